@@ -1,0 +1,180 @@
+"""The command line: the same experiments without a browser. `python -m experiments --help` lists the commands."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.bench.spec import BadInput, Experiment, fields, parse
+from experiments.registry import find, registered
+
+EXITS = {"done": 0, "failed": 1, "crashed": 1, "lost": 1, "timeout": 3, "cancelled": 130}
+BAD_ARGUMENTS, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.command(given))
+    except BadInput as refused:
+        return _say(*refused.problems)
+    except BrokenPipeError:  # `… | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=function)
+        return added
+
+    command("list", _list, "the experiments and their questions")
+    command("show", _show, "fields, presets and columns of one experiment").add_argument("name")
+    run = command("run", _run, "carry out one experiment, print its table and the run id")
+    run.add_argument("name")
+    run.add_argument("fields", nargs="*", metavar="field=value", help="as `show` lists them; lists as 1,32,256")
+    run.add_argument("--preset", help="start from a named spec")
+    run.add_argument("--csv", metavar="FILE", help="write the rows as CSV; - writes only the CSV to standard output")
+    run.add_argument("--time-limit", type=float, default=900.0, metavar="S", help="stop after S seconds (default 900)")
+    run.add_argument("--no-store", action="store_true", help="keep nothing of the run")
+    runs = command("runs", _runs, "the newest runs")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default 20)")
+    command("cancel", _cancel, "cancel a queued or running run").add_argument("run")
+    command("doctor", _doctor, "what works on this machine, what does not, and what to do")
+    return parser
+
+
+def _say(*lines: str) -> int:
+    for line in lines:
+        print(line, file=sys.stderr)
+    return BAD_ARGUMENTS
+
+
+def _list(_: argparse.Namespace) -> int:
+    for one in registered().values():
+        print(f"{one.name:<16} {one.section:<12} {one.question}")
+    return 0
+
+
+def _show(given: argparse.Namespace) -> int:
+    one = find(given.name)
+    print(f"{one.title}: {one.question}\n\n{one.description}\n\nFields")
+    for info in fields(one.spec).values():
+        print(f"  {info.name}={info.default}\n      {info.title}: {info.description}\n      {info.allowed}")
+    print("\nPresets")
+    for name, preset in one.presets.items():
+        changed = [f"{key}={preset.text(key)}" for key in fields(one.spec) if preset.text(key) != _default(one, key)]
+        print(f"  {name:<14} {' '.join(changed) or '(the defaults)'}")
+    print("\nColumns")
+    for column in one.columns:
+        print(f"  {column.name:<18} {f'[{column.unit}]' if column.unit else '':<10} {column.description}")
+    return 0
+
+
+def _default(one: Experiment[Any], field: str) -> str:
+    return str(one.spec().text(field))
+
+
+def _spec(one: Experiment[Any], preset: str | None, assignments: Sequence[str]) -> Any:
+    """The spec that `field=value …` on top of a preset makes."""
+    values: dict[str, object] = one.preset(preset).model_dump() if preset else {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise BadInput(f"{assignment[:60]}: not understood; give field=value with {', '.join(fields(one.spec))}")
+        values[name] = value
+    return parse(one.spec, values)
+
+
+def _run(given: argparse.Namespace) -> int:
+    one = find(given.name)
+    spec = _spec(one, given.preset, given.fields)
+    if given.csv and given.csv != "-" and not Path(given.csv).absolute().parent.is_dir():
+        raise BadInput(f"--csv: the folder of {given.csv} does not exist")
+    from experiments.runs import store
+
+    try:
+        if given.no_store:
+            with tempfile.TemporaryDirectory(prefix="tinylab-") as folder:
+                return _carry_out(given, one, spec, f"sqlite:///{folder}/runs.db")
+        return _carry_out(given, one, spec, store.database_url())
+    except store.StoreError as error:
+        return _say(str(error))
+
+
+def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: str) -> int:
+    from experiments.runs import frames, jobs, store
+    from experiments.runs.terminal import Progress, table
+
+    with Progress(sys.stderr) as progress:
+        run_id = jobs.run_now(one.name, spec, url=url, time_limit_s=given.time_limit, watch=progress.see)
+    db = store.engine(url)
+    run = store.get_run(db, run_id)
+    if run is None:
+        return _say(f"run {run_id} was deleted while it ran")
+    frame = frames.rows_frame(db, run, one)
+    if given.csv:
+        text = frames.to_csv(frame)
+        if given.csv == "-":
+            sys.stdout.write(text)
+        else:
+            Path(given.csv).write_text(text, encoding="utf-8")
+    if given.csv != "-":
+        said = [table(frame, one), one.answer(frame), "" if given.no_store else run_id]
+        print("\n\n".join(part for part in said if part))
+    if run["status"] != "done":
+        _say(f"{run['status']}: {run['message']}")
+    return EXITS[run["status"]]
+
+
+def _runs(given: argparse.Namespace) -> int:
+    from experiments.runs import store
+    from experiments.runs.terminal import when
+
+    try:
+        found = store.list_runs(store.engine(store.database_url()), limit=max(1, given.limit))
+    except store.StoreError as error:
+        return _say(str(error))
+    for run in found:
+        print(
+            f"{run['id']}  {when(run['created'])}  {run['experiment']:<14} {run['device']:<8} "
+            f"{run['status']:<10} {run['message'] if run['status'] != 'done' else run['title']}".rstrip()
+        )
+    if not found:
+        print("no runs yet; try: python -m experiments run jit --preset quick", file=sys.stderr)
+    return 0
+
+
+def _cancel(given: argparse.Namespace) -> int:
+    from experiments.runs import store
+
+    try:
+        if store.ask_to_cancel(store.engine(store.database_url()), given.run):
+            return 0
+    except store.StoreError as error:
+        return _say(str(error))
+    return _say(f"run: {given.run[:60]} is not waiting or running; `python -m experiments runs` lists the runs")
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from experiments.runs.doctor import examine
+
+    healthy = True
+    for finding in examine():
+        print(finding.line)
+        healthy &= finding.works or not finding.needed
+    return 0 if healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

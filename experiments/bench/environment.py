@@ -1,0 +1,76 @@
+"""The fingerprint of the machine that measured: its key survives a reboot, volatile readings stay outside it."""
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from experiments.bench.devices import nvidia_smi
+from experiments.bench.toolchain import compiler
+
+Fingerprint = dict[str, str | int]
+
+
+def fingerprint(device: str) -> Fingerprint:
+    """What decides how fast `device` is here: hardware, system and the versions of all that compiles."""
+    facts: Fingerprint = {
+        "cpu": _cpu_model(),
+        "cores": psutil.cpu_count(logical=True) or 0,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "os": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "tinygrad": _package("tinygrad"),
+        "numpy": _package("numpy"),
+        "device": device,
+    }
+    if device.split(":")[0] in ("CPU", "PYTHON"):
+        used = compiler()
+        facts["compiler"] = used.version if used else "none"
+    if device.split(":")[0] in ("CUDA", "NV"):
+        index = int(device.partition(":")[2] or 0)
+        names = nvidia_smi("name")
+        facts["gpu"] = names[index] if index < len(names) else "unknown"
+        facts["driver"] = (nvidia_smi("driver_version") or ["unknown"])[0]
+    return facts
+
+
+def key(facts: Fingerprint) -> str:
+    """Twelve hexadecimal digits that are the same for the same facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def volatile() -> dict[str, float | str]:
+    """Readings that change by the minute: stored with a run, never part of the key."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    free = psutil.virtual_memory().available / 2**30
+    return {"load_average": round(load, 2), "free_memory_gib": round(free, 2), "time": time.time()}
+
+
+def host() -> str:
+    """The name under which runs of this machine are queued."""
+    return socket.gethostname() or "localhost"
+
+
+def _package(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _cpu_model() -> str:
+    """The processor's name; the system's own word where /proc does not say."""
+    info = Path("/proc/cpuinfo")
+    if sys.platform.startswith("linux") and info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.lower().startswith(("model name", "hardware")):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,72 @@
+"""The adapter to tinygrad's runtime (0.14.0): tensors on a device, waiting for it, caches of a process.
+
+Only processes that measure import this module; the page never does.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tinygrad import Device, GlobalCounters, Tensor, TinyJit
+
+from experiments.bench.kernels import Work
+
+
+def synchronizer(device: str) -> Callable[[], None]:
+    """A call that returns once everything queued on `device` has run."""
+    opened = Device[device]
+    return lambda: opened.synchronize()
+
+
+def tensor(array: "np.ndarray[Any, Any]", device: str) -> Any:
+    """A realised tensor on `device` with the values of `array`."""
+    return Tensor(array, device=device).realize()
+
+
+def normal(rng: np.random.Generator, *shape: int, device: str, scale: float = 1.0) -> Any:
+    """A realised float32 tensor of seeded normal values."""
+    return tensor((rng.standard_normal(shape) * scale).astype(np.float32), device)
+
+
+def throw_away_compile(device: str) -> None:
+    """Compiles one tiny kernel: the first compile of a process is an outlier that belongs to no experiment."""
+    (Tensor([1.0, 2.0], device=device) + 1).realize()
+    Device[device].synchronize()
+
+
+class Counted:
+    """Kernels that ran inside a `with` block, as tinygrad's own counters see them."""
+
+    def __enter__(self) -> "Counted":
+        GlobalCounters.reset()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.work = Work(GlobalCounters.kernel_count, int(GlobalCounters.global_ops), int(GlobalCounters.global_mem))
+
+
+class PerShapeJit:
+    """One TinyJit per input shape, since a captured program accepts no other; counts what the shapes cost."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._jits: dict[tuple[Any, ...], Any] = {}
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Runs the program of these inputs' shapes: eager the first time, capturing the second, then replayed.
+
+        The returned tensor is the same object at every replay and is overwritten by the next one.
+        """
+        return self.of(*inputs)(*inputs)
+
+    def of(self, *inputs: Any) -> Any:
+        """The TinyJit that serves these inputs."""
+        shapes = tuple((one.shape, one.dtype, one.device) for one in inputs)
+        if shapes not in self._jits:
+            self._jits[shapes] = TinyJit(self._function)
+        return self._jits[shapes]
+
+    @property
+    def captures(self) -> int:
+        """Programs captured so far."""
+        return sum(jit.captured is not None for jit in self._jits.values())

@@ -1,0 +1,127 @@
+"""The `Bench` that a run function gets: measure, check, report, and keep details and artifacts."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.bench.columns import Value
+from experiments.bench.measure import Budget, Call, Comparison, compare
+from experiments.bench.spec import Row, Sample
+from experiments.bench.statistics import Interval
+from experiments.bench.toolchain import child_environment
+
+Event = dict[str, Any]
+MOST_ARTIFACT_BYTES = 64 * 2**20
+
+
+class Bench:
+    """What an experiment measures with. `emit` takes one event (progress, detail, artifact) at a time."""
+
+    def __init__(self, device: str, emit: Callable[[Event], None], seed: int = 0, budget: Budget | None = None) -> None:
+        self.device = device
+        self.budget = budget or Budget()
+        self._emit = emit
+        self._rng = random.Random(seed)  # noqa: S311 - an order, not a secret
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Says how much of the whole run is done (0..1) and what comes now."""
+        self._emit({"event": "progress", "fraction": min(1.0, max(0.0, fraction)), "message": message})
+
+    def detail(self, name: str, records: Sequence[Mapping[str, Value]]) -> None:
+        """Appends records to the declared detail frame `name`."""
+        self._emit({"event": "detail", "name": name, "records": [dict(record) for record in records]})
+
+    def artifact(self, name: str, content: bytes) -> str:
+        """Keeps a file of the run by its hash; returns the hash."""
+        if len(content) > MOST_ARTIFACT_BYTES:
+            raise ValueError(f"artifact {name} has {len(content)} bytes; at most {MOST_ARTIFACT_BYTES} are kept")
+        digest = hashlib.sha256(content).hexdigest()
+        self._emit({"event": "artifact", "name": name, "hash": digest, "content": content.hex()})
+        return digest
+
+    def compare(self, variants: Mapping[str, Call], baseline: str, budget: Budget | None = None) -> Comparison:
+        """Paired, interleaved timings of `variants` on this device, with the A/A control."""
+        from experiments.bench.runtime import synchronizer
+
+        return compare(variants, baseline, synchronizer(self.device), budget or self.budget, self._rng)
+
+    def cold(self, function: str, **arguments: Value) -> dict[str, Any]:
+        """Calls `module:function` in a process of its own with an empty kernel cache; returns its JSON answer.
+
+        The process inherits this one's group, so that it ends with the run.
+        """
+        with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
+            environment = child_environment(self.device) | {"CACHEDB": str(Path(folder) / "kernels.db")}
+            done = subprocess.run(
+                [sys.executable, "-m", "experiments.bench.cold", function],
+                input=json.dumps({"device": self.device, **arguments}),
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
+            )
+        if done.returncode:
+            cause = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            raise RuntimeError(f"the cold process of {function} failed: {cause[0]}")
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        return answer
+
+
+def max_abs_error(seen: "np.ndarray[Any, Any]", reference: "np.ndarray[Any, Any]") -> float:
+    """Largest absolute difference; infinite where shapes differ or either has a NaN."""
+    if seen.shape != reference.shape:
+        return float("inf")
+    error = float(np.max(np.abs(seen.astype(np.float64) - reference.astype(np.float64)), initial=0.0))
+    return error if np.isfinite(error) else float("inf")
+
+
+def tolerance(reference: "np.ndarray[Any, Any]", absolute: float, relative: float) -> float:
+    """What `max_abs_error` may be: atol + rtol times the largest reference value."""
+    return absolute + relative * float(np.max(np.abs(reference), initial=0.0))
+
+
+def timed_row(comparison: Comparison, variant: str, *, wrong: bool = False, **values: Value) -> Row:
+    """One row with the timed columns of `variant`; a wrong result keeps its latency and gets no speedup."""
+    timing, latency = comparison.timings[variant], comparison.latency(variant)
+    speedup, control = comparison.speedup(variant), comparison.control_ratio()
+    compared = not wrong and variant != comparison.baseline
+    row: dict[str, Value] = {
+        "variant": variant,
+        **values,
+        **_interval("latency", latency, "_ms", 1e3),
+        "p95_ms": _ms(comparison.percentile_s(variant, 0.95)),
+        "p99_ms": _ms(comparison.percentile_s(variant, 0.99)),
+        "samples": len(timing.blocks),
+        "baseline": comparison.baseline,
+        **(_interval("speedup", speedup) if compared else {}),
+        "control_lo": control.lo,
+        "control_hi": control.hi,
+        "verdict": "wrong" if wrong else comparison.verdict(variant),
+        "cpu_per_wall": timing.cpu_s / timing.wall_s if timing.wall_s else None,
+    }
+    samples = [Sample("block", timing.inner, timing.blocks), Sample("single", 1, timing.singles)]
+    if variant == comparison.baseline:
+        samples.append(Sample("control", timing.inner, comparison.control.blocks))
+    return Row(row, samples)
+
+
+def rates(ops: int, moved_bytes: int, latency_s: float) -> dict[str, Value]:
+    """Achieved rates from counted work and a latency in seconds."""
+    return {"gflops": ops / latency_s / 1e9, "gb_s": moved_bytes / latency_s / 1e9}
+
+
+def _interval(name: str, interval: Interval, unit: str = "", factor: float = 1.0) -> dict[str, Value]:
+    scaled = {"": interval.median, "_lo": interval.lo, "_hi": interval.hi}
+    return {f"{name}{end}{unit}": None if value is None else value * factor for end, value in scaled.items()}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3

@@ -1,0 +1,266 @@
+"""Specs and the `@experiment` contract: from one declaration follow form, URL, command line, CSV and checks."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from experiments.bench.columns import IDENTITY, RUN_ID, Column, Value, check_record, resolve
+from experiments.bench.devices import AUTO, check_name
+from experiments.bench.measure import Budget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.bench.session import Bench
+
+Section = Literal["Compiler", "Compression", "Deployment"]
+DeviceName = Annotated[str, AfterValidator(check_name)]
+
+
+class BadInput(ValueError):  # noqa: N818 - it is the user's input, not an error of the program
+    """Input that was refused: each problem is one line naming the field, the value and what is allowed."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Need:
+    """Memory that a spec asks for at once, and for what: refused before anything is allocated."""
+
+    bytes: int
+    what: str
+
+
+class Spec(BaseModel):
+    """The typed, validated parameters of one run. Lists may be given as text: `batch=1,32,256`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    device: DeviceName = Field(
+        AUTO, title="Device", description="as tinygrad names it; auto is the first that works, fixed at submit"
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _split_lists(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str) and get_origin(cls.model_fields[info.field_name or ""].annotation) is list:
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    def need(self) -> Need:
+        """The largest amount of device memory in use at once; the default is nothing worth a check."""
+        return Need(0, "")
+
+    def text(self, name: str) -> str:
+        """The value of one field as the command line and the URL write it."""
+        value = getattr(self, name)
+        if isinstance(value, list):
+            return ",".join(str(item) for item in value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class MeasuredSpec(Spec):
+    """A spec of an experiment that times calls: when a grid point has been measured long enough."""
+
+    half_width: float = Field(
+        0.02,
+        ge=0.001,
+        le=0.5,
+        title="Target half-width",
+        description="a grid point is done when half of each 95 % interval is below this fraction of the median",
+    )
+    budget_s: float = Field(
+        4.0,
+        ge=0.1,
+        le=600,
+        title="Budget per point [s]",
+        description="or when this time is spent; at least 12 blocks are measured in any case",
+    )
+
+    @property
+    def budget(self) -> Budget:
+        """The stopping rule that these fields ask for."""
+        return Budget(half_width=self.half_width, seconds=self.budget_s)
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """What form, command line and messages need to know of one field of a spec."""
+
+    name: str
+    title: str
+    description: str
+    kind: Literal["text", "integer", "number", "boolean", "choice"]
+    is_list: bool
+    choices: tuple[str, ...]
+    low: float | None
+    high: float | None
+    most_items: int | None
+    default: str
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words: `integers from 1 to 65536, at most 16, separated by commas`."""
+        plural = "s" if self.is_list else ""
+        if self.choices:
+            what = ("any of " if self.is_list else "one of ") + ", ".join(self.choices)
+        elif self.kind in ("integer", "number"):
+            article = "" if self.is_list else "an " if self.kind == "integer" else "a "
+            what = f"{article}{self.kind}{plural}"
+            if self.low is not None and self.high is not None:
+                what += f" from {self.low:g} to {self.high:.15g}"
+        else:
+            what = {"boolean": "true or false"}.get(self.kind, "text")
+        if self.is_list and self.most_items:
+            what += f", at most {self.most_items} of them, separated by commas"
+        return what
+
+
+def fields(spec: type[Spec]) -> dict[str, FieldInfo]:
+    """All fields of a spec by name, the device first."""
+    properties = spec.model_json_schema()["properties"]
+    return {name: _field_info(spec, name, schema) for name, schema in properties.items()}
+
+
+def _field_info(spec: type[Spec], name: str, schema: Mapping[str, Any]) -> FieldInfo:
+    is_list = schema.get("type") == "array"
+    item = schema["items"] if is_list else schema
+    choices = tuple(item["enum"]) if "enum" in item else (item["const"],) if "const" in item else ()
+    kinds: dict[str, Any] = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+    default = schema.get("default", "")
+    return FieldInfo(
+        name=name,
+        title=schema.get("title", name),
+        description=spec.model_fields[name].description or "",
+        kind="choice" if choices else kinds[item["type"]],
+        is_list=is_list,
+        choices=choices,
+        low=item.get("minimum"),
+        high=item.get("maximum"),
+        most_items=schema.get("maxItems"),
+        default=",".join(map(str, default)) if is_list else str(default),
+    )
+
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+def parse(spec: type[SpecT], given: Mapping[str, object]) -> SpecT:
+    """The validated spec, or BadInput with one line per problem: field, value, what is allowed."""
+    try:
+        return spec.model_validate(dict(given))
+    except ValidationError as error:
+        known = fields(spec)
+        problems = dict.fromkeys(_problem(known, given, item) for item in error.errors())
+        raise BadInput(*problems) from None
+
+
+def _problem(known: Mapping[str, FieldInfo], given: Mapping[str, object], error: Any) -> str:
+    name = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        return f"{_short(name)}: unknown field{hint}; the fields are {', '.join(known)}"
+    if error["type"] == "value_error":  # our own validators say it better than a list of limits
+        message = str(error["ctx"]["error"])
+        return f"{name}: {message}" if name else message
+    value = error["input"] if name in given and not isinstance(error["input"], dict) else given.get(name)
+    return f"{name}: {_short(value)} is not allowed; give {known[name].allowed}"
+
+
+def _short(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Timings of one kind behind a row, in seconds per call: `block`, `control` or `single`."""
+
+    kind: Literal["block", "control", "single"]
+    inner: int
+    seconds: list[float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant at one point of the grid, measured: a flat record and the raw samples behind it."""
+
+    values: dict[str, Value]
+    samples: list[Sample] = field(default_factory=list)
+
+
+Run = Callable[[SpecT, "Bench"], Iterator[Row]]
+Answer = Callable[["pd.DataFrame"], str]
+
+
+@dataclass(frozen=True)
+class Experiment(Generic[SpecT]):
+    """One question, one file: everything that page, command line and store need to know about it."""
+
+    name: str
+    section: Section
+    title: str
+    question: str
+    description: str
+    spec: type[SpecT]
+    run: Run[SpecT]
+    presets: Mapping[str, SpecT]
+    columns: tuple[Column, ...]
+    details: Mapping[str, tuple[Column, ...]]
+    summary: tuple[str, ...]
+    answer: Answer
+
+    def preset(self, name: str) -> SpecT:
+        """A named spec, or BadInput that lists the names."""
+        if name not in self.presets:
+            raise BadInput(f"preset: {_short(name)} is not allowed; give one of {', '.join(self.presets)}")
+        return self.presets[name]
+
+    def check_row(self, row: Row) -> None:
+        """Raises ValueError where a row does not keep to the declared columns."""
+        check_record(row.values, (*IDENTITY, *self.columns))
+
+
+def experiment(
+    *,
+    section: Section,
+    title: str,
+    question: str,
+    spec: type[SpecT],
+    presets: Mapping[str, SpecT],
+    columns: Sequence[str | Column],
+    summary: Sequence[str],
+    answer: Answer,
+    details: Mapping[str, Sequence[str | Column]] | None = None,
+) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
+    """Declares the decorated run function an experiment; its name is the experiment's name.
+
+    `summary` names the columns that a narrow table shows; `answer` makes one sentence with numbers out of
+    the frame, or an empty one where the rows do not carry an answer yet.
+    """
+
+    def declare(run: Run[SpecT]) -> Experiment[SpecT]:
+        return Experiment(
+            name=run.__name__,
+            section=section,
+            title=title,
+            question=question,
+            description=inspect.getdoc(run) or "",
+            spec=spec,
+            run=run,
+            presets=presets,
+            columns=resolve(columns),
+            details={name: resolve(own, identity=(RUN_ID,)) for name, own in (details or {}).items()},
+            summary=tuple(summary),
+            answer=answer,
+        )
+
+    return declare

@@ -1,0 +1,288 @@
+"""What TinyJit buys over eager execution, and when its capture has paid."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from experiments.bench.columns import COMPILED, TIMED, Column, Value
+from experiments.bench.measure import Call, Comparison
+from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.statistics import break_even
+from experiments.models.workloads import Workload, elementwise, layers, matmul_chain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.bench.runtime import PerShapeJit
+
+ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
+TINY_WIDTH, TINY_LAYERS = 32, 12
+MODELS = {
+    "mlp3": "3-layer network",
+    "elementwise": "elementwise chain (x+y).relu()*2",
+    "matmul_chain": "matmul chain (a@b+c).relu().sum()",
+    "tiny_layers": "stack of 12 tiny layers",
+}
+BY_BATCH = ("mlp3", "tiny_layers")
+VARIANTS = ("eager", "jit")
+
+
+class JitSpec(MeasuredSpec):
+    """A model, its shapes, and how many first calls to look at."""
+
+    model: Literal["mlp3", "elementwise", "matmul_chain", "tiny_layers"] = Field(
+        "mlp3",
+        title="Model",
+        description="mlp3: three linear layers with ReLU; elementwise: (x+y).relu()*2; "
+        "matmul_chain: (a@b+c).relu().sum(); tiny_layers: 12 layers of 32x32",
+    )
+    batch: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
+        [16, 32, 64, 128],
+        min_length=1,
+        max_length=16,
+        title="Batch sizes",
+        description="rows of the input, for mlp3 and tiny_layers",
+    )
+    size: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
+        [1000],
+        min_length=1,
+        max_length=16,
+        title="Sizes n",
+        description="n of the n x n matrices, for elementwise and matmul_chain",
+    )
+    widths: list[Annotated[int, Field(ge=1, le=16384)]] = Field(
+        [784, 128, 64, 10],
+        min_length=4,
+        max_length=4,
+        title="Layer widths",
+        description="inputs, two hidden layers and outputs of mlp3",
+    )
+    calls: int = Field(
+        10, ge=3, le=200, title="First calls", description="how many calls of the cold process the timeline shows"
+    )
+
+    @property
+    def grid(self) -> list[dict[str, int]]:
+        """The points to measure: one per batch size or matrix size, in the order given, each once."""
+        axis, values = ("batch", self.batch) if self.model in BY_BATCH else ("size", self.size)
+        return [{axis: value} for value in dict.fromkeys(values)]
+
+    def n_of(self, point: dict[str, int]) -> int:
+        """The number that makes the inputs of a grid point: its batch or its size."""
+        return next(iter(point.values()))
+
+    def need(self) -> Need:
+        """Inputs, weights, activations and the float64 reference of the largest point."""
+        batch, size = max(self.batch), max(self.size)
+        if self.model == "mlp3":
+            weights = sum(a * b for a, b in itertools.pairwise(self.widths))
+            return Need(12 * (batch * sum(self.widths) + weights), f"a network {self.text('widths')} at batch {batch}")
+        if self.model == "tiny_layers":
+            return Need(24 * batch * TINY_WIDTH, f"12 layers at batch {batch}")
+        return Need(12 * 4 * size * size, f"matrices of {size}x{size} and their reference")
+
+
+@experiment(
+    section="Compiler",
+    title="JIT",
+    question="How much faster does TinyJit make a call, and after how many calls has the capture paid?",
+    spec=JitSpec,
+    presets={
+        "basics": JitSpec(model="elementwise", size=[1000]),
+        "internals": JitSpec(model="matmul_chain", size=[512]),
+        "exercise": JitSpec(model="mlp3", batch=[16, 32, 64, 128]),
+        "launch_bound": JitSpec(model="tiny_layers", batch=[8]),
+        "quick": JitSpec(model="mlp3", batch=[16, 64], widths=[64, 32, 16, 10], budget_s=0.5, calls=5),
+    },
+    columns=[
+        Column("model", "text", "the function that is called"),
+        Column("batch", "integer", "rows of the input; empty for models that have none"),
+        Column("size", "integer", "n of the n x n matrices; empty for models that have none"),
+        *TIMED,
+        *("first_call_ms", "capture_ms", "break_even_calls"),
+        Column("captures", "integer", "programs that the shapes have cost so far"),
+        *COMPILED,
+        "max_abs_error",
+    ],
+    details={
+        "timeline": [
+            Column("variant", "text", "eager or jit"),
+            Column("batch", "integer", "rows of the input"),
+            Column("size", "integer", "n of the n x n matrices"),
+            Column("call", "integer", "number of the call in its own fresh process, from 1"),
+            Column("phase", "text", "eager, capture or replay"),
+            Column("call_ms", "number", "time of this call, synchronised"),
+        ]
+    },
+    summary=("batch", "size", "variant", "latency_ms", "speedup", "verdict", "break_even_calls", "kernels"),
+    answer=lambda frame: answer(frame),
+)
+def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
+    """Compares one call of a function, eager and captured by TinyJit, at each batch size or matrix size.
+
+    Latency is one synchronised call with realised inputs, from the third call on for the JIT, everything
+    compiled. First call and capture come from a process of their own per variant and point with an empty
+    kernel cache; the start of Python, the opening of the device and a throw-away compile are not in them.
+    The first call of a TinyJit is a plain eager call, so break-even compares the two curves of cumulative
+    time from the second call on: those first calls as measured, then the steady latency.
+    Not measured: training, changing shapes (a new shape is a new capture), calls that nobody waits for.
+    Results are compared with numpy in float64, the JIT's also with eager; atol 1e-5 + rtol 1e-4 of the
+    largest value. Source: the JIT part of the tinygrad course.
+    """
+    from experiments.bench.runtime import PerShapeJit
+
+    workload = build(spec, bench.device)
+    jitted = PerShapeJit(workload.function)
+    steps, done = len(spec.grid) * (len(VARIANTS) + 1), 0
+    for point in spec.grid:
+        where = ", ".join(f"{axis} {value}" for axis, value in point.items())
+        cold: dict[str, list[float]] = {}
+        for variant in VARIANTS:
+            bench.progress(done / steps, f"{where}: first calls of {variant} in a fresh process")
+            arguments: dict[str, Value] = {"variant": variant, "spec": spec.model_dump_json(), "n": spec.n_of(point)}
+            cold[variant] = bench.cold("experiments.compiler.jit:first_calls", **arguments)["calls_s"]
+            bench.detail("timeline", _timeline(variant, point, cold[variant]))
+            done += 1
+        bench.progress(done / steps, f"{where}: measuring")
+        yield from _measure(spec, bench, point, workload, jitted, cold)
+        done += 1
+
+
+def _measure(
+    spec: JitSpec,
+    bench: Bench,
+    point: dict[str, int],
+    workload: Workload,
+    jitted: "PerShapeJit",
+    cold: dict[str, list[float]],
+) -> Iterator[Row]:
+    from experiments.bench.kernels import captured_work
+    from experiments.bench.runtime import Counted
+
+    n = spec.n_of(point)
+    reference, inputs = workload.reference(*workload.draw(n)), workload.inputs(n, bench.device)
+    calls: dict[str, Call] = {"eager": lambda: workload.function(*inputs), "jit": lambda: jitted(*inputs)}
+    eager = workload.function(*inputs).numpy()
+    for _ in range(3):  # eager, capture, replay: what is checked below is a replay
+        replayed = jitted(*inputs).numpy()
+    with Counted() as counted:
+        calls["eager"]()
+    errors = {
+        "eager": max_abs_error(eager, reference),
+        "jit": max(max_abs_error(replayed, reference), max_abs_error(replayed, eager)),
+    }
+    works = {"eager": counted.work, "jit": captured_work(jitted.of(*inputs))}
+    comparison = bench.compare(calls, "eager")
+    for variant, work in works.items():
+        values: dict[str, Value] = {
+            "model": spec.model,
+            **point,
+            "first_call_ms": cold[variant][0] * 1e3,
+            "kernels": work.kernels,
+            "ops": work.ops,
+            "bytes": work.bytes,
+            **rates(work.ops, work.bytes, comparison.latency(variant).median),
+            "max_abs_error": errors[variant],
+        }
+        if variant == "jit":
+            values |= {
+                "capture_ms": cold["jit"][1] * 1e3,
+                "captures": jitted.captures,
+                "break_even_calls": _break_even(comparison, cold),
+            }
+        yield timed_row(comparison, variant, wrong=errors[variant] > tolerance(reference, ATOL, RTOL), **values)
+
+
+def _break_even(comparison: Comparison, cold: dict[str, list[float]]) -> int | None:
+    """Calls until the JIT's cumulative time is at or below eager's, its shared first call counted once."""
+    steady = {variant: comparison.latency(variant).median for variant in VARIANTS}
+    after_first = break_even(cold["eager"][1:], steady["eager"], cold["jit"][1:], steady["jit"])
+    return None if after_first is None else after_first + 1
+
+
+def _timeline(variant: str, point: dict[str, int], seconds: list[float]) -> list[dict[str, Value]]:
+    phases = ("eager", "capture") if variant == "jit" else ()
+    later = "replay" if variant == "jit" else "eager"
+    return [
+        {
+            "variant": variant,
+            **point,
+            "call": number,
+            "phase": phases[number - 1] if number <= len(phases) else later,
+            "call_ms": value * 1e3,
+        }
+        for number, value in enumerate(seconds, start=1)
+    ]
+
+
+def first_calls(device: str, variant: str, spec: str, n: int) -> dict[str, list[float]]:
+    """In a fresh process: seconds of the first calls of one variant, its inputs realised before."""
+    from tinygrad import TinyJit
+
+    from experiments.bench.runtime import synchronizer, throw_away_compile
+
+    parsed = JitSpec.model_validate_json(spec)
+    synchronize = synchronizer(device)
+    throw_away_compile(device)
+    workload = build(parsed, device)
+    inputs = workload.inputs(n, device)
+    call = TinyJit(workload.function) if variant == "jit" else workload.function
+    seconds = []
+    for _ in range(parsed.calls):
+        synchronize()
+        start = time.perf_counter()
+        call(*inputs)
+        synchronize()
+        seconds.append(time.perf_counter() - start)
+    return {"calls_s": seconds}
+
+
+def build(spec: JitSpec, device: str) -> Workload:
+    """The function that `spec` names, its weights on `device`."""
+    match spec.model:
+        case "elementwise":
+            return elementwise()
+        case "matmul_chain":
+            return matmul_chain()
+        case "tiny_layers":
+            return layers(device, [TINY_WIDTH] * (TINY_LAYERS + 1), relu_last=True)
+        case "mlp3":
+            return layers(device, spec.widths)
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """One sentence: the speedup at the first and the last grid point, and when the capture has paid."""
+    rows = frame[frame["variant"] == "jit"]
+    if rows.empty:
+        return ""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    model = MODELS.get(str(first["model"]), str(first["model"]))
+    said = f"On {first['device']} the JIT {_says(first, f'the {model}')} at {_where(first)}"
+    if len(rows) > 1:
+        said += f" and {_says(last, 'it')} at {_where(last)}"
+    paid = [int(calls) for calls in rows["break_even_calls"].dropna()]
+    if len(paid) < len(rows):
+        return said + "; " + ("its capture does not always pay." if paid else "its capture never pays.")
+    most, least = max(paid), min(paid)
+    return said + f"; its capture has paid after {least if least == most else f'{least} to {most}'} calls."
+
+
+def _where(row: Any) -> str:
+    return f"batch {row['batch']}" if row["model"] in BY_BATCH else f"{row['size']}x{row['size']}"
+
+
+def _says(row: Any, what: str) -> str:
+    interval = f"95 % {row['speedup_lo']:.2f} to {row['speedup_hi']:.2f}"
+    match row["verdict"]:
+        case "faster":
+            return f"makes {what} {row['speedup']:.2f}x faster ({interval})"
+        case "slower":
+            return f"makes {what} {1 / row['speedup']:.2f}x slower (ratio {row['speedup']:.2f}, {interval})"
+        case "wrong":
+            return f"computes {what} wrongly"
+        case _:
+            return f"cannot be told from eager on {what} (ratio {row['speedup']:.2f}, {interval})"

@@ -1,0 +1,1 @@
+"""Experiments on what smaller models buy and cost."""

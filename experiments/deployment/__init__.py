@@ -1,0 +1,1 @@
+"""Experiments on running models for others."""

@@ -1,0 +1,1 @@
+"""Networks, data and techniques, free of experiments."""

@@ -1,0 +1,65 @@
+"""What works on this machine, what does not, and the one command that mends it."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from experiments.bench import devices, toolchain
+from experiments.bench.environment import fingerprint
+from experiments.runs import store
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `needed` says that nothing can be measured without it."""
+
+    what: str
+    works: bool
+    said: str
+    needed: bool = False
+
+    @property
+    def line(self) -> str:
+        """The finding as one line."""
+        return f"{'ok  ' if self.works else 'no  '} {self.what:<14} {self.said}"
+
+
+def examine() -> Iterator[Finding]:
+    """Versions, compiler, database and every device, one after the other."""
+    facts = fingerprint("CPU")
+    yield Finding(
+        "python", sys.version_info >= (3, 11), f"{facts['python']} on {facts['os']}, {facts['machine']}", True
+    )
+    yield Finding("processor", True, f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB")
+    for package, needed in (("tinygrad", True), ("numpy", True), ("streamlit", False), ("plotly", False)):
+        there = importlib.util.find_spec(package) is not None
+        mend = "pip install -r requirements.txt"
+        said = version(package) if there else f"not installed; run `{mend}`"
+        yield Finding(package, there, said, needed)
+    yield _compiler()
+    yield _database()
+    probes = devices.all_probes()
+    for probe in probes:
+        yield Finding(f"device {probe.device}", probe.works, probe.what)
+    usable = [probe.device for probe in probes if probe.works]
+    said = f"runs go to {devices.first_working().device} unless a device is named" if usable else "no device works"
+    yield Finding("devices", bool(usable), said, needed=True)
+
+
+def _compiler() -> Finding:
+    used = toolchain.compiler()
+    if used is None:
+        return Finding("C compiler", False, toolchain.NO_COMPILER)
+    return Finding("C compiler", True, f"{used.version} ({used.program})")
+
+
+def _database() -> Finding:
+    url = store.database_url()
+    try:
+        db = store.engine(url)
+    except store.StoreError as error:
+        return Finding("database", False, str(error), needed=True)
+    shown = db.url.render_as_string(hide_password=True)
+    return Finding("database", True, f"{shown}, {store.count_runs(db)} runs", needed=True)

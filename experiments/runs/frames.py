@@ -1,0 +1,72 @@
+"""Stored runs as pandas frames, and as CSV that a spreadsheet cannot mistake for formulas."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine
+from sqlalchemy.engine import RowMapping
+
+from experiments.bench.columns import IDENTITY, RUN_ID, Column, Kind, Value
+from experiments.bench.spec import Experiment
+from experiments.runs import store
+
+DTYPES: dict[Kind, Any] = {"text": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+SAMPLE_COLUMNS = (
+    RUN_ID,
+    Column("row", "integer", "number of the row that the timing stands behind, from 0"),
+    Column("variant", "text", "the variant of that row"),
+    Column("kind", "text", "block: behind the medians; control: the A/A control; single: behind p95 and p99"),
+    Column("inner", "integer", "calls that the sample lasted"),
+    Column("block", "integer", "number of the block: blocks of one grid point were measured side by side"),
+    Column("seconds", "number", "seconds per call"),
+)
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def frame_of(records: Sequence[Mapping[str, Value]], columns: Iterable[Column]) -> pd.DataFrame:
+    """A typed frame with exactly `columns`; what a record does not carry is empty."""
+    cells = {one: pd.Series([record.get(one.name) for record in records], dtype="object") for one in columns}
+    return pd.DataFrame({one.name: series.astype(DTYPES[one.kind]) for one, series in cells.items()})
+
+
+def rows_frame(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> pd.DataFrame:
+    """The rows of a run, identity columns first."""
+    same = {"run_id": run["id"], "experiment": run["experiment"], "device": run["device"]}
+    records = [{**same, **record} for record in store.read_rows(db, run["id"])]
+    return frame_of(records, (*IDENTITY, *experiment.columns))
+
+
+def detail_frame(db: Engine, run: RowMapping, experiment: Experiment[Any], name: str) -> pd.DataFrame:
+    """One detail of a run; KeyError where the experiment declares none of this name."""
+    columns = (RUN_ID, *experiment.details[name])
+    records = [{"run_id": run["id"], **record} for record in store.read_detail(db, run["id"], name)]
+    return frame_of(records, columns)
+
+
+def samples_frame(db: Engine, run: RowMapping) -> pd.DataFrame:
+    """Every raw timing of a run, one line each, in seconds per call."""
+    variants = [record.get("variant") for record in store.read_rows(db, run["id"])]
+    records: list[dict[str, Value]] = [
+        {
+            "run_id": run["id"],
+            "row": stored["number"],
+            "variant": variants[stored["number"]],
+            "kind": stored["kind"],
+            "inner": stored["inner"],
+            "block": block,
+            "seconds": seconds,
+        }
+        for stored in store.read_samples(db, run["id"])
+        for block, seconds in enumerate(stored["seconds"])
+    ]
+    return frame_of(records, SAMPLE_COLUMNS)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """The frame as CSV, formula-safe: text that a spreadsheet would run gets an apostrophe before it."""
+    return frame.rename(columns=_safe).map(_safe, na_action="ignore").to_csv(index=False, lineterminator="\n")
+
+
+def _safe(value: Any) -> Any:
+    return "'" + value if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS) else value

@@ -1,0 +1,148 @@
+"""Submitting runs, and the embedded runner: one daemon thread that looks, one more per device that is busy."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+
+import psutil
+from sqlalchemy.exc import SQLAlchemyError
+
+from experiments import registry
+from experiments.bench import devices
+from experiments.bench.environment import host
+from experiments.bench.spec import BadInput, Spec, parse
+from experiments.runs import store
+from experiments.runs.carry import Watcher, carry_out
+
+LOOK_S = 0.25
+REAP_EVERY_S = 10.0
+LEAST_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MOST_TIME_LIMIT_S = 1.0, 900.0, 24 * 3600.0
+MEMORY_SHARE = 0.8  # of what is free at submit: a run must not take the machine along
+
+log = logging.getLogger("tinylab")
+
+
+def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
+    """The spec as it will run: validated again, its device fixed and tried, its memory known to fit.
+
+    Raises BadInput with one line per problem; nothing has been queued or allocated then.
+    """
+    parsed: Spec = parse(registry.find(name).spec, spec.model_dump())
+    if not LEAST_TIME_LIMIT_S <= time_limit_s <= MOST_TIME_LIMIT_S:
+        raise BadInput(
+            f"time limit: {time_limit_s:g} s is not allowed; give {LEAST_TIME_LIMIT_S:g} to {MOST_TIME_LIMIT_S:g} s"
+        )
+    tried = devices.first_working() if parsed.device == devices.AUTO else devices.probed(parsed.device)
+    if not tried.works:
+        raise BadInput(f"device: {tried.device} does not work here: {tried.what}")
+    fixed = parsed.model_copy(update={"device": tried.device})
+    need, free = fixed.need(), devices.free_memory(tried.device)
+    if free is not None and need.bytes > free:
+        raise BadInput(
+            f"too large: {need.what} needs {need.bytes / 1e9:.1f} GB; {tried.device} has {free / 1e9:.1f} GB free"
+        )
+    return fixed
+
+
+def submit(
+    name: str,
+    spec: Spec,
+    *,
+    url: str | None = None,
+    owner: str = "",
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S,
+    claimed_by: str | None = None,
+) -> str:
+    """Writes a run and returns its id: `queued`, or already claimed by the runner that will carry it out."""
+    fixed = check(name, spec, time_limit_s)
+    now = time.time()
+    claimed = {"status": store.RUNNING, "runner": claimed_by, "started": now, "heartbeat": now} if claimed_by else {}
+    return store.add_run(
+        store.engine(url or store.database_url()),
+        experiment=name,
+        spec=fixed.model_dump(mode="json"),
+        device=fixed.device,
+        host=host(),
+        time_limit_s=time_limit_s,
+        memory_limit_bytes=int(psutil.virtual_memory().available * MEMORY_SHARE),
+        owner=owner,
+        **claimed,
+    )
+
+
+def runner_name() -> str:
+    """A name that no other runner has, now or later."""
+    return f"{host()[:40]}-{os.getpid()}-{store.new_id()}"
+
+
+def run_now(
+    name: str,
+    spec: Spec,
+    *,
+    url: str | None = None,
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S,
+    watch: Watcher = lambda event: None,
+) -> str:
+    """Submits a run as already claimed and carries it out in this process; returns its id when it has ended.
+
+    KeyboardInterrupt cancels the run and is raised again.
+    """
+    url, runner = url or store.database_url(), runner_name()
+    store.reap(store.engine(url))
+    run_id = submit(name, spec, url=url, time_limit_s=time_limit_s, claimed_by=runner)
+    try:
+        carry_out(url, run_id, runner, watch)
+    except KeyboardInterrupt:
+        store.finish(store.engine(url), run_id, runner, "cancelled", "cancelled at the terminal")
+        raise
+    return run_id
+
+
+class EmbeddedRunner:
+    """Carries out this host's queued runs in threads of this process, one at a time per device."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._name = url, runner_name()
+        self._busy: dict[str, threading.Thread] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="tinylab-runner", daemon=True)
+
+    def start(self) -> "EmbeddedRunner":
+        """Starts looking for queued runs; returns itself."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stops looking; a run that is being carried out goes on."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        reaped = 0.0
+        while not self._stopped.wait(LOOK_S):
+            try:
+                if time.monotonic() - reaped > REAP_EVERY_S:
+                    store.reap(store.engine(self._url))
+                    reaped = time.monotonic()
+                self._start_waiting()
+            except (SQLAlchemyError, store.StoreError, OSError) as error:
+                log.warning("the runner cannot look for runs, it tries again: %s", error)
+                self._stopped.wait(2.0)
+
+    def _start_waiting(self) -> None:
+        self._busy = {device: thread for device, thread in self._busy.items() if thread.is_alive()}
+        for run in store.queued_runs(store.engine(self._url), host()):
+            if run["device"] not in self._busy:
+                thread = threading.Thread(target=self._carry_out, args=(run["id"],), daemon=True)
+                self._busy[run["device"]] = thread
+                thread.start()
+
+    def _carry_out(self, run_id: str) -> None:
+        try:
+            carry_out(self._url, run_id, self._name)
+        except Exception as error:  # noqa: BLE001 - the runner must outlive whatever one run brings
+            log.warning("run %s could not be carried out: %s", run_id, error)
+            with contextlib.suppress(SQLAlchemyError, store.StoreError):
+                store.finish(store.engine(self._url), run_id, self._name, "failed", f"the runner failed: {error}")

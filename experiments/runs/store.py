@@ -1,0 +1,282 @@
+"""The store: runs, their rows, samples, details and artifacts in one SQL database.
+
+Every function takes an engine and is one transaction. Writers take SQLite's write lock at the start of the
+transaction (BEGIN IMMEDIATE): a transaction that reads first and writes later would fail under contention.
+"""
+
+import functools
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from platformdirs import user_data_path
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, make_url, or_, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import DatabaseError
+
+from experiments.bench.columns import Value
+from experiments.bench.spec import Row
+from experiments.runs import schema
+
+QUEUED, RUNNING = "queued", "running"
+ENDED = ("done", "failed", "crashed", "timeout", "cancelled", "lost")
+BUSY_TIMEOUT_S = 30
+LOST_AFTER_S = 30.0
+
+
+class StoreError(RuntimeError):
+    """The database cannot be used; the message says why and what to do, in one line."""
+
+
+def database_url() -> str:
+    """`TINYLAB_DATABASE`, or an SQLite file in the user's data folder."""
+    if given := os.environ.get("TINYLAB_DATABASE"):
+        return given
+    folder = user_data_path("tinygrad-lab")
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'runs.db'}"
+
+
+@functools.cache
+def engine(url: str) -> Engine:
+    """The engine of a database, its tables made where they are missing. One per URL and process."""
+    made = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S} if url.startswith("sqlite") else {})
+    if made.dialect.name == "sqlite":
+        event.listen(made, "connect", _set_up_sqlite)
+        event.listen(made, "begin", _begin_sqlite)
+    try:
+        with made.begin() as connection:
+            schema.metadata.create_all(connection)
+            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
+            if found is None:
+                connection.execute(insert(schema.meta).values(name="schema", value=str(schema.VERSION)))
+    except DatabaseError as error:
+        made.dispose()
+        raise StoreError(f"the database {_shown(url)} cannot be used: {error.orig}") from error
+    if found is not None and int(found) > schema.VERSION:
+        made.dispose()
+        raise StoreError(
+            f"the database {_shown(url)} has schema {found}, this version knows {schema.VERSION}: update tinygrad lab"
+        )
+    return made
+
+
+def _shown(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions are begun above, not by the driver
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reading(db: Engine) -> Iterator[Connection]:
+    """A connection for reads alone: no write lock is taken."""
+    with db.connect().execution_options(reads_only=True) as connection:
+        yield connection
+
+
+def new_id() -> str:
+    """Twelve hexadecimal digits: short enough for a link, unique enough for a team."""
+    return secrets.token_hex(6)
+
+
+def add_run(db: Engine, **values: Any) -> str:
+    """Writes a run, `queued` unless `status` says otherwise; returns its id."""
+    run = {"id": new_id(), "status": QUEUED, "created": time.time(), **values}
+    with db.begin() as connection:
+        connection.execute(insert(schema.runs).values(run))
+    return str(run["id"])
+
+
+def get_run(db: Engine, run_id: str) -> RowMapping | None:
+    """One run, None where there is none of this id."""
+    with reading(db) as connection:
+        return connection.execute(select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
+
+
+def queued_runs(db: Engine, host: str) -> list[RowMapping]:
+    """What waits for this host, oldest first."""
+    wanted = (schema.runs.c.status == QUEUED) & (schema.runs.c.host == host)
+    with reading(db) as connection:
+        return list(connection.execute(select(schema.runs).where(wanted).order_by(schema.runs.c.created)).mappings())
+
+
+def claim(db: Engine, run_id: str, runner: str) -> bool:
+    """Takes a queued run for `runner`; False where somebody else took, cancelled or deleted it before."""
+    now = time.time()
+    with db.begin() as connection:
+        taken = connection.execute(
+            update(schema.runs)
+            .where(schema.runs.c.id == run_id, schema.runs.c.status == QUEUED)
+            .values(status=RUNNING, runner=runner, started=now, heartbeat=now)
+        )
+    return taken.rowcount == 1
+
+
+class Batch:
+    """What a child reported since the last write: written with the heartbeat in one transaction."""
+
+    def __init__(self) -> None:
+        self.changes: dict[str, Any] = {}
+        self.rows: list[Row] = []
+        self.details: list[tuple[str, list[dict[str, Value]]]] = []
+        self.artifacts: list[tuple[str, str, bytes]] = []
+
+
+def write(db: Engine, run_id: str, runner: str, batch: Batch, first_row: int, first_chunk: int) -> tuple[bool, bool]:
+    """Writes a batch and the heartbeat of a running run. Returns (it is still ours, it is to be cancelled)."""
+    mine = (schema.runs.c.id == run_id) & (schema.runs.c.status == RUNNING) & (schema.runs.c.runner == runner)
+    with db.begin() as connection:
+        beat = connection.execute(update(schema.runs).where(mine).values(heartbeat=time.time(), **batch.changes))
+        if beat.rowcount != 1:
+            return False, False
+        _write_rows(connection, run_id, batch.rows, first_row)
+        for number, (name, records) in enumerate(batch.details, start=first_chunk):
+            chunk = {"run_id": run_id, "name": name, "chunk": number, "records": records}
+            connection.execute(insert(schema.details).values(chunk))
+        for name, digest, content in batch.artifacts:
+            _write_artifact(connection, run_id, name, digest, content)
+        cancel = connection.execute(select(schema.runs.c.cancel).where(schema.runs.c.id == run_id)).scalar()
+    return True, bool(cancel)
+
+
+def _write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: int) -> None:
+    if not new:
+        return
+    numbered = list(enumerate(new, start=first))
+    connection.execute(
+        insert(schema.rows), [{"run_id": run_id, "number": number, "record": row.values} for number, row in numbered]
+    )
+    timed = [
+        {"run_id": run_id, "number": number, "kind": one.kind, "inner": one.inner, "seconds": one.seconds}
+        for number, row in numbered
+        for one in row.samples
+    ]
+    if timed:
+        connection.execute(insert(schema.samples), timed)
+
+
+def _write_artifact(connection: Connection, run_id: str, name: str, digest: str, content: bytes) -> None:
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError(f"artifact {name} does not have the hash it was sent with")
+    known = connection.execute(select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)).scalar()
+    if known is None:
+        connection.execute(insert(schema.artifacts).values(hash=digest, size=len(content), content=content))
+    connection.execute(insert(schema.run_artifacts).values(run_id=run_id, name=name, hash=digest))
+
+
+def finish(db: Engine, run_id: str, runner: str | None, status: str, message: str, traceback: str = "") -> bool:
+    """Ends a run that has not ended; with `runner` only if it is that runner's. False where it had ended."""
+    open_run = (schema.runs.c.id == run_id) & schema.runs.c.status.in_((QUEUED, RUNNING))
+    if runner is not None:
+        open_run &= schema.runs.c.runner == runner
+    values: dict[str, Any] = {"status": status, "message": message, "traceback": traceback, "finished": time.time()}
+    if status == "done":
+        values["progress"] = 1.0
+    with db.begin() as connection:
+        return connection.execute(update(schema.runs).where(open_run).values(values)).rowcount == 1
+
+
+def ask_to_cancel(db: Engine, run_id: str) -> bool:
+    """Cancels a queued run at once and asks the runner of a running one to stop; False where it has ended."""
+    if (run := get_run(db, run_id)) is None or run["status"] in ENDED:
+        return False
+    with db.begin() as connection:
+        waiting = (schema.runs.c.id == run_id) & (schema.runs.c.status == QUEUED)
+        ended = {"status": "cancelled", "message": "cancelled before it started", "finished": time.time()}
+        if connection.execute(update(schema.runs).where(waiting).values(ended)).rowcount == 0:
+            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(cancel=True))
+    return True
+
+
+def reap(db: Engine, now: float | None = None) -> int:
+    """Ends as `lost` every running run whose runner has not been heard for 30 s; returns how many."""
+    silent = (schema.runs.c.status == RUNNING) & (schema.runs.c.heartbeat < (now or time.time()) - LOST_AFTER_S)
+    ended = {
+        "status": "lost",
+        "message": f"its runner has not been heard for {LOST_AFTER_S:.0f} s: killed, or the machine went away",
+        "finished": time.time(),
+    }
+    with reading(db) as connection:
+        if connection.execute(select(func.count()).select_from(schema.runs).where(silent)).scalar() == 0:
+            return 0
+    with db.begin() as connection:
+        return int(connection.execute(update(schema.runs).where(silent).values(ended)).rowcount)
+
+
+def delete_run(db: Engine, run_id: str) -> bool:
+    """Deletes an ended run with all that belongs to it; False where there is none or it has not ended."""
+    with db.begin() as connection:
+        gone = connection.execute(
+            delete(schema.runs).where(schema.runs.c.id == run_id, schema.runs.c.status.in_(ENDED))
+        )
+        used = select(schema.run_artifacts.c.hash)
+        connection.execute(delete(schema.artifacts).where(schema.artifacts.c.hash.not_in(used)))
+    return gone.rowcount == 1
+
+
+def list_runs(db: Engine, limit: int = 20, offset: int = 0, **wanted: str) -> list[RowMapping]:
+    """The newest runs that match: experiment, device, host, status exactly; text in id, title, note, tags, spec."""
+    chosen = select(schema.runs).where(*_conditions(wanted)).order_by(schema.runs.c.created.desc(), schema.runs.c.id)
+    with reading(db) as connection:
+        return list(connection.execute(chosen.limit(limit).offset(offset)).mappings())
+
+
+def count_runs(db: Engine, **wanted: str) -> int:
+    """How many runs match, see `list_runs`."""
+    chosen = select(func.count()).select_from(schema.runs).where(*_conditions(wanted))
+    with reading(db) as connection:
+        return int(connection.execute(chosen).scalar() or 0)
+
+
+def _conditions(wanted: Mapping[str, str]) -> list[Any]:
+    columns = schema.runs.c
+    conditions: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
+    if text := wanted.get("text"):
+        searched = (columns.id, columns.title, columns.note, columns.tags, columns.message)
+        conditions.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
+    return conditions
+
+
+def read_rows(db: Engine, run_id: str) -> list[dict[str, Value]]:
+    """The rows of a run in the order in which they were measured."""
+    chosen = select(schema.rows.c.record).where(schema.rows.c.run_id == run_id).order_by(schema.rows.c.number)
+    with reading(db) as connection:
+        return [dict(record) for record in connection.execute(chosen).scalars()]
+
+
+def read_samples(db: Engine, run_id: str) -> list[RowMapping]:
+    """The raw timings of a run: row number, kind, inner calls, seconds per call."""
+    columns = schema.samples.c
+    chosen = select(schema.samples).where(columns.run_id == run_id).order_by(columns.number, columns.kind)
+    with reading(db) as connection:
+        return list(connection.execute(chosen).mappings())
+
+
+def read_detail(db: Engine, run_id: str, name: str) -> list[dict[str, Value]]:
+    """The records of one detail of a run."""
+    columns = schema.details.c
+    chosen = select(columns.records).where(columns.run_id == run_id, columns.name == name).order_by(columns.chunk)
+    with reading(db) as connection:
+        return [record for chunk in connection.execute(chosen).scalars() for record in chunk]
+
+
+def read_artifacts(db: Engine, run_id: str) -> dict[str, bytes]:
+    """The files of a run by name."""
+    links, files = schema.run_artifacts, schema.artifacts
+    chosen = select(links.c.name, files.c.content).join(files, links.c.hash == files.c.hash)
+    with reading(db) as connection:
+        found = connection.execute(chosen.where(links.c.run_id == run_id)).all()
+    return {str(name): bytes(content) for name, content in found}
