@@ -1,8 +1,17 @@
-"""Finds all experiments: every module of the three groups that declares one with `@experiment`."""
+"""Finds all experiments: every module of the three groups, and of the folders that `TINYLAB_EXPERIMENTS` names.
+
+A folder of one's own: each `*.py` in it is imported, but for those that begin with an underscore and the figure
+modules `*_figures.py`. A file that cannot be imported is left out and said in `broken`: it takes nothing along.
+"""
 
 import functools
 import importlib
+import importlib.util
+import os
 import pkgutil
+import sys
+import zlib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,19 +21,67 @@ import experiments.deployment
 from experiments.bench.spec import BadInput, Experiment
 
 GROUPS = (experiments.compiler, experiments.compression, experiments.deployment)
+FOLDERS = "TINYLAB_EXPERIMENTS"  # folders of one's own, separated as in PATH
+
+
+def registered() -> dict[str, Experiment[Any]]:
+    """All experiments by name, section by section. Imports neither tinygrad nor pandas."""
+    return _scan()[0]
+
+
+def broken() -> dict[str, str]:
+    """Files and folders of one's own that could not be used, each with its one-line cause."""
+    return _scan()[1]
+
+
+def forget() -> None:
+    """Makes the next look read the folders again."""
+    _scan.cache_clear()
 
 
 @functools.cache
-def registered() -> dict[str, Experiment[Any]]:
-    """All experiments by name, section by section. Imports neither tinygrad nor pandas."""
+def _scan() -> tuple[dict[str, Experiment[Any]], dict[str, str]]:
     found: dict[str, Experiment[Any]] = {}
+    causes: dict[str, str] = {}
     for group in GROUPS:
         for info in pkgutil.iter_modules(group.__path__, f"{group.__name__}."):
-            for one in declared(importlib.import_module(info.name)):
-                if one.name in found:
-                    raise ValueError(f"two experiments are called {one.name}")
-                found[one.name] = one
-    return found
+            _add(found, importlib.import_module(info.name))
+    for folder in (Path(name) for name in os.environ.get(FOLDERS, "").split(os.pathsep) if name):
+        if not folder.is_dir():
+            causes[str(folder)] = f"not a folder; {FOLDERS} names it"
+        for path in sorted(folder.glob("[!_]*.py")):
+            if path.stem.endswith("_figures"):
+                continue
+            try:
+                _add(found, _module_of(path))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's file raises is said
+                said = str(error).strip().splitlines() or [""]
+                causes[str(path)] = f"{type(error).__name__}: {said[0]}"[:300]
+    return found, causes
+
+
+def _add(found: dict[str, Experiment[Any]], module: ModuleType) -> None:
+    new = {one.name: one for one in declared(module)}
+    for name, one in new.items():
+        if found.get(name, one) is not one:
+            raise ValueError(f"two experiments are called {name}")
+    found |= new
+
+
+def _module_of(path: Path) -> ModuleType:
+    """The module of a file outside the package, under a name that no other file has."""
+    name = f"tinylab_{zlib.crc32(str(path.absolute()).encode()):08x}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic looks up annotations there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def declared(module: ModuleType) -> list[Experiment[Any]]:

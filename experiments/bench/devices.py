@@ -77,18 +77,29 @@ def forget_probes() -> None:
 
 
 def all_probes() -> list[Probe]:
-    """Every known device tried once, second cards of a kind included."""
-    first = [probed(device) for device in KNOWN]
-    more = [probed(f"{one.device}:{n}") for one in first if one.works for n in range(1, min(one.count, MOST_INDEX + 1))]
-    return first + more
+    """Every known device tried once, with all cards of a kind that works."""
+    return with_cards([probed(device) for device in KNOWN])
+
+
+def with_cards(first: list[Probe]) -> list[Probe]:
+    """The first card of each kind and after it the others, each tried too."""
+    return [
+        card
+        for one in first
+        for card in (one, *(probed(f"{one.device}:{n}") for n in range(1, min(one.count, MOST_INDEX + 1)) if one.works))
+    ]
+
+
+def candidates() -> list[Probe]:
+    """The CPU, and the GPUs whose driver left a trace on this machine with all their cards; each tried once."""
+    traced = [name for name, trace in DRIVER_TRACES.items() if any(Path(path).exists() for path in trace)]
+    return with_cards([probed(name) for name in (*traced, "CPU")])
 
 
 def first_working() -> Probe:
-    """The first device that works: a GPU whose driver left a trace on this machine, else the CPU or its failure."""
-    for device in (name for name, trace in DRIVER_TRACES.items() if any(Path(path).exists() for path in trace)):
-        if (tried := probed(device)).works:
-            return tried
-    return probed("CPU")
+    """The first of the candidates that works, or the CPU's failure where none does."""
+    tried = candidates()
+    return next((one for one in tried if one.works), tried[-1])
 
 
 def free_memory(device: str) -> int | None:

@@ -124,9 +124,11 @@ class FieldInfo:
 
 
 def fields(spec: type[Spec]) -> dict[str, FieldInfo]:
-    """All fields of a spec by name, the device first."""
+    """All fields of a spec by name: the device, the experiment's own, and last the stopping rule."""
     properties = spec.model_json_schema()["properties"]
-    return {name: _field_info(spec, name, schema) for name, schema in properties.items()}
+    last = [name for name in MeasuredSpec.model_fields if name in properties and name not in Spec.model_fields]
+    order = [*(name for name in properties if name not in last), *last]
+    return {name: _field_info(spec, name, properties[name]) for name in order}
 
 
 def _field_info(spec: type[Spec], name: str, schema: Mapping[str, Any]) -> FieldInfo:
@@ -215,6 +217,7 @@ class Experiment(Generic[SpecT]):
     presets: Mapping[str, SpecT]
     columns: tuple[Column, ...]
     details: Mapping[str, tuple[Column, ...]]
+    grid: tuple[str, ...]
     summary: tuple[str, ...]
     answer: Answer
 
@@ -237,12 +240,14 @@ def experiment(
     spec: type[SpecT],
     presets: Mapping[str, SpecT],
     columns: Sequence[str | Column],
+    grid: Sequence[str],
     summary: Sequence[str],
     answer: Answer,
     details: Mapping[str, Sequence[str | Column]] | None = None,
 ) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
     """Declares the decorated run function an experiment; its name is the experiment's name.
 
+    `grid` names the columns whose values make a grid point: rows of one point were measured side by side.
     `summary` names the columns that a narrow table shows; `answer` makes one sentence with numbers out of
     the frame, or an empty one where the rows do not carry an answer yet.
     """
@@ -259,6 +264,7 @@ def experiment(
             presets=presets,
             columns=resolve(columns),
             details={name: resolve(own, identity=(RUN_ID,)) for name, own in (details or {}).items()},
+            grid=tuple(grid),
             summary=tuple(summary),
             answer=answer,
         )

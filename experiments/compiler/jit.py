@@ -118,6 +118,7 @@ class JitSpec(MeasuredSpec):
             Column("call_ms", "number", "time of this call, synchronised"),
         ]
     },
+    grid=("batch", "size"),
     summary=("batch", "size", "variant", "latency_ms", "speedup", "verdict", "break_even_calls", "kernels"),
     answer=lambda frame: answer(frame),
 )
@@ -276,13 +277,13 @@ def _where(row: Any) -> str:
 
 
 def _says(row: Any, what: str) -> str:
-    interval = f"95 % {row['speedup_lo']:.2f} to {row['speedup_hi']:.2f}"
+    interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
     match row["verdict"]:
         case "faster":
-            return f"makes {what} {row['speedup']:.2f}x faster ({interval})"
+            return f"makes {what} {row['speedup']:.3g}x faster ({interval})"
         case "slower":
-            return f"makes {what} {1 / row['speedup']:.2f}x slower (ratio {row['speedup']:.2f}, {interval})"
+            return f"makes {what} {1 / row['speedup']:.3g}x slower (ratio {row['speedup']:.3g}, {interval})"
         case "wrong":
             return f"computes {what} wrongly"
         case _:
-            return f"cannot be told from eager on {what} (ratio {row['speedup']:.2f}, {interval})"
+            return f"cannot be told from eager on {what} (ratio {row['speedup']:.3g}, {interval})"

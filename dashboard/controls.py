@@ -1,0 +1,150 @@
+"""The form of a spec, derived from its fields, bound to the page's URL and to the run that the URL names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard import services
+from experiments.bench.devices import AUTO
+from experiments.bench.spec import BadInput, Experiment, FieldInfo, Spec, fields, parse
+
+COLUMNS = 4  # of the form on a wide screen; a narrow one stacks them
+RUN = "run"  # the URL's own parameter beside the fields
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What the form holds: a valid spec, or the problems with it."""
+
+    spec: Spec | None
+    problems: tuple[str, ...]
+
+
+def form(experiment: Experiment[Any], shown: Spec | None) -> Filled:
+    """Draws the form and writes its state to the URL. `shown` is the spec of the run that the page shows."""
+    known = fields(experiment.spec)
+    base = shown or experiment.spec()
+    _follow_url(experiment, known, base)
+    _presets(experiment, known)
+    columns = st.columns(COLUMNS)
+    for number, info in enumerate(known.values()):
+        with columns[number % COLUMNS]:
+            _widget(experiment, info)
+    texts = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
+    try:
+        spec, problems = parse(experiment.spec, texts), st.session_state.get(_key(experiment, "?"), ())
+    except BadInput as refused:
+        spec, problems = None, refused.problems
+    _write_url(experiment, texts, base)
+    return Filled(spec, problems)
+
+
+def _key(experiment: Experiment[Any], field: str) -> str:
+    return f"{experiment.name}:{field}"
+
+
+def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], base: Spec) -> None:
+    """Fills the form from the URL where that was changed by somebody else than this form: opened, back, edited."""
+    url = st.query_params.to_dict()
+    lost = any(_key(experiment, name) not in st.session_state for name in known)
+    if not lost and url == st.session_state.get(_key(experiment, "url")):
+        return
+    texts, problems = {name: base.text(name) for name in known}, []
+    for name, text in url.items():
+        if name == RUN:
+            continue
+        try:
+            parse(experiment.spec, {name: text})
+        except BadInput as refused:
+            problems += refused.problems
+        else:
+            texts[name] = text
+    fill(experiment, texts)
+    st.session_state[_key(experiment, "?")] = tuple(f"in the link, {problem}" for problem in problems)
+
+
+def fill(experiment: Experiment[Any], texts: Mapping[str, str]) -> None:
+    """Sets the form's widgets; to be called before they are drawn."""
+    for name, info in fields(experiment.spec).items():
+        st.session_state[_key(experiment, name)] = _widget_value(info, texts[name])
+    st.session_state[_key(experiment, "?")] = ()
+
+
+def _widget_value(info: FieldInfo, text: str) -> Any:
+    if info.is_list or info.kind in ("text", "choice"):
+        return text
+    if info.kind == "boolean":
+        return text.lower() == "true"
+    return int(text) if info.kind == "integer" else float(text)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _presets(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> None:
+    """One button per preset; the one that the form holds now is marked."""
+    texts = {name: {field: one.text(field) for field in known} for name, one in experiment.presets.items()}
+    now = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
+    key = _key(experiment, "preset")
+    st.session_state[key] = next((name for name, one in texts.items() if {**one, "device": now["device"]} == now), None)
+
+    def chosen() -> None:
+        if name := st.session_state[key]:
+            fill(experiment, {**texts[name], "device": now["device"]})
+
+    st.pills("Presets", list(texts), key=key, on_change=chosen, help="Named specs; each fills the form below.")
+
+
+def _widget(experiment: Experiment[Any], info: FieldInfo) -> None:
+    key, text = _key(experiment, info.name), f"{info.description}. Give {info.allowed}."
+    if info.name == "device":
+        _device(key, info)
+    elif info.kind == "choice" and not info.is_list:
+        st.selectbox(info.title, info.choices, key=key, help=text)
+    elif info.kind == "boolean":
+        st.toggle(info.title, key=key, help=text)
+    elif info.kind in ("integer", "number") and not info.is_list:
+        _number(key, info, text)
+    else:
+        st.text_input(info.title, key=key, help=text, max_chars=400)
+
+
+def _number(key: str, info: FieldInfo, text: str) -> None:
+    kind: Any = int if info.kind == "integer" else float
+    low = None if info.low is None else kind(info.low)
+    high = None if info.high is None else kind(info.high)
+    step = 1 if info.kind == "integer" else float(f"{(info.low or 0.1):.0e}")
+    shape = None if info.kind == "integer" else "%g"
+    st.number_input(info.title, low, high, key=key, step=step, format=shape, help=text)
+
+
+def _device(key: str, info: FieldInfo) -> None:
+    """The devices that work here; one that a link names stays in the list and is refused at Run with its reason."""
+    working = [probe.device for probe in services.candidates() if probe.works]
+    first = working[0] if working else "none works"
+    options = list(dict.fromkeys([AUTO, *working, st.session_state[key]]))
+    st.selectbox(
+        info.title,
+        options,
+        key=key,
+        format_func=lambda name: f"auto ({first})" if name == AUTO else name,
+        help=f"{info.description}.",
+    )
+
+
+def _write_url(experiment: Experiment[Any], texts: Mapping[str, str], base: Spec) -> None:
+    """The URL names what differs from the shown run, or from the defaults where no run is shown."""
+    url = {name: text for name, text in texts.items() if text != _text(_typed(base, name))}
+    if run_id := st.query_params.get(RUN):
+        url[RUN] = run_id
+    if url != st.query_params.to_dict():
+        st.query_params.from_dict(url)
+    st.session_state[_key(experiment, "url")] = url
+
+
+def _typed(base: Spec, name: str) -> Any:
+    value = getattr(base, name)
+    return value if isinstance(value, (bool, int, float)) else base.text(name)

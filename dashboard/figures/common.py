@@ -1,0 +1,51 @@
+"""Parts that several figures share: points with intervals, styled by technique."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.theme import GREY, style
+
+
+def points(figure: go.Figure, rows: pd.DataFrame, x: str, y: str, low: str, high: str, variant: str, unit: str) -> None:
+    """Adds one variant's measured points with their 95 % intervals, joined by its line, ordered by x."""
+    rows = rows.dropna(subset=[x, y]).sort_values(x)
+    if rows.empty:
+        return
+    look = style(variant)
+    figure.add_trace(
+        go.Scatter(
+            name=variant,
+            x=rows[x].tolist(),
+            y=rows[y].tolist(),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (rows[high] - rows[y]).fillna(0).tolist(),
+                "arrayminus": (rows[y] - rows[low]).fillna(0).tolist(),
+                "thickness": 1.5,
+                "width": 5,
+            },
+            customdata=rows[[low, high]].astype("float64").to_numpy(),
+            mode="lines+markers",
+            line={"color": look.color, "dash": look.dash},
+            marker={"color": look.color, "symbol": look.symbol, "size": 9},
+            hovertemplate=f"%{{y:.4g}} {unit}, 95 % %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}"
+            f"<br>{x} %{{x}}<extra>{variant}</extra>",
+        )
+    )
+
+
+def control_band(figure: go.Figure, rows: pd.DataFrame) -> None:
+    """The line at 1 and around it the widest A/A control: what a difference of nothing looks like here."""
+    figure.add_hline(y=1, line={"color": GREY, "dash": "dot"})
+    low, high = rows["control_lo"].min(), rows["control_hi"].max()
+    if pd.notna(low) and pd.notna(high):
+        figure.add_hrect(
+            y0=float(low),
+            y1=float(high),
+            fillcolor=GREY,
+            opacity=0.25,
+            line_width=0,
+            annotation_text="A/A control",
+            annotation_position="top right",
+        )

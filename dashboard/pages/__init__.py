@@ -1,0 +1,1 @@
+"""Thin page scripts; experiments share one template."""

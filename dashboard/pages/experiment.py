@@ -1,0 +1,88 @@
+"""The page of one experiment: question, answer, form, live progress, results. The same for all of them."""
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import controls, progress, results, services
+from experiments.bench.spec import BadInput, Experiment, Spec, parse
+from experiments.registry import find
+from experiments.runs import jobs, store
+from experiments.runs.store import StoreError
+
+
+def show(name: str) -> None:
+    """Draws the page of the experiment called `name`; `?run=<id>` shows that run."""
+    experiment = find(name)
+    st.title(experiment.title)
+    st.markdown(f"**{experiment.question}**")
+    run = _shown_run(experiment)
+    with st.expander("Parameters", icon=":material/tune:", expanded=run is None):
+        _form(experiment, _spec_of(experiment, run))
+    if run is None:
+        st.info(
+            "No run is shown yet. Choose a preset or fill in the form, then press Run; `quick` takes seconds.",
+            icon=":material/play_circle:",
+        )
+        results.method(experiment, None)
+    else:
+        progress.follow(experiment, run["id"])
+
+
+def _shown_run(experiment: Experiment[Any]) -> Any:
+    """The run that the URL names; None, with one line said, where there is no such run of this experiment."""
+    if not (run_id := st.query_params.get(controls.RUN)):
+        return None
+    run = store.get_run(services.database(), run_id)
+    if run is None or run["experiment"] != experiment.name:
+        st.error(
+            f"run: there is no run {run_id[:40]!r} of this experiment in this database", icon=":material/link_off:"
+        )
+        return None
+    return run
+
+
+def _spec_of(experiment: Experiment[Any], run: Any) -> Spec | None:
+    """The spec of the shown run; None where an older version's run does not fit today's limits."""
+    if run is None:
+        return None
+    try:
+        return parse(experiment.spec, run["spec"])
+    except BadInput:
+        return None
+
+
+def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
+    filled = controls.form(experiment, shown)
+    for problem in filled.problems:
+        st.error(problem, icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        limit = st.number_input(
+            "Time limit [s]",
+            int(jobs.LEAST_TIME_LIMIT_S),
+            int(jobs.MOST_TIME_LIMIT_S),
+            int(jobs.DEFAULT_TIME_LIMIT_S),
+            key=f"{experiment.name}:time-limit",
+            help="The run is stopped then; rows that it has are kept.",
+            width=200,
+        )
+        pressed = st.button(
+            "Run", type="primary", icon=":material/play_arrow:", disabled=filled.spec is None, key="run"
+        )
+    if pressed and filled.spec is not None:
+        submit(experiment, filled.spec, float(limit))
+
+
+def submit(experiment: Experiment[Any], spec: Spec, time_limit_s: float = jobs.DEFAULT_TIME_LIMIT_S) -> None:
+    """Queues a run and shows it; says in one line each why it is refused."""
+    try:
+        with st.spinner("Checking device and memory…"):
+            run_id = jobs.submit(experiment.name, spec, time_limit_s=time_limit_s)
+    except BadInput as refused:
+        for problem in refused.problems:
+            st.error(problem, icon=":material/error:")
+    except StoreError as error:
+        st.error(str(error), icon=":material/database_off:")
+    else:
+        st.query_params[controls.RUN] = run_id
+        st.rerun()

@@ -1,0 +1,72 @@
+"""The first page: what one can find out here, and the latest runs."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import links, services
+from dashboard.controls import RUN
+from experiments.bench.spec import BadInput
+from experiments.registry import find, registered
+from experiments.runs import frames, jobs, store
+
+LATEST = 10
+FIRST = ("jit", "quick")  # the run that a newcomer is offered
+
+
+def show() -> None:
+    """Draws the overview; with no runs yet it says what to do."""
+    st.title("tinygrad lab")
+    st.markdown("What the JIT and its companions really buy on your machine: measured side by side, with error bars.")
+    for probe in services.candidates():
+        if not probe.works and probe.device == "CPU":
+            st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
+    runs = store.list_runs(services.database(), limit=LATEST)
+    if not runs:
+        st.info(
+            "No runs yet. The quick JIT preset takes some seconds and shows what every experiment page shows.",
+            icon=":material/lightbulb:",
+        )
+    if st.button("Run the quick JIT preset", icon=":material/play_arrow:", type="secondary" if runs else "primary"):
+        _run_quick()
+    if runs:
+        st.subheader("Latest runs")
+        for run in runs:
+            _run(run)
+    st.subheader("Experiments")
+    for start in range(0, len(registered()), 3):
+        names = list(registered())[start : start + 3]
+        for column, name in zip(st.columns(3), names, strict=False):
+            with column.container(border=True):
+                st.page_link(links.experiment_page(name), label=f"**{find(name).title}**")
+                st.caption(find(name).question)
+
+
+def _run_quick() -> None:
+    name, preset = FIRST
+    try:
+        with st.spinner("Checking device and memory…"):
+            run_id = jobs.submit(name, find(name).preset(preset))
+    except BadInput as refused:
+        st.error(str(refused), icon=":material/error:")
+    else:
+        st.switch_page(links.experiment_page(name), query_params={RUN: run_id})
+
+
+def _run(run: Any) -> None:
+    """One run as a card: what, where, when, and its answer or its end."""
+    if run["experiment"] not in registered():
+        return
+    experiment = find(run["experiment"])
+    with st.container(border=True):
+        said = run["message"]
+        if run["status"] == "done":
+            said = experiment.answer(frames.rows_frame(services.database(), run, experiment)) or "done"
+        when = pd.Timestamp(run["created"], unit="s", tz="UTC").tz_convert(None).strftime("%Y-%m-%d %H:%M UTC")
+        st.page_link(
+            links.experiment_page(run["experiment"]),
+            label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when}",
+            query_params={RUN: run["id"]},
+        )
+        st.caption(said)

@@ -1,0 +1,50 @@
+"""Following a run: progress, rows as they come, Cancel. A reload, another tab and another user see the same."""
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import results, services
+from experiments.bench.spec import Experiment
+from experiments.runs import frames, store
+
+POLL_S = 1.0
+
+
+def follow(experiment: Experiment[Any], run_id: str) -> None:
+    """Draws the run's answer and results, again every second until it has ended."""
+    run = store.get_run(services.database(), run_id)
+    if run is None:
+        st.info("This run was deleted.")
+        return
+    live = run["status"] not in store.ENDED
+
+    @st.fragment(run_every=POLL_S if live else None)
+    def watched() -> None:
+        now = store.get_run(services.database(), run_id)
+        if live and (now is None or now["status"] in store.ENDED):
+            st.rerun()  # once: the page then stops polling
+        _draw(experiment, now)
+
+    watched()
+
+
+def _draw(experiment: Experiment[Any], run: Any) -> None:
+    db = services.database()
+    rows = frames.rows_frame(db, run, experiment)
+    details = {name: frames.detail_frame(db, run, experiment, name) for name in experiment.details}
+    if run["status"] not in store.ENDED:
+        _running(run, len(rows))
+    results.show(experiment, run, rows, details)
+
+
+def _running(run: Any, rows: int) -> None:
+    with st.container(border=True):
+        waiting = run["status"] == store.QUEUED
+        text = run["message"] or ("waits for its turn" if waiting else "starts")
+        st.progress(float(run["progress"]), text=f"{run['status']}: {text} ({rows} rows so far)")
+        if run["cancel"]:
+            st.caption("Cancelling…")
+        elif st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-{run['id']}"):
+            store.ask_to_cancel(services.database(), run["id"])
+            st.toast("Cancelling")

@@ -1,0 +1,190 @@
+"""What a run found: the answer, figures, the table, downloads, the link, how it was measured."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import services, sharing
+from dashboard.figures import Details, Panel, drawings
+from experiments.bench.columns import IDENTITY, Column
+from experiments.bench.spec import Experiment
+from experiments.runs import frames, store
+
+STATES = {
+    "done": ("green", ":material/check_circle:"),
+    "failed": ("red", ":material/error:"),
+    "crashed": ("red", ":material/bolt:"),
+    "timeout": ("orange", ":material/timer_off:"),
+    "cancelled": ("orange", ":material/cancel:"),
+    "lost": ("orange", ":material/signal_disconnected:"),
+    "queued": ("gray", ":material/hourglass_empty:"),
+    "running": ("blue", ":material/sync:"),
+}
+
+
+def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
+    """Draws a run from its frames; an ended run that is not done says first what happened."""
+    _state(run)
+    if sentence := experiment.answer(rows):
+        st.markdown(f"#### {sentence}")
+    _noise(rows)
+    _ending(run, len(rows))
+    _figures(experiment, run, rows, details)
+    if not rows.empty:
+        table(experiment, run, rows)
+    _downloads(experiment, run, rows, details)
+    method(experiment, run)
+
+
+def _state(run: Any) -> None:
+    color, icon = STATES[run["status"]]
+    facts = run["environment"] or {}
+    machine = facts.get("gpu") or facts.get("cpu") or run["host"]
+    took = (run["finished"] or time.time()) - (run["started"] or run["created"])
+    with st.container(horizontal=True):
+        st.badge(run["status"], icon=icon, color=color)
+        st.badge(f"{run['device']} · {machine}", icon=":material/memory:", color="gray")
+        st.badge(time.strftime("%Y-%m-%d %H:%M", time.localtime(run["created"])), color="gray")
+        st.badge(f"{took:.0f} s", icon=":material/timer:", color="gray")
+
+
+def _noise(rows: pd.DataFrame) -> None:
+    """A word of warning where the A/A control does not hold 1: there the machine was not quiet."""
+    if "control_lo" not in rows or rows.empty:
+        return
+    noisy = rows[(rows["control_lo"] > 1) | (rows["control_hi"] < 1)]
+    if len(noisy):
+        st.warning(
+            f"{len(noisy)} rows are from grid points where the baseline differed from itself (A/A control): "
+            "something else used the machine. Run again before you decide by them.",
+            icon=":material/graphic_eq:",
+        )
+
+
+def _ending(run: Any, rows: int) -> None:
+    if run["status"] in ("done", store.QUEUED, store.RUNNING):
+        return
+    kept = f" The {rows} rows that came before are kept." if rows else " No row had come yet."
+    st.error(f"{run['status'].capitalize()}: {run['message']}.{kept}".replace("..", "."), icon=":material/error:")
+    if run["traceback"]:
+        with st.expander("Details"):
+            st.code(run["traceback"], language="python")
+
+
+def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
+    drawn = drawings(experiment.name)
+    _panels(drawn.panels(rows, details), f"{run['id']}-run")
+    choices = grid_points(experiment, details)
+    if not choices:
+        return
+    labels = list(choices)
+    chosen = labels[0]
+    if len(labels) > 1:
+        chosen = st.segmented_control("Grid point", labels, default=labels[0], required=True, key=f"{run['id']}-point")
+    point = choices[chosen]
+    _panels(drawn.point_panels(_at(rows, point), {k: _at(one, point) for k, one in details.items()}), f"{run['id']}-pt")
+
+
+def grid_points(experiment: Experiment[Any], details: Details) -> dict[str, dict[str, Any]]:
+    """The grid points that the details speak of, by label (`batch 16`), in the order in which they came."""
+    found: dict[str, dict[str, Any]] = {}
+    for frame in details.values():
+        axes = [name for name in experiment.grid if name in frame]
+        for values in frame[axes].drop_duplicates().to_dict("records") if axes else []:
+            point = {str(name): value for name, value in values.items() if pd.notna(value)}
+            found.setdefault(", ".join(f"{name} {value}" for name, value in point.items()) or "all", point)
+    return found
+
+
+def _at(frame: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
+    for name, value in point.items():
+        if name in frame:
+            frame = frame[frame[name] == value]
+    return frame
+
+
+def _panels(panels: list[Panel], key: str) -> None:
+    for start in range(0, len(panels), 2):
+        for column, panel in zip(st.columns(2), panels[start : start + 2], strict=False):
+            with column:
+                st.markdown(f"**{panel.title}**")
+                st.plotly_chart(panel.figure, key=f"{key}-{panel.title}", alt=f"{panel.title}. {panel.caption}")
+                st.caption(panel.caption)
+
+
+def table(experiment: Experiment[Any], run: Any, rows: pd.DataFrame) -> None:
+    """The rows: the summary's columns, or all of them."""
+    everything = st.toggle("All columns", key=f"{run['id']}-all")
+    columns = {column.name: column for column in (*IDENTITY, *experiment.columns)}
+    shown = list(columns) if everything else [name for name in summary_columns(experiment) if rows[name].notna().any()]
+    st.dataframe(
+        rows[shown],
+        hide_index=True,
+        placeholder="",
+        key=f"{run['id']}-table",
+        column_config={name: _column(columns[name]) for name in shown},
+        alt=f"Rows of run {run['id']}",
+    )
+
+
+def summary_columns(experiment: Experiment[Any]) -> list[str]:
+    """The summary with the intervals behind their medians."""
+    names = {column.name for column in experiment.columns}
+    wide = []
+    for name in experiment.summary:
+        stem, unit = (name.removesuffix("_ms"), "_ms") if name.endswith("_ms") else (name, "")
+        wide += [name, *(one for one in (f"{stem}_lo{unit}", f"{stem}_hi{unit}") if one in names)]
+    return wide
+
+
+def _column(column: Column) -> Any:
+    label = column.name.removesuffix(f"_{column.unit}").replace("_", " ")
+    label = f"{label} [{column.unit}]" if column.unit else label
+    if column.kind in ("number", "integer"):
+        shape = "%d" if column.kind == "integer" else "%.4g"
+        return st.column_config.NumberColumn(label, help=column.description, format=shape)
+    if column.kind == "boolean":
+        return st.column_config.CheckboxColumn(label, help=column.description)
+    return st.column_config.TextColumn(label, help=column.description)
+
+
+def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
+    """CSV of rows, raw samples and details, made when clicked; the link to this run."""
+    name = f"{experiment.name}-{run['id']}"
+    db = services.database()
+    files: dict[str, Any] = {"rows": lambda: frames.to_csv(rows), "samples": partial(_samples_csv, db, run)}
+    files |= {detail: partial(frames.to_csv, frame) for detail, frame in details.items() if not frame.empty}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for what, make in files.items():
+            st.download_button(
+                f"CSV: {what}",
+                make,
+                f"{name}-{what}.csv",
+                "text/csv",
+                on_click="ignore",
+                icon=":material/download:",
+                key=f"{run['id']}-csv-{what}",
+            )
+    st.caption("Link to this run")
+    st.code(sharing.permalink(run["id"]), language=None)
+
+
+def _samples_csv(db: Any, run: Any) -> str:
+    return frames.to_csv(frames.samples_frame(db, run))
+
+
+def method(experiment: Experiment[Any], run: Any) -> None:
+    """How it was measured: the experiment's own words, the spec, the machine."""
+    with st.expander("How it is measured" if run is None else "How it was measured", icon=":material/straighten:"):
+        st.markdown(experiment.description)
+        if run is None:
+            return
+        left, right = st.columns(2)
+        left.markdown("**Spec**")
+        left.json(run["spec"], expanded=True)
+        right.markdown(f"**Machine** (fingerprint `{run['fingerprint'] or 'none yet'}`)")
+        right.json(run["environment"] or {}, expanded=True)

@@ -1,0 +1,69 @@
+"""One look for all figures: Okabe-Ito colours, one colour, symbol and dash per technique on all pages."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+GREY = "#8C8C8C"
+HEIGHT = 360
+MOST_TICKS = 12
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one technique is drawn; colour is never the only difference."""
+
+    color: str
+    symbol: str
+    dash: str
+
+
+STYLES = {
+    "eager": Style(ORANGE, "circle", "solid"),
+    "jit": Style(BLUE, "diamond", "dash"),
+    "capture": Style(PURPLE, "square", "dot"),
+    "replay": Style(BLUE, "diamond", "dash"),
+}
+OTHERS = (
+    Style(GREEN, "triangle-up", "dashdot"),
+    Style(SKY, "x", "dot"),
+    Style(RED, "cross", "longdash"),
+    Style(PURPLE, "square", "longdashdot"),
+)
+
+
+def style(technique: str) -> Style:
+    """The style of a technique; an unknown one always gets the same of the remaining styles."""
+    return STYLES.get(technique) or OTHERS[sum(technique.encode()) % len(OTHERS)]
+
+
+def layout(figure: go.Figure, x: str, y: str) -> go.Figure:
+    """Axis titles as `Quantity [unit]`, a legend above, room for both."""
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+        xaxis={"title": x, "automargin": True},
+        yaxis={"title": y, "automargin": True},
+    )
+    return figure
+
+
+def log_axis(figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series | None = None) -> None:
+    """Makes one axis (`x` or `y`) logarithmic, with ticks at 1, 2 and 5 (or powers of ten over a wide range)."""
+    positive = values.dropna().astype("float64")
+    positive = positive[positive > 0]
+    if positive.empty:
+        return
+    if ticks is not None and ticks.nunique() <= MOST_TICKS:
+        shown = sorted(ticks.dropna().unique().tolist())
+    else:
+        low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
+        steps = (1, 2, 5) if high - low <= 3 else (1,)
+        shown = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+    update = {"type": "log", "tickmode": "array", "tickvals": shown, "ticktext": [f"{tick:,.6g}" for tick in shown]}
+    figure.update_layout({f"{axis}axis": update})

@@ -1,0 +1,11 @@
+"""tinygrad lab: start it with `streamlit run streamlit_app.py`."""
+
+import streamlit as st
+
+from dashboard import navigation, services, sharing
+
+st.set_page_config(page_title="tinygrad lab", page_icon="⚗️", layout="wide")
+services.start()
+page = st.navigation(navigation.sections(), position="sidebar", expanded=True)
+sharing.network_notice()
+page.run()
