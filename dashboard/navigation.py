@@ -5,14 +5,19 @@ from typing import Any
 import streamlit as st
 
 from dashboard.links import experiment_page
-from dashboard.pages import overview
+from dashboard.pages import method, overview, runs
 from experiments.registry import registered
 
 
 def sections() -> dict[str, list[Any]]:
     """All pages by section, for st.navigation."""
-    first = st.Page(overview.show, title="Overview", icon=":material/home:", url_path="overview", default=True)
-    found: dict[str, list[Any]] = {"": [first]}
+    found: dict[str, list[Any]] = {
+        "": [
+            st.Page(overview.show, title="Overview", icon=":material/home:", url_path="overview", default=True),
+            st.Page(runs.show, title="Runs", icon=":material/list:", url_path="runs"),
+            st.Page(method.show, title="Method", icon=":material/straighten:", url_path="method"),
+        ]
+    }
     for one in registered().values():
         found.setdefault(one.section, []).append(experiment_page(one.name))
     return found

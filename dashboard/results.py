@@ -28,7 +28,7 @@ STATES = {
 
 def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
     """Draws a run from its frames; an ended run that is not done says first what happened."""
-    _state(run)
+    state(run)
     if sentence := experiment.answer(rows):
         st.markdown(f"#### {sentence}")
     _noise(rows)
@@ -40,7 +40,8 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
     method(experiment, run)
 
 
-def _state(run: Any) -> None:
+def state(run: Any) -> None:
+    """How the run ended or stands, where, when and how long it took."""
     color, icon = STATES[run["status"]]
     facts = run["environment"] or {}
     machine = facts.get("gpu") or facts.get("cpu") or run["host"]

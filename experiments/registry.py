@@ -1,4 +1,4 @@
-"""Finds all experiments: every module of the three groups, and of the folders that `TINYLAB_EXPERIMENTS` names.
+"""Finds all experiments: every module of the four groups, and of the folders that `TINYLAB_EXPERIMENTS` names.
 
 A folder of one's own: each `*.py` in it is imported, but for those that begin with an underscore and the figure
 modules `*_figures.py`. A file that cannot be imported is left out and said in `broken`: it takes nothing along.
@@ -18,9 +18,10 @@ from typing import Any
 import experiments.compiler
 import experiments.compression
 import experiments.deployment
+import experiments.machine
 from experiments.bench.spec import BadInput, Experiment
 
-GROUPS = (experiments.compiler, experiments.compression, experiments.deployment)
+GROUPS = (experiments.compiler, experiments.compression, experiments.deployment, experiments.machine)
 FOLDERS = "TINYLAB_EXPERIMENTS"  # folders of one's own, separated as in PATH
 
 
@@ -46,18 +47,23 @@ def _scan() -> tuple[dict[str, Experiment[Any]], dict[str, str]]:
     for group in GROUPS:
         for info in pkgutil.iter_modules(group.__path__, f"{group.__name__}."):
             _add(found, importlib.import_module(info.name))
-    for folder in (Path(name) for name in os.environ.get(FOLDERS, "").split(os.pathsep) if name):
+    for folder in folders():
         if not folder.is_dir():
             causes[str(folder)] = f"not a folder; {FOLDERS} names it"
         for path in sorted(folder.glob("[!_]*.py")):
             if path.stem.endswith("_figures"):
                 continue
             try:
-                _add(found, _module_of(path))
+                _add(found, module_of(path))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's file raises is said
                 said = str(error).strip().splitlines() or [""]
                 causes[str(path)] = f"{type(error).__name__}: {said[0]}"[:300]
     return found, causes
+
+
+def folders() -> list[Path]:
+    """The folders of one's own experiments and figures."""
+    return [Path(name) for name in os.environ.get(FOLDERS, "").split(os.pathsep) if name]
 
 
 def _add(found: dict[str, Experiment[Any]], module: ModuleType) -> None:
@@ -68,7 +74,7 @@ def _add(found: dict[str, Experiment[Any]], module: ModuleType) -> None:
     found |= new
 
 
-def _module_of(path: Path) -> ModuleType:
+def module_of(path: Path) -> ModuleType:
     """The module of a file outside the package, under a name that no other file has."""
     name = f"tinylab_{zlib.crc32(str(path.absolute()).encode()):08x}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -1,16 +1,22 @@
 """Frames to plotly figures: pure functions, one module per experiment, found by the experiment's name.
 
 A figure module has `panels(rows, details)`, the figures of a whole run, and may have `point_panels(rows,
-details)`, those of one grid point, for which the page offers a choice of the points.
+details)`, those of one grid point, for which the page offers a choice of the points. For an experiment of one's
+own it is the file `NAME_figures.py` beside the experiment's.
 """
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import plotly.graph_objects as go
+
+from experiments import registry
 
 Details = Mapping[str, pd.DataFrame]
 Panels = Callable[[pd.DataFrame, Details], "list[Panel]"]
@@ -41,7 +47,17 @@ def none(rows: pd.DataFrame, details: Details) -> list[Panel]:
 def drawings(experiment: str) -> Drawings:
     """The figure module of an experiment; an experiment without one has a table alone."""
     name = f"{__name__}.{experiment}"
-    if importlib.util.find_spec(name) is None:
+    own = next((path for folder in registry.folders() if (path := folder / f"{experiment}_figures.py").exists()), None)
+    if importlib.util.find_spec(name) is not None:
+        module = importlib.import_module(name)
+    elif own is not None:
+        module = _module_of(str(own), own.stat().st_mtime_ns)
+    else:
         return Drawings(none, none)
-    module = importlib.import_module(name)
     return Drawings(getattr(module, "panels", none), getattr(module, "point_panels", none))
+
+
+@functools.lru_cache(maxsize=64)
+def _module_of(path: str, _changed: int) -> ModuleType:
+    """A figure module of one's own, imported again when its file has changed."""
+    return registry.module_of(Path(path))

@@ -1,5 +1,6 @@
 """The page of one experiment: question, answer, form, live progress, results. The same for all of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -70,11 +71,16 @@ def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
             "Run", type="primary", icon=":material/play_arrow:", disabled=filled.spec is None, key="run"
         )
     if pressed and filled.spec is not None:
-        submit(experiment, filled.spec, float(limit))
+        submit(experiment, filled.spec, _stay, float(limit))
 
 
-def submit(experiment: Experiment[Any], spec: Spec, time_limit_s: float = jobs.DEFAULT_TIME_LIMIT_S) -> None:
-    """Queues a run and shows it; says in one line each why it is refused."""
+def submit(
+    experiment: Experiment[Any],
+    spec: Spec,
+    open_run: Callable[[str], None],
+    time_limit_s: float = jobs.DEFAULT_TIME_LIMIT_S,
+) -> None:
+    """Queues a run and opens it; says in one line each why it is refused."""
     try:
         with st.spinner("Checking device and memory…"):
             run_id = jobs.submit(experiment.name, spec, time_limit_s=time_limit_s)
@@ -84,5 +90,10 @@ def submit(experiment: Experiment[Any], spec: Spec, time_limit_s: float = jobs.D
     except StoreError as error:
         st.error(str(error), icon=":material/database_off:")
     else:
-        st.query_params[controls.RUN] = run_id
-        st.rerun()
+        open_run(run_id)
+
+
+def _stay(run_id: str) -> None:
+    """Shows a run on the page where it was started."""
+    st.query_params[controls.RUN] = run_id
+    st.rerun()

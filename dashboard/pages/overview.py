@@ -1,5 +1,6 @@
 """The first page: what one can find out here, and the latest runs."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -7,9 +8,9 @@ import streamlit as st
 
 from dashboard import links, services
 from dashboard.controls import RUN
-from experiments.bench.spec import BadInput
+from dashboard.pages.experiment import submit
 from experiments.registry import find, registered
-from experiments.runs import frames, jobs, store
+from experiments.runs import frames, store
 
 LATEST = 10
 FIRST = ("jit", "quick")  # the run that a newcomer is offered
@@ -29,7 +30,8 @@ def show() -> None:
             icon=":material/lightbulb:",
         )
     if st.button("Run the quick JIT preset", icon=":material/play_arrow:", type="secondary" if runs else "primary"):
-        _run_quick()
+        name, preset = FIRST
+        submit(find(name), find(name).preset(preset), partial(links.open_run, name))
     if runs:
         st.subheader("Latest runs")
         for run in runs:
@@ -41,17 +43,6 @@ def show() -> None:
             with column.container(border=True):
                 st.page_link(links.experiment_page(name), label=f"**{find(name).title}**")
                 st.caption(find(name).question)
-
-
-def _run_quick() -> None:
-    name, preset = FIRST
-    try:
-        with st.spinner("Checking device and memory…"):
-            run_id = jobs.submit(name, find(name).preset(preset))
-    except BadInput as refused:
-        st.error(str(refused), icon=":material/error:")
-    else:
-        st.switch_page(links.experiment_page(name), query_params={RUN: run_id})
 
 
 def _run(run: Any) -> None:
@@ -69,4 +60,4 @@ def _run(run: Any) -> None:
             label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when}",
             query_params={RUN: run["id"]},
         )
-        st.caption(said)
+        st.caption(links.plain(said))

@@ -42,11 +42,12 @@ def check_name(name: str) -> str:
     """`name` in tinygrad's spelling, or ValueError that says what is allowed."""
     if name.lower() == AUTO:
         return AUTO
-    match = re.fullmatch(r"([A-Z]+)(?::(\d{1,3}))?", name.upper())
-    if not match or match[1] not in KNOWN or int(match[2] or 0) > MOST_INDEX:
+    match = re.fullmatch(r"([A-Z]+)(?::([0-9]{1,3}))?", name.upper())
+    index = int(match[2] or 0) if match else 0
+    if not match or match[1] not in KNOWN or index > MOST_INDEX:
         shown = name if len(name) <= 40 else name[:37] + "…"
         raise ValueError(f"{shown!r} is not allowed; give {AUTO}, {', '.join(KNOWN)}, or a card as in CUDA:1")
-    return match[0].removesuffix(":0")
+    return f"{match[1]}:{index}" if index else match[1]
 
 
 def probe(device: str) -> Probe:
@@ -61,7 +62,9 @@ def probe(device: str) -> Probe:
         return Probe(**json.loads(done.stdout.strip().splitlines()[-1]))
     except subprocess.TimeoutExpired:
         return Probe(device, False, f"did not answer within {PROBE_TIMEOUT_S} s")
-    except (OSError, IndexError, ValueError, TypeError):
+    except OSError as error:
+        return Probe(device, False, f"the probe did not start: {error}")
+    except (IndexError, ValueError, TypeError):
         return Probe(device, False, f"the probe died with exit code {done.returncode}")
 
 

@@ -88,28 +88,28 @@ def tolerance(reference: "np.ndarray[Any, Any]", absolute: float, relative: floa
     return absolute + relative * float(np.max(np.abs(reference), initial=0.0))
 
 
-def timed_row(comparison: Comparison, variant: str, *, wrong: bool = False, **values: Value) -> Row:
+def timed_row(measured: Comparison, variant: str, /, *, wrong: bool = False, **values: Value) -> Row:
     """One row with the timed columns of `variant`; a wrong result keeps its latency and gets no speedup."""
-    timing, latency = comparison.timings[variant], comparison.latency(variant)
-    speedup, control = comparison.speedup(variant), comparison.control_ratio()
-    compared = not wrong and variant != comparison.baseline
+    timing, latency = measured.timings[variant], measured.latency(variant)
+    speedup, control = measured.speedup(variant), measured.control_ratio()
+    has_ratio = not wrong and variant != measured.baseline
     row: dict[str, Value] = {
         "variant": variant,
         **values,
         **_interval("latency", latency, "_ms", 1e3),
-        "p95_ms": _ms(comparison.percentile_s(variant, 0.95)),
-        "p99_ms": _ms(comparison.percentile_s(variant, 0.99)),
+        "p95_ms": _ms(measured.percentile_s(variant, 0.95)),
+        "p99_ms": _ms(measured.percentile_s(variant, 0.99)),
         "samples": len(timing.blocks),
-        "baseline": comparison.baseline,
-        **(_interval("speedup", speedup) if compared else {}),
+        "baseline": measured.baseline,
+        **(_interval("speedup", speedup) if has_ratio else {}),
         "control_lo": control.lo,
         "control_hi": control.hi,
-        "verdict": "wrong" if wrong else comparison.verdict(variant),
+        "verdict": "wrong" if wrong else measured.verdict(variant),
         "cpu_per_wall": timing.cpu_s / timing.wall_s if timing.wall_s else None,
     }
     samples = [Sample("block", timing.inner, timing.blocks), Sample("single", 1, timing.singles)]
-    if variant == comparison.baseline:
-        samples.append(Sample("control", timing.inner, comparison.control.blocks))
+    if variant == measured.baseline:
+        samples.append(Sample("control", timing.inner, measured.control.blocks))
     return Row(row, samples)
 
 

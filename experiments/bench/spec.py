@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from experiments.bench.session import Bench
 
-Section = Literal["Compiler", "Compression", "Deployment"]
+Section = Literal["Compiler", "Compression", "Deployment", "Machine"]
 DeviceName = Annotated[str, AfterValidator(check_name)]
 
 
@@ -179,7 +179,8 @@ def _problem(known: Mapping[str, FieldInfo], given: Mapping[str, object], error:
 
 def _short(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    line = " ".join(text[:200].split()) or "nothing"
+    return line if len(line) <= 60 else line[:57] + "…"
 
 
 @dataclass(frozen=True)

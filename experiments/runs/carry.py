@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -16,6 +17,7 @@ from typing import IO, Any
 import psutil
 from filelock import Timeout
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.bench.environment import key
 from experiments.bench.spec import Row, Sample
@@ -26,6 +28,9 @@ from experiments.runs.locks import device_lock
 BEAT_S = 0.5
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
 LOG_TAIL_BYTES = 4000
+AT_THE_TERMINAL = "cancelled at the terminal"
+
+log = logging.getLogger("tinylab")
 
 Watcher = Callable[[dict[str, Any]], None]
 
@@ -34,8 +39,23 @@ def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lamb
     """Waits for the run's device, claims the run unless it is `runner`'s already, and carries it out.
 
     Returns the end state, or an empty text where somebody else has the run. `watch` sees every event.
+    KeyboardInterrupt cancels the run. Raises only where the database takes no end state either.
     """
     db = store.engine(database_url)
+    try:
+        return _carry_out(db, run_id, runner, watch)
+    except KeyboardInterrupt:
+        return _give_up(db, run_id, runner, "cancelled", AT_THE_TERMINAL)
+    except Exception as error:
+        if not isinstance(error, store.StoreError | OSError):
+            log.exception("run %s could not be carried out", run_id)
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        with contextlib.suppress(SQLAlchemyError, store.StoreError):  # where it cannot be written, the reaper will
+            return _give_up(db, run_id, runner, "failed", f"the runner stopped: {said[0][:500]}")
+        raise
+
+
+def _carry_out(db: Engine, run_id: str, runner: str, watch: Watcher) -> str:
     if (run := store.get_run(db, run_id)) is None:
         return ""
     with contextlib.ExitStack() as stack:
@@ -44,6 +64,13 @@ def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lamb
         if run["status"] == store.QUEUED and not store.claim(db, run_id, runner):
             return ""
         return _Carrier(db, run, runner, watch).carry_out()
+
+
+def _give_up(db: Engine, run_id: str, runner: str, status: str, message: str) -> str:
+    """Ends a run from outside its child, also one that still waited."""
+    store.claim(db, run_id, runner)
+    store.finish(db, run_id, runner, status, message)
+    return _state(db, run_id)
 
 
 def _wait_for_device(db: Engine, run_id: str, device: str, runner: str, stack: contextlib.ExitStack) -> bool:
@@ -81,6 +108,8 @@ class _Carrier:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._rows_written = self._chunks_written = 0
         self._batch = store.Batch()
+        self._batch.changes = {"started": time.time(), "message": ""}  # it may have waited for its device
+        self._started = time.monotonic()
         self._failed: dict[str, Any] | None = None
         self._ended = False
 
@@ -94,6 +123,8 @@ class _Carrier:
             try:
                 while not status and child.poll() is None:
                     status, message = self._beat(child)
+            except KeyboardInterrupt:
+                status, message = "cancelled", AT_THE_TERMINAL
             finally:
                 _stop(child)
             reader.join(timeout=5)
@@ -114,6 +145,9 @@ class _Carrier:
                 start_new_session=True,
                 env=child_environment(self._run["device"]),
             )
+        except BaseException:
+            os.close(read)
+            raise
         finally:
             os.close(write)
         job = {"experiment": self._run["experiment"], "spec": self._run["spec"], "run_id": self._run["id"]}
@@ -139,18 +173,12 @@ class _Carrier:
             return "lost", "another runner ended this run"
         if cancel:
             return "cancelled", "cancelled"
-        if time.time() - self._started > limit:
+        if time.monotonic() - self._started > limit:
             return "timeout", f"stopped at its time limit of {limit:g} s"
         if memory_limit and (used := _group_memory(child.pid)) > memory_limit:
             shown = f"{used / 2**30:.1f} GB used, {memory_limit / 2**30:.1f} GB allowed"
             return "crashed", f"stopped at its memory limit: {shown}"
         return "", ""
-
-    @property
-    def _started(self) -> float:
-        if not hasattr(self, "_start_time"):
-            self._start_time = time.time()
-        return self._start_time
 
     def _take_events(self) -> None:
         while True:
@@ -181,10 +209,11 @@ class _Carrier:
                 self._ended = True
 
     def _write(self) -> tuple[bool, bool]:
-        batch, self._batch = self._batch, store.Batch()
+        batch = self._batch
         said = store.write(self._db, self._run["id"], self._runner, batch, self._rows_written, self._chunks_written)
         self._rows_written += len(batch.rows)
         self._chunks_written += len(batch.details)
+        self._batch = store.Batch()  # only now: what could not be written is still to be written
         return said
 
     def _judge(self, code: int, log: str) -> tuple[str, str]:

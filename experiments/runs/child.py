@@ -33,6 +33,12 @@ def die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def send(stream: IO[str], event: dict[str, Any]) -> None:
+    """Writes one event as one line, at once."""
+    stream.write(json.dumps(event, allow_nan=False) + "\n")
+    stream.flush()
+
+
 class Reporter:
     """Writes events; checks rows and details against what the experiment declared."""
 
@@ -47,8 +53,7 @@ class Reporter:
             event = event | {"records": [_finite(record) for record in event["records"]]}
             for record in event["records"]:
                 check_record(record, self._experiment.details[event["name"]])
-        self._stream.write(json.dumps(event, allow_nan=False) + "\n")
-        self._stream.flush()
+        send(self._stream, event)
 
     def row(self, row: Row) -> None:
         """Reports one row with its samples."""
@@ -82,16 +87,17 @@ def main() -> int:
     """The exit code is 0 where the run was carried out to its end."""
     job = json.loads(sys.stdin.readline())
     die_with_parent()
-    experiment = find(job["experiment"])
-    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as stream:
-        reporter = Reporter(stream, experiment)
+    events = int(sys.argv[1])
+    os.set_inheritable(events, False)  # a process that the experiment starts must not keep it open
+    with os.fdopen(events, "w", encoding="utf-8") as stream:
         try:
-            carry_out(experiment, parse(experiment.spec, job["spec"]), reporter)
+            experiment = find(job["experiment"])
+            carry_out(experiment, parse(experiment.spec, job["spec"]), Reporter(stream, experiment))
         except Exception as error:  # noqa: BLE001 - whatever an experiment raises is reported, and ends the run
             lines = [] if isinstance(error, BadInput) else traceback.format_exc().splitlines()[-60:]
             said = str(error).strip().splitlines() or [type(error).__name__]
             name = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-            reporter.emit({"event": "failed", "message": f"{name}{said[0][:500]}", "traceback": "\n".join(lines)})
+            send(stream, {"event": "failed", "message": f"{name}{said[0][:500]}", "traceback": "\n".join(lines)})
             return EXIT_FAILED
     return 0
 

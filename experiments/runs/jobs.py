@@ -1,6 +1,5 @@
 """Submitting runs, and the embedded runner: one daemon thread that looks, one more per device that is busy."""
 
-import contextlib
 import logging
 import os
 import threading
@@ -87,16 +86,12 @@ def run_now(
 ) -> str:
     """Submits a run as already claimed and carries it out in this process; returns its id when it has ended.
 
-    KeyboardInterrupt cancels the run and is raised again.
+    KeyboardInterrupt cancels a run that was submitted, whose id is returned all the same.
     """
     url, runner = url or store.database_url(), runner_name()
     store.reap(store.engine(url))
     run_id = submit(name, spec, url=url, time_limit_s=time_limit_s, claimed_by=runner)
-    try:
-        carry_out(url, run_id, runner, watch)
-    except KeyboardInterrupt:
-        store.finish(store.engine(url), run_id, runner, "cancelled", "cancelled at the terminal")
-        raise
+    carry_out(url, run_id, runner, watch)
     return run_id
 
 
@@ -144,5 +139,3 @@ class EmbeddedRunner:
             carry_out(self._url, run_id, self._name)
         except Exception as error:  # noqa: BLE001 - the runner must outlive whatever one run brings
             log.warning("run %s could not be carried out: %s", run_id, error)
-            with contextlib.suppress(SQLAlchemyError, store.StoreError):
-                store.finish(store.engine(self._url), run_id, self._name, "failed", f"the runner failed: {error}")

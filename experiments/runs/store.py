@@ -4,19 +4,35 @@ Every function takes an engine and is one transaction. Writers take SQLite's wri
 transaction (BEGIN IMMEDIATE): a transaction that reads first and writes later would fail under contention.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from platformdirs import user_data_path
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, make_url, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    Text,
+    cast,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InternalError, OperationalError
 
 from experiments.bench.columns import Value
 from experiments.bench.spec import Row
@@ -37,36 +53,70 @@ def database_url() -> str:
     if given := os.environ.get("TINYLAB_DATABASE"):
         return given
     folder = user_data_path("tinygrad-lab")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder {folder} cannot be made: {error.strerror}; set TINYLAB_DATABASE") from error
     return f"sqlite:///{folder / 'runs.db'}"
 
 
 @functools.cache
 def engine(url: str) -> Engine:
     """The engine of a database, its tables made where they are missing. One per URL and process."""
-    made = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S} if url.startswith("sqlite") else {})
-    if made.dialect.name == "sqlite":
-        event.listen(made, "connect", _set_up_sqlite)
-        event.listen(made, "begin", _begin_sqlite)
+    made = _made(url)
     try:
         with made.begin() as connection:
+            _check_version(connection, _shown(made))
             schema.metadata.create_all(connection)
-            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
-            if found is None:
+            if _version(connection) is None:
                 connection.execute(insert(schema.meta).values(name="schema", value=str(schema.VERSION)))
-    except DatabaseError as error:
+    except BaseException:
         made.dispose()
-        raise StoreError(f"the database {_shown(url)} cannot be used: {error.orig}") from error
-    if found is not None and int(found) > schema.VERSION:
-        made.dispose()
-        raise StoreError(
-            f"the database {_shown(url)} has schema {found}, this version knows {schema.VERSION}: update tinygrad lab"
-        )
+        raise
     return made
 
 
-def _shown(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
+def _made(url: str) -> Engine:
+    try:
+        sqlite = make_url(url).get_backend_name() == "sqlite"
+        made = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S} if sqlite else {})
+    except (ArgumentError, ImportError, ValueError) as error:
+        example = "sqlite:////folder/runs.db or postgresql+psycopg://user@host/name"
+        cause = f"no driver for it ({error})" if isinstance(error, ImportError) else "not understood"
+        raise StoreError(f"TINYLAB_DATABASE: {cause}; give a URL as in {example}") from None
+    if sqlite:
+        event.listen(made, "connect", _set_up_sqlite)
+        event.listen(made, "begin", _begin_sqlite)
+    event.listen(made, "handle_error", _say_unusable)
+    return made
+
+
+def _say_unusable(context: ExceptionContext) -> None:
+    """Makes a StoreError of a database that is broken, full, locked or away; mistakes of ours stay what they are."""
+    found = context.sqlalchemy_exception
+    if isinstance(found, OperationalError | InternalError) or type(found) is DatabaseError:
+        shown = _shown(context.engine) if context.engine else "it"
+        cause = str(found.orig).strip().splitlines() or [type(found.orig).__name__]
+        raise StoreError(f"the database {shown} cannot be used: {cause[0]}")
+
+
+def _check_version(connection: Connection, shown: str) -> None:
+    """Refuses, before anything is changed, a database that a newer version made."""
+    if not inspect(connection).has_table(schema.meta.name):
+        return
+    found = _version(connection)
+    if found is not None and (not found.isdigit() or int(found) > schema.VERSION):
+        raise StoreError(
+            f"the database {shown} has schema {found[:20]}, this version knows {schema.VERSION}: update tinygrad lab"
+        )
+
+
+def _version(connection: Connection) -> str | None:
+    return connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
+
+
+def _shown(db: Engine) -> str:
+    return db.url.render_as_string(hide_password=True)
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
@@ -80,7 +130,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
-@contextmanager
+@contextlib.contextmanager
 def reading(db: Engine) -> Iterator[Connection]:
     """A connection for reads alone: no write lock is taken."""
     with db.connect().execution_options(reads_only=True) as connection:
@@ -173,7 +223,8 @@ def _write_artifact(connection: Connection, run_id: str, name: str, digest: str,
         raise ValueError(f"artifact {name} does not have the hash it was sent with")
     known = connection.execute(select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)).scalar()
     if known is None:
-        connection.execute(insert(schema.artifacts).values(hash=digest, size=len(content), content=content))
+        with contextlib.suppress(IntegrityError), connection.begin_nested():  # another run has just kept the same file
+            connection.execute(insert(schema.artifacts).values(hash=digest, size=len(content), content=content))
     connection.execute(insert(schema.run_artifacts).values(run_id=run_id, name=name, hash=digest))
 
 
@@ -228,7 +279,7 @@ def delete_run(db: Engine, run_id: str) -> bool:
 
 
 def list_runs(db: Engine, limit: int = 20, offset: int = 0, **wanted: str) -> list[RowMapping]:
-    """The newest runs that match: experiment, device, host, status exactly; text in id, title, note, tags, spec."""
+    """The newest runs that match: experiment, device, host, status exactly; `text` anywhere in what they say."""
     chosen = select(schema.runs).where(*_conditions(wanted)).order_by(schema.runs.c.created.desc(), schema.runs.c.id)
     with reading(db) as connection:
         return list(connection.execute(chosen.limit(limit).offset(offset)).mappings())
@@ -245,7 +296,8 @@ def _conditions(wanted: Mapping[str, str]) -> list[Any]:
     columns = schema.runs.c
     conditions: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
     if text := wanted.get("text"):
-        searched = (columns.id, columns.title, columns.note, columns.tags, columns.message)
+        said = (columns.id, columns.experiment, columns.title, columns.note, columns.tags, columns.message)
+        searched = (*said, cast(columns.spec, Text))
         conditions.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
     return conditions
 
@@ -280,3 +332,17 @@ def read_artifacts(db: Engine, run_id: str) -> dict[str, bytes]:
     with reading(db) as connection:
         found = connection.execute(chosen.where(links.c.run_id == run_id)).all()
     return {str(name): bytes(content) for name, content in found}
+
+
+def distinct(db: Engine, column: str) -> list[str]:
+    """The values that runs have in one column, ordered: what a filter offers."""
+    chosen = select(schema.runs.c[column]).distinct().order_by(schema.runs.c[column])
+    with reading(db) as connection:
+        return [str(value) for value in connection.execute(chosen).scalars()]
+
+
+def describe(db: Engine, run_id: str, title: str, note: str, tags: str) -> None:
+    """Sets what people say about a run; what was measured never changes."""
+    with db.begin() as connection:
+        said = {"title": title[:255], "note": note, "tags": tags[:255]}
+        connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(said))
