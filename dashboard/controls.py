@@ -28,10 +28,10 @@ def form(experiment: Experiment[Any], shown: Spec | None) -> Filled:
     base = shown or experiment.spec()
     _follow_url(experiment, known, base)
     _presets(experiment, known)
-    columns = st.columns(COLUMNS)
-    for number, info in enumerate(known.values()):
-        with columns[number % COLUMNS]:
-            _widget(experiment, info)
+    for start in range(0, len(known), COLUMNS):  # row by row: so Tab and a narrow screen keep the order
+        for column, info in zip(st.columns(COLUMNS), list(known.values())[start : start + COLUMNS], strict=False):
+            with column:
+                _widget(experiment, info)
     texts = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
     try:
         spec, problems = parse(experiment.spec, texts), st.session_state.get(_key(experiment, "?"), ())

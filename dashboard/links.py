@@ -1,6 +1,5 @@
 """The pages of experiments as things to link to and to switch to."""
 
-import re
 from functools import partial
 from typing import Any
 
@@ -27,8 +26,3 @@ def experiment_page(name: str) -> Any:
 def open_run(experiment: str, run_id: str) -> None:
     """Goes to the page of an experiment and shows one run there."""
     st.switch_page(experiment_page(experiment), query_params={RUN: run_id})
-
-
-def plain(text: str) -> str:
-    """Text of other people as Markdown that shows it as it is: no links, images or formulas in it."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|$~:<>])", r"\\\1", text)

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import results, services
+from dashboard.text import plain
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
 
@@ -42,7 +43,7 @@ def _running(run: Any, rows: int) -> None:
     with st.container(border=True):
         waiting = run["status"] == store.QUEUED
         text = run["message"] or ("waits for its turn" if waiting else "starts")
-        st.progress(float(run["progress"]), text=f"{run['status']}: {text} ({rows} rows so far)")
+        st.progress(float(run["progress"]), text=f"{run['status']}: {plain(text)} ({rows} rows so far)")
         if run["cancel"]:
             st.caption("Cancelling…")
         elif st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-{run['id']}"):

@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import services, sharing
-from dashboard.figures import Details, Panel, drawings
+from dashboard import inspector, services, sharing
+from dashboard.figures import Details, Panel, drawings, none
+from dashboard.text import plain
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
 
+RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is nothing but their unit
 STATES = {
     "done": ("green", ":material/check_circle:"),
     "failed": ("red", ":material/error:"),
@@ -30,7 +32,7 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
     """Draws a run from its frames; an ended run that is not done says first what happened."""
     state(run)
     if sentence := experiment.answer(rows):
-        st.markdown(f"#### {sentence}")
+        st.markdown(f"#### {plain(sentence)}")
     _noise(rows)
     _ending(run, len(rows))
     _figures(experiment, run, rows, details)
@@ -48,7 +50,7 @@ def state(run: Any) -> None:
     took = (run["finished"] or time.time()) - (run["started"] or run["created"])
     with st.container(horizontal=True):
         st.badge(run["status"], icon=icon, color=color)
-        st.badge(f"{run['device']} · {machine}", icon=":material/memory:", color="gray")
+        st.badge(plain(f"{run['device']} · {machine}"), icon=":material/memory:", color="gray")
         st.badge(time.strftime("%Y-%m-%d %H:%M", time.localtime(run["created"])), color="gray")
         st.badge(f"{took:.0f} s", icon=":material/timer:", color="gray")
 
@@ -70,7 +72,8 @@ def _ending(run: Any, rows: int) -> None:
     if run["status"] in ("done", store.QUEUED, store.RUNNING):
         return
     kept = f" The {rows} rows that came before are kept." if rows else " No row had come yet."
-    st.error(f"{run['status'].capitalize()}: {run['message']}.{kept}".replace("..", "."), icon=":material/error:")
+    said = f"{run['status'].capitalize()}: {plain(run['message']).rstrip('.')}.{kept}"
+    st.error(said, icon=":material/error:")
     if run["traceback"]:
         with st.expander("Details"):
             st.code(run["traceback"], language="python")
@@ -80,14 +83,16 @@ def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details:
     drawn = drawings(experiment.name)
     _panels(drawn.panels(rows, details), f"{run['id']}-run")
     choices = grid_points(experiment, details)
-    if not choices:
+    if not choices or (drawn.point_panels is none and "kernels" not in details):
         return
     labels = list(choices)
     chosen = labels[0]
     if len(labels) > 1:
         chosen = st.segmented_control("Grid point", labels, default=labels[0], required=True, key=f"{run['id']}-point")
     point = choices[chosen]
-    _panels(drawn.point_panels(_at(rows, point), {k: _at(one, point) for k, one in details.items()}), f"{run['id']}-pt")
+    there = {name: _at(frame, point) for name, frame in details.items()}
+    _panels(drawn.point_panels(_at(rows, point), there), f"{run['id']}-pt")
+    inspector.show(run, there, _panels)
 
 
 def grid_points(experiment: Experiment[Any], details: Details) -> dict[str, dict[str, Any]]:
@@ -143,7 +148,7 @@ def summary_columns(experiment: Experiment[Any]) -> list[str]:
 
 
 def _column(column: Column) -> Any:
-    label = column.name.removesuffix(f"_{column.unit}").replace("_", " ")
+    label = RATES.get(column.name) or column.name.removesuffix(f"_{column.unit}").replace("_", " ")
     label = f"{label} [{column.unit}]" if column.unit else label
     if column.kind in ("number", "integer"):
         shape = "%d" if column.kind == "integer" else "%.4g"

@@ -5,6 +5,7 @@ import threading
 import streamlit as st
 from sqlalchemy import Engine
 
+from dashboard.text import plain
 from experiments.bench import devices
 from experiments.runs import jobs, store
 
@@ -14,7 +15,7 @@ def start() -> None:
     try:
         _runner(store.database_url())
     except store.StoreError as error:
-        st.error(str(error), icon=":material/database_off:")
+        st.error(plain(str(error)), icon=":material/database_off:")
         st.stop()
 
 

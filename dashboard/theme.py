@@ -65,5 +65,13 @@ def log_axis(figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series |
         low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
         steps = (1, 2, 5) if high - low <= 3 else (1,)
         shown = [step * 10.0**power for power in range(low, high + 1) for step in steps]
-    update = {"type": "log", "tickmode": "array", "tickvals": shown, "ticktext": [f"{tick:,.6g}" for tick in shown]}
+    update = {"type": "log", "tickmode": "array", "tickvals": shown, "ticktext": [tick_label(tick) for tick in shown]}
     figure.update_layout({f"{axis}axis": update})
+
+
+def tick_label(value: float) -> str:
+    """A short label: 0.05, 1,000, 20M, 4G."""
+    for unit, letter in ((1e9, "G"), (1e6, "M")):
+        if value >= unit:
+            return f"{value / unit:.4g}{letter}"
+    return f"{value:,.6g}"

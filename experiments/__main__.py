@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from experiments.bench.spec import BadInput, Experiment, fields, parse
 from experiments.registry import find, registered
@@ -17,7 +18,7 @@ BAD_ARGUMENTS, INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    given = _parser().parse_args(arguments)
+    given = _parse(arguments)
     try:
         return int(given.command(given))
     except BadInput as refused:
@@ -29,8 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_ARGUMENTS, f"{message}; see `{self.prog} --help`\n")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; `field=value` may stand on either side of the options, which argparse alone does not allow."""
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if unknown := [one for one in rest if one.startswith("-") or not hasattr(given, "fields")]:
+        parser.error(f"{unknown[0][:60]}: not understood")
+    if rest:
+        given.fields += rest
+    return given
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser = _Parser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -99,8 +118,7 @@ def _spec(one: Experiment[Any], preset: str | None, assignments: Sequence[str]) 
 def _run(given: argparse.Namespace) -> int:
     one = find(given.name)
     spec = _spec(one, given.preset, given.fields)
-    if given.csv and given.csv != "-" and not Path(given.csv).absolute().parent.is_dir():
-        raise BadInput(f"--csv: the folder of {given.csv} does not exist")
+    _check_csv(given.csv)
     from experiments.runs import store
 
     try:
@@ -110,6 +128,15 @@ def _run(given: argparse.Namespace) -> int:
         return _carry_out(given, one, spec, store.database_url())
     except store.StoreError as error:
         return _say(str(error))
+
+
+def _check_csv(name: str | None) -> None:
+    """Refuses a file that could not be written when the run has ended."""
+    path = Path(name or "-").absolute()
+    if name and name != "-" and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise BadInput(f"--csv: {name[:200]} cannot be written: its folder does not exist or is not yours to write")
+    if name and name != "-" and path.is_dir():
+        raise BadInput(f"--csv: {name[:200]} is a folder; give a file")
 
 
 def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: str) -> int:
@@ -123,18 +150,20 @@ def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: 
     if run is None:
         return _say(f"run {run_id} was deleted while it ran")
     frame = frames.rows_frame(db, run, one)
-    if given.csv:
-        text = frames.to_csv(frame)
-        if given.csv == "-":
-            sys.stdout.write(text)
-        else:
-            Path(given.csv).write_text(text, encoding="utf-8")
+    code = EXITS[run["status"]]
+    if given.csv == "-":
+        sys.stdout.write(frames.to_csv(frame))
+    elif given.csv:
+        try:
+            Path(given.csv).write_text(frames.to_csv(frame), encoding="utf-8")
+        except OSError as error:
+            code = _say(f"--csv: {given.csv} cannot be written: {error.strerror}")
     if given.csv != "-":
         said = [table(frame, one), one.answer(frame), "" if given.no_store else run_id]
         print("\n\n".join(part for part in said if part))
     if run["status"] != "done":
         _say(f"{run['status']}: {run['message']}")
-    return EXITS[run["status"]]
+    return code
 
 
 def _runs(given: argparse.Namespace) -> int:
@@ -176,5 +205,14 @@ def _doctor(_: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
+def _interrupt_when_asked_to_end() -> None:
+    """Makes SIGTERM and a lost terminal cancel a run as Ctrl-C does, unless somebody (nohup) decided otherwise."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    _interrupt_when_asked_to_end()
     sys.exit(main())

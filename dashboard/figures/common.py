@@ -47,5 +47,5 @@ def control_band(figure: go.Figure, rows: pd.DataFrame) -> None:
             opacity=0.25,
             line_width=0,
             annotation_text="A/A control",
-            annotation_position="top right",
+            annotation_position="outside top right",
         )

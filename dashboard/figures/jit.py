@@ -1,5 +1,7 @@
 """Figures of the JIT experiment."""
 
+import math
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -62,12 +64,17 @@ def _first_calls(timeline: pd.DataFrame) -> Panel:
                 x=calls["call"].tolist(),
                 y=calls["call_ms"].tolist(),
                 offsetgroup=variant,
-                marker={"color": look.color, "pattern": {"shape": HATCHES.get((variant, phase), "")}},
+                marker={
+                    "color": look.color,
+                    "pattern": {"shape": HATCHES.get((variant, phase), ""), "fillmode": "overlay", "solidity": 0.2},
+                },
                 hovertemplate="call %{x}: %{y:.3g} ms<extra>" + f"{variant}, {phase}</extra>",
             )
         )
     layout(figure, "Number of the call in a fresh process", "Time of the call [ms]")
     log_axis(figure, "y", timeline["call_ms"])
+    if (least := timeline["call_ms"].min()) > 0:  # the shortest bar must be seen too
+        figure.update_yaxes(range=[math.log10(least / 2), math.log10(timeline["call_ms"].max() * 1.5)])
     figure.update_xaxes(dtick=1 if timeline["call"].max() <= 20 else None)
     caption = (
         "Each variant in a process of its own with an empty kernel cache: the first call compiles, the JIT's second "

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import controls, progress, results, services
+from dashboard.text import plain
 from experiments.bench.spec import BadInput, Experiment, Spec, parse
 from experiments.registry import find
 from experiments.runs import jobs, store
@@ -36,9 +37,8 @@ def _shown_run(experiment: Experiment[Any]) -> Any:
         return None
     run = store.get_run(services.database(), run_id)
     if run is None or run["experiment"] != experiment.name:
-        st.error(
-            f"run: there is no run {run_id[:40]!r} of this experiment in this database", icon=":material/link_off:"
-        )
+        said = f"run: there is no run {run_id[:40]!r} of this experiment in this database"
+        st.error(plain(said), icon=":material/link_off:")
         return None
     return run
 
@@ -56,7 +56,7 @@ def _spec_of(experiment: Experiment[Any], run: Any) -> Spec | None:
 def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
     filled = controls.form(experiment, shown)
     for problem in filled.problems:
-        st.error(problem, icon=":material/error:")
+        st.error(plain(problem), icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = st.number_input(
             "Time limit [s]",
@@ -86,9 +86,9 @@ def submit(
             run_id = jobs.submit(experiment.name, spec, time_limit_s=time_limit_s)
     except BadInput as refused:
         for problem in refused.problems:
-            st.error(problem, icon=":material/error:")
+            st.error(plain(problem), icon=":material/error:")
     except StoreError as error:
-        st.error(str(error), icon=":material/database_off:")
+        st.error(plain(str(error)), icon=":material/database_off:")
     else:
         open_run(run_id)
 

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import links, services
 from dashboard.controls import RUN
 from dashboard.pages.experiment import submit
+from dashboard.text import plain
 from experiments.registry import find, registered
 from experiments.runs import frames, store
 
@@ -60,4 +61,4 @@ def _run(run: Any) -> None:
             label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when}",
             query_params={RUN: run["id"]},
         )
-        st.caption(links.plain(said))
+        st.caption(plain(said))

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import links, services
 from dashboard.controls import RUN
 from dashboard.results import STATES
+from dashboard.text import plain
 from experiments.registry import registered
 from experiments.runs import store
 
@@ -59,12 +60,10 @@ def _page(pages: int) -> int:
 def _row(run: Any) -> None:
     color, icon = STATES[run["status"]]
     known = registered().get(run["experiment"])
-    label = f"{run['title'] or run['id']} · {known.title if known else run['experiment']}"
+    label = f"{known.title if known else run['experiment']} · {run['title'] or run['id']}"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if known:
-            st.page_link(
-                links.experiment_page(run["experiment"]), label=links.plain(label), query_params={RUN: run["id"]}
-            )
+            st.page_link(links.experiment_page(run["experiment"]), label=plain(label), query_params={RUN: run["id"]})
         else:
             st.text(f"{label} (this experiment is not installed here)")
         st.badge(run["status"], icon=icon, color=color)
@@ -87,7 +86,7 @@ def _facts(run: Any) -> str:
         facts.append(f"tags: {run['tags']}")
     if run["status"] not in ("done", store.QUEUED):
         facts.append(run["message"])
-    return links.plain(" · ".join(facts))
+    return plain(" · ".join(facts))
 
 
 @st.dialog("Run")

@@ -90,6 +90,9 @@ COMMON: dict[str, Column] = {
         accuracy_lo="lower end of the 95 % Wilson interval of the accuracy",
         accuracy_hi="upper end of the 95 % Wilson interval of the accuracy",
         compression="float32 bytes over size_bytes",
+        kernel_ms="time of the call's kernels on the device, launched one by one",
+        launch_share="share of the call in which no kernel runs: the host prepares and launches",
+        roof_fraction="time at the nearest measured roofs over the time taken: 1 is the ceiling",
         throughput_per_s="samples per second",
     ),
     **_columns(

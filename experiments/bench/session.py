@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.bench.columns import Value
 from experiments.bench.measure import Budget, Call, Comparison, compare
+from experiments.bench.roofline import Ceilings
 from experiments.bench.spec import Row, Sample
 from experiments.bench.statistics import Interval
 from experiments.bench.toolchain import child_environment
@@ -25,8 +26,17 @@ MOST_ARTIFACT_BYTES = 64 * 2**20
 class Bench:
     """What an experiment measures with. `emit` takes one event (progress, detail, artifact) at a time."""
 
-    def __init__(self, device: str, emit: Callable[[Event], None], seed: int = 0, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        device: str,
+        emit: Callable[[Event], None],
+        seed: int = 0,
+        budget: Budget | None = None,
+        ceilings: Sequence[Mapping[str, Value]] = (),
+    ) -> None:
         self.device = device
+        self._known_ceilings = ceilings
+        self._ceilings: Ceilings | None = None
         self.budget = budget or Budget()
         self._emit = emit
         self._rng = random.Random(seed)  # noqa: S311 - an order, not a secret
@@ -52,6 +62,38 @@ class Bench:
         from experiments.bench.runtime import synchronizer
 
         return compare(variants, baseline, synchronizer(self.device), budget or self.budget, self._rng)
+
+    def ceilings(self) -> Ceilings | None:
+        """The ceilings of this device: those that the runner knew, else measured now; kept with the run."""
+        if self._ceilings is None:
+            from experiments.bench.ceilings import quick
+
+            records = list(self._known_ceilings)
+            if Ceilings.of(records) is None:
+                records = list(quick(self.device))
+            self.detail("ceilings", records)
+            self._ceilings = Ceilings.of(records)
+        return self._ceilings
+
+    def inspect(
+        self,
+        latencies_s: Mapping[str, float],
+        function: Callable[..., Any],
+        jit: Any,
+        inputs: Sequence[Any],
+        **point: Value,
+    ) -> dict[str, dict[str, Value]]:
+        """Takes a captured TinyJit apart: details kernels, replay and memory, and each variant's REASON columns.
+
+        `latencies_s` are the wall times of variants that launch these kernels; the first one names the details.
+        """
+        from experiments.bench.dissect import dissect
+
+        found = dissect(self.device, function, jit, inputs, self.ceilings())
+        first = next(iter(latencies_s))
+        for name, records in found.details.items():
+            self.detail(name, [{"variant": first, **point, **record} for record in records])
+        return {name: found.reason(wall_s) for name, wall_s in latencies_s.items()}
 
     def cold(self, function: str, **arguments: Value) -> dict[str, Any]:
         """Calls `module:function` in a process of its own with an empty kernel cache; returns its JSON answer.
@@ -79,7 +121,8 @@ def max_abs_error(seen: "np.ndarray[Any, Any]", reference: "np.ndarray[Any, Any]
     """Largest absolute difference; infinite where shapes differ or either has a NaN."""
     if seen.shape != reference.shape:
         return float("inf")
-    error = float(np.max(np.abs(seen.astype(np.float64) - reference.astype(np.float64)), initial=0.0))
+    with np.errstate(invalid="ignore"):  # infinity less infinity is a NaN, which counts below
+        error = float(np.max(np.abs(seen.astype(np.float64) - reference.astype(np.float64)), initial=0.0))
     return error if np.isfinite(error) else float("inf")
 
 

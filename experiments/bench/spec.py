@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from experiments.bench.answers import plain_answer
 from experiments.bench.columns import IDENTITY, RUN_ID, Column, Value, check_record, resolve
 from experiments.bench.devices import AUTO, check_name
+from experiments.bench.inspection import KERNELS, MEMORY, REPLAY
 from experiments.bench.measure import Budget
+from experiments.bench.roofline import CEILINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,17 +246,24 @@ def experiment(
     columns: Sequence[str | Column],
     grid: Sequence[str],
     summary: Sequence[str],
-    answer: Answer,
+    answer: Answer | None = None,
     details: Mapping[str, Sequence[str | Column]] | None = None,
+    inspects: bool = False,
 ) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
     """Declares the decorated run function an experiment; its name is the experiment's name.
 
     `grid` names the columns whose values make a grid point: rows of one point were measured side by side.
     `summary` names the columns that a narrow table shows; `answer` makes one sentence with numbers out of
-    the frame, or an empty one where the rows do not carry an answer yet.
+    the frame, or an empty one where the rows do not carry an answer yet; without it the sentence is plain.
+    `inspects` declares the details that `Bench.inspect` fills, each with the columns of the grid.
     """
 
     def declare(run: Run[SpecT]) -> Experiment[SpecT]:
+        resolved = resolve(columns)
+        where = [one for one in resolved if one.name in grid]
+        inspected = {"kernels": KERNELS, "replay": REPLAY, "memory": MEMORY} if inspects else {}
+        declared = {name: [*where, *own] for name, own in inspected.items()}
+        declared |= {"ceilings": [*CEILINGS]} if inspects else {}
         return Experiment(
             name=run.__name__,
             section=section,
@@ -263,11 +273,11 @@ def experiment(
             spec=spec,
             run=run,
             presets=presets,
-            columns=resolve(columns),
-            details={name: resolve(own, identity=(RUN_ID,)) for name, own in (details or {}).items()},
+            columns=resolved,
+            details={name: resolve(own, identity=(RUN_ID,)) for name, own in ({**(details or {}), **declared}).items()},
             grid=tuple(grid),
             summary=tuple(summary),
-            answer=answer,
+            answer=answer or (lambda frame: plain_answer(frame, tuple(grid))),
         )
 
     return declare

@@ -115,7 +115,8 @@ def sign_test_p(ratios: Sequence[float]) -> float:
     """
     above, below = sum(ratio > 1 for ratio in ratios), sum(ratio < 1 for ratio in ratios)
     n = above + below
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(min(above, below) + 1)) / 2**n)
+    tail = sum(math.comb(n, k) for k in range(min(above, below) + 1))
+    return min(1.0, 2 * tail / (1 << n))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from experiments.bench.answers import because, says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
+from experiments.bench.inspection import REASON
 from experiments.bench.measure import Call, Comparison
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
@@ -106,6 +108,7 @@ class JitSpec(MeasuredSpec):
         *("first_call_ms", "capture_ms", "break_even_calls"),
         Column("captures", "integer", "programs that the shapes have cost so far"),
         *COMPILED,
+        *REASON,
         "max_abs_error",
     ],
     details={
@@ -119,7 +122,8 @@ class JitSpec(MeasuredSpec):
         ]
     },
     grid=("batch", "size"),
-    summary=("batch", "size", "variant", "latency_ms", "speedup", "verdict", "break_even_calls", "kernels"),
+    summary=("batch", "size", "variant", "latency_ms", "speedup", "verdict", "break_even_calls", "kernels", "bound"),
+    inspects=True,
     answer=lambda frame: answer(frame),
 )
 def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
@@ -178,7 +182,10 @@ def _measure(
     }
     works = {"eager": counted.work, "jit": captured_work(jitted.of(*inputs))}
     comparison = bench.compare(calls, "eager")
+    latencies_s = {variant: comparison.latency(variant).median for variant in ("jit", "eager")}
+    reasons = bench.inspect(latencies_s, workload.function, jitted.of(*inputs), inputs, **point)
     for variant, work in works.items():
+        wrong = errors[variant] > tolerance(reference, ATOL, RTOL)
         values: dict[str, Value] = {
             "model": spec.model,
             **point,
@@ -186,16 +193,17 @@ def _measure(
             "kernels": work.kernels,
             "ops": work.ops,
             "bytes": work.bytes,
-            **rates(work.ops, work.bytes, comparison.latency(variant).median),
+            **rates(work.ops, work.bytes, latencies_s[variant]),
+            **reasons[variant],
             "max_abs_error": errors[variant],
         }
         if variant == "jit":
             values |= {
                 "capture_ms": cold["jit"][1] * 1e3,
                 "captures": jitted.captures,
-                "break_even_calls": _break_even(comparison, cold),
+                "break_even_calls": None if wrong else _break_even(comparison, cold),
             }
-        yield timed_row(comparison, variant, wrong=errors[variant] > tolerance(reference, ATOL, RTOL), **values)
+        yield timed_row(comparison, variant, wrong=wrong, **values)
 
 
 def _break_even(comparison: Comparison, cold: dict[str, list[float]]) -> int | None:
@@ -262,11 +270,15 @@ def answer(frame: "pd.DataFrame") -> str:
         return ""
     first, last = rows.iloc[0], rows.iloc[-1]
     model = MODELS.get(str(first["model"]), str(first["model"]))
-    said = f"On {first['device']} the JIT {_says(first, f'the {model}')} at {_where(first)}"
+    said = f"On {first['device']} the JIT {says(first, f'the {model}')} at {_where(first)}"
     if len(rows) > 1:
-        said += f" and {_says(last, 'it')} at {_where(last)}"
-    paid = [int(calls) for calls in rows["break_even_calls"].dropna()]
-    if len(paid) < len(rows):
+        said += f" and {says(last, 'it')} at {_where(last)}"
+    right = rows[rows["verdict"] != "wrong"]
+    if right.empty:
+        return said + "."
+    said += because(first)
+    paid = [int(calls) for calls in right["break_even_calls"].dropna()]
+    if len(paid) < len(right):
         return said + "; " + ("its capture does not always pay." if paid else "its capture never pays.")
     most, least = max(paid), min(paid)
     return said + f"; its capture has paid after {least if least == most else f'{least} to {most}'} calls."
@@ -274,16 +286,3 @@ def answer(frame: "pd.DataFrame") -> str:
 
 def _where(row: Any) -> str:
     return f"batch {row['batch']}" if row["model"] in BY_BATCH else f"{row['size']}x{row['size']}"
-
-
-def _says(row: Any, what: str) -> str:
-    interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
-    match row["verdict"]:
-        case "faster":
-            return f"makes {what} {row['speedup']:.3g}x faster ({interval})"
-        case "slower":
-            return f"makes {what} {1 / row['speedup']:.3g}x slower (ratio {row['speedup']:.3g}, {interval})"
-        case "wrong":
-            return f"computes {what} wrongly"
-        case _:
-            return f"cannot be told from eager on {what} (ratio {row['speedup']:.3g}, {interval})"

@@ -19,7 +19,7 @@ from filelock import Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from experiments.bench.environment import key
+from experiments.bench.environment import fingerprint, key
 from experiments.bench.spec import Row, Sample
 from experiments.bench.toolchain import child_environment
 from experiments.runs import store
@@ -38,7 +38,7 @@ Watcher = Callable[[dict[str, Any]], None]
 def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lambda event: None) -> str:
     """Waits for the run's device, claims the run unless it is `runner`'s already, and carries it out.
 
-    Returns the end state, or an empty text where somebody else has the run. `watch` sees every event.
+    Returns the end state, or an empty text where the run is not this runner's to carry out. `watch` sees every event.
     KeyboardInterrupt cancels the run. Raises only where the database takes no end state either.
     """
     db = store.engine(database_url)
@@ -61,7 +61,9 @@ def _carry_out(db: Engine, run_id: str, runner: str, watch: Watcher) -> str:
     with contextlib.ExitStack() as stack:
         if not _wait_for_device(db, run_id, run["device"], runner, stack):
             return _state(db, run_id)
-        if run["status"] == store.QUEUED and not store.claim(db, run_id, runner):
+        store.claim(db, run_id, runner)
+        run = store.get_run(db, run_id)
+        if run is None or (run["status"], run["runner"]) != (store.RUNNING, runner):
             return ""
         return _Carrier(db, run, runner, watch).carry_out()
 
@@ -134,7 +136,13 @@ class _Carrier:
         return self._end(status, message)
 
     def _start(self, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], IO[str]]:
-        read, write = os.pipe()
+        job = {
+            "experiment": self._run["experiment"],
+            "spec": self._run["spec"],
+            "run_id": self._run["id"],
+            "ceilings": store.known_ceilings(self._db, key(fingerprint(self._run["device"]))),
+        }
+        read, write = os.pipe()  # nothing between here and the end may raise: the child would be nobody's
         try:
             child = subprocess.Popen(
                 [sys.executable, "-m", "experiments.runs.child", str(write)],
@@ -150,7 +158,6 @@ class _Carrier:
             raise
         finally:
             os.close(write)
-        job = {"experiment": self._run["experiment"], "spec": self._run["spec"], "run_id": self._run["id"]}
         assert child.stdin is not None  # noqa: S101 - asked for above
         with contextlib.suppress(BrokenPipeError):  # a child that died at once is judged by its exit code
             child.stdin.write(json.dumps(job).encode() + b"\n")
@@ -171,6 +178,8 @@ class _Carrier:
         limit, memory_limit = self._run["time_limit_s"], self._run["memory_limit_bytes"]
         if not mine:
             return "lost", "another runner ended this run"
+        if child.poll() is not None:  # it has ended by itself: how, is judged by that
+            return "", ""
         if cancel:
             return "cancelled", "cancelled"
         if time.monotonic() - self._started > limit:

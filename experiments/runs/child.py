@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from experiments.bench.columns import Value, check_record
@@ -70,7 +71,9 @@ def _finite(record: dict[str, Value]) -> dict[str, Value]:
     }
 
 
-def carry_out(experiment: Experiment[Any], spec: Spec, reporter: Reporter) -> None:
+def carry_out(
+    experiment: Experiment[Any], spec: Spec, reporter: Reporter, ceilings: Sequence[Mapping[str, Value]] = ()
+) -> None:
     """Runs the experiment in this process and reports everything that it yields."""
     from experiments.bench.environment import fingerprint, volatile
     from experiments.bench.session import Bench
@@ -78,7 +81,8 @@ def carry_out(experiment: Experiment[Any], spec: Spec, reporter: Reporter) -> No
     facts = fingerprint(spec.device)
     reporter.emit({"event": "environment", "facts": facts, "volatile": volatile()})
     budget = spec.budget if isinstance(spec, MeasuredSpec) else None
-    for row in experiment.run(spec, Bench(spec.device, reporter.emit, budget=budget)):
+    bench = Bench(spec.device, reporter.emit, budget=budget, ceilings=ceilings)
+    for row in experiment.run(spec, bench):
         reporter.row(row)
     reporter.emit({"event": "end"})
 
@@ -92,7 +96,8 @@ def main() -> int:
     with os.fdopen(events, "w", encoding="utf-8") as stream:
         try:
             experiment = find(job["experiment"])
-            carry_out(experiment, parse(experiment.spec, job["spec"]), Reporter(stream, experiment))
+            spec = parse(experiment.spec, job["spec"])
+            carry_out(experiment, spec, Reporter(stream, experiment), job["ceilings"])
         except Exception as error:  # noqa: BLE001 - whatever an experiment raises is reported, and ends the run
             lines = [] if isinstance(error, BadInput) else traceback.format_exc().splitlines()[-60:]
             said = str(error).strip().splitlines() or [type(error).__name__]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from experiments import registry
 from experiments.bench import devices, toolchain
 from experiments.bench.environment import fingerprint
 from experiments.runs import store
@@ -40,12 +41,21 @@ def examine() -> Iterator[Finding]:
         yield Finding(package, there, said, needed)
     yield _compiler()
     yield _database()
+    for path, cause in registry.broken().items():
+        yield Finding("experiment", False, f"{path}: {cause}")
     probes = devices.all_probes()
     for probe in probes:
         yield Finding(f"device {probe.device}", probe.works, probe.what)
-    usable = [probe.device for probe in probes if probe.works]
-    said = f"runs go to {devices.first_working().device} unless a device is named" if usable else "no device works"
-    yield Finding("devices", bool(usable), said, needed=True)
+    yield _default_device([probe.device for probe in probes if probe.works])
+
+
+def _default_device(usable: list[str]) -> Finding:
+    """Where a run goes that names no device: without one the machine is not in order, whatever else could be named."""
+    first = devices.first_working()
+    if first.works:
+        return Finding("default device", True, f"runs go to {first.device} unless a device is named", needed=True)
+    named = f"; until then only device={' or '.join(usable)} can be named" if usable else ""
+    return Finding("default device", False, f"{first.device}: {first.what}{named}", needed=True)
 
 
 def _compiler() -> Finding:

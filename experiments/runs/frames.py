@@ -21,7 +21,7 @@ SAMPLE_COLUMNS = (
     Column("block", "integer", "number of the block: blocks of one grid point were measured side by side"),
     Column("seconds", "number", "seconds per call"),
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def frame_of(records: Sequence[Mapping[str, Value]], columns: Iterable[Column]) -> pd.DataFrame:
@@ -69,4 +69,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def _safe(value: Any) -> Any:
-    return "'" + value if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS) else value
+    if not isinstance(value, str):
+        return value
+    line = value.replace("\r\n", "\n").replace("\r", "\n")  # to readers of CSV a bare return begins a row, unquoted
+    return "'" + line if line.lstrip(" ").startswith(FORMULA_STARTS) else line

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     ExceptionContext,
     Text,
+    case,
     cast,
     create_engine,
     delete,
@@ -346,3 +347,19 @@ def describe(db: Engine, run_id: str, title: str, note: str, tags: str) -> None:
     with db.begin() as connection:
         said = {"title": title[:255], "note": note, "tags": tags[:255]}
         connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(said))
+
+
+def known_ceilings(db: Engine, fingerprint: str) -> list[dict[str, Value]]:
+    """The latest ceilings of a machine and device: those of the `ceilings` experiment, else of any run."""
+    runs, details = schema.runs.c, schema.details.c
+    measured_on_purpose = case((runs.experiment == "ceilings", 0), else_=1)
+    chosen = (
+        select(runs.id)
+        .join(schema.details, details.run_id == runs.id)
+        .where(runs.fingerprint == fingerprint, runs.status == "done", details.name == "ceilings")
+        .order_by(measured_on_purpose, runs.created.desc())
+        .limit(1)
+    )
+    with reading(db) as connection:
+        found = connection.execute(chosen).scalar()
+    return read_detail(db, str(found), "ceilings") if found else []

@@ -1,5 +1,6 @@
 """What the command line prints: progress, and a table that fits a terminal."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import IO, Any
@@ -23,7 +24,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._in_place and self._last:
-            self._stream.write("\r\x1b[K")
+            self._write("\r\x1b[K")
 
     def see(self, event: Mapping[str, Any]) -> None:
         """Takes one event of the run."""
@@ -32,9 +33,13 @@ class Progress:
         if event["event"] != "progress":
             return
         line = f"{event['fraction']:4.0%}  {event['message']}  ({self._rows} rows)"
-        self._stream.write(f"\r\x1b[K{line[:100]}" if self._in_place else line + "\n")
-        self._stream.flush()
+        self._write(f"\r\x1b[K{line[:100]}" if self._in_place else line + "\n")
         self._last = line
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it any more: the run goes on
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def table(frame: pd.DataFrame, experiment: Experiment[Any]) -> str:

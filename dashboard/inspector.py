@@ -1,0 +1,98 @@
+"""The section `Why` of a run: its kernels under the roofs, one replay in time, the code of a chosen kernel."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import services
+from dashboard.figures import Details, Panel
+from dashboard.figures.replay import replay_panel
+from dashboard.figures.roofline import roofline
+from experiments.registry import find
+from experiments.runs import frames, store
+
+MOST_OTHERS = 30  # newest runs offered for the same axes
+MOST_LINES = 150  # of a kernel's source that are sent to the page unasked
+SHOWN = (
+    *("number", "name", "global_size", "local_size", "kernel_ms", "host_us", "share", "gflops", "gb_s", "bound"),
+    *("roof_fraction", "ops", "bytes", "loaded_bytes", "uops", "binary_bytes", "opts"),
+)
+
+
+def show(run: Any, details: Details, draw: Callable[[list[Panel], str], None]) -> None:
+    """Draws the kernels of one grid point with `draw`; nothing for a run without kernels."""
+    kernels = details.get("kernels", pd.DataFrame())
+    if kernels.empty:
+        return
+    key = f"{run['id']}-why"
+    st.markdown("#### Why: the kernels and their roofs")
+    named, roofs = {_name(run): kernels}, {_name(run): details["ceilings"]}
+    for other in _others(run, key):
+        named[_name(other)], roofs[_name(other)] = _detail(other, "kernels"), _detail(other, "ceilings")
+    panels = [roofline(named, roofs), replay_panel(details["replay"])]
+    draw([panel for panel in panels if panel], key)
+    _table(kernels, key)
+    _memory(details)
+    _source(kernels, key)
+
+
+def _name(run: Any) -> str:
+    return f"{run['title'] or run['id']} ({run['device']})"
+
+
+def _others(run: Any, key: str) -> list[Any]:
+    """Further runs of the same experiment that the reader wants under the same axes."""
+    same = store.list_runs(services.database(), limit=MOST_OTHERS, experiment=run["experiment"], status="done")
+    offered = {_name(one): one for one in same if one["id"] != run["id"]}
+    if not offered:
+        return []
+    return [
+        offered[name] for name in st.multiselect("Other runs under the same roofs", list(offered), key=f"{key}-others")
+    ]
+
+
+def _detail(run: Any, name: str) -> pd.DataFrame:
+    return frames.detail_frame(services.database(), run, find(run["experiment"]), name)
+
+
+def _table(kernels: pd.DataFrame, key: str) -> None:
+    st.dataframe(
+        kernels[list(SHOWN)],
+        hide_index=True,
+        key=f"{key}-kernels",
+        placeholder="",
+        alt="Kernels of one call",
+        column_config={
+            "kernel_ms": st.column_config.NumberColumn("kernel [ms]", format="%.4g"),
+            "host_us": st.column_config.NumberColumn("host [µs]", format="%.3g"),
+            "share": st.column_config.NumberColumn("share", format="percent"),
+            "gflops": st.column_config.NumberColumn("rate [GFLOP/s]", format="%.4g"),
+            "gb_s": st.column_config.NumberColumn("rate [GB/s]", format="%.4g"),
+            "roof_fraction": st.column_config.NumberColumn("of its roof", format="percent"),
+        },
+    )
+
+
+def _memory(details: Details) -> None:
+    plan = details["memory"]
+    if plan.empty or not plan["unplanned_bytes"].iloc[0]:
+        return
+    planned, unplanned = int(plan["planned_bytes"].iloc[0]), int(plan["unplanned_bytes"].iloc[0])
+    st.caption(
+        f"Memory planner: intermediate buffers take {planned:,} bytes in one arena, {unplanned:,} bytes without it."
+    )
+
+
+def _source(kernels: pd.DataFrame, key: str) -> None:
+    """The code of the chosen kernel; a very long one is folded."""
+    labels = {f"{row['number']} {row['name']}": str(row["source"] or "") for _, row in kernels.iterrows()}
+    chosen = st.selectbox("Source of kernel", list(labels), key=f"{key}-source")
+    lines = labels[chosen].splitlines()
+    if not lines:
+        st.caption("A copy: there is no code to show.")
+        return
+    everything = len(lines) <= MOST_LINES or st.toggle(f"All {len(lines):,} lines", key=f"{key}-all-lines")
+    with st.expander("Code", expanded=False):
+        st.code("\n".join(lines if everything else lines[:MOST_LINES]), language="c", height=400)

@@ -1,0 +1,89 @@
+"""What this machine can run on, what each device is, whether it works and if not why, and its ceilings."""
+
+import time
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import links, services
+from dashboard.pages.experiment import submit
+from experiments.bench import devices
+from experiments.bench.environment import fingerprint, host, key
+from experiments.registry import find
+from experiments.runs import frames, store
+
+CEILINGS = "ceilings"
+
+
+def show() -> None:
+    """Draws the page."""
+    st.title("Devices")
+    st.markdown(f"**What can this machine ({host()}) run on, and what is the most that it can do?**")
+    everything = st.toggle("Try every device that tinygrad knows", help="Each in a process of its own, 1 to 3 s each.")
+    probes = _all_probes() if everything else services.candidates()
+    if st.button("Look again", icon=":material/refresh:"):
+        devices.forget_probes()
+        services.candidates.clear()
+        _all_probes.clear()
+        st.rerun()
+    for probe in probes:
+        _device(probe)
+
+
+@st.cache_resource(show_spinner="Trying every device…", ttl=600)
+def _all_probes() -> list[devices.Probe]:
+    return devices.all_probes()
+
+
+def _device(probe: devices.Probe) -> None:
+    with st.container(border=True):
+        st.markdown(f"#### {probe.device}")
+        if not probe.works:
+            st.badge("does not work", icon=":material/block:", color="gray")
+            st.text(probe.what)
+            return
+        facts = _facts(probe.device)
+        st.badge("works", icon=":material/check_circle:", color="green")
+        st.text(f"{facts.get('gpu') or facts['cpu']}, {probe.what}")
+        if probe.device == "CPU":
+            st.caption("Kernels run one after another on one core, whatever the number of cores.")
+        _ceilings(probe.device, facts)
+
+
+@st.cache_data(ttl=600, show_spinner=False)
+def _facts(device: str) -> dict[str, Any]:
+    return fingerprint(device)
+
+
+def _ceilings(device: str, facts: dict[str, Any]) -> None:
+    """The latest ceilings that were measured on this device, with their date, and the offer to measure them."""
+    experiment, db = find(CEILINGS), services.database()
+    found = store.list_runs(db, limit=1, experiment=CEILINGS, fingerprint=key(facts), status="done")
+    if found:
+        rows = frames.rows_frame(db, found[0], experiment)
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found[0]["created"]))
+        st.markdown(experiment.answer(rows))
+        st.page_link(links.experiment_page(CEILINGS), label=f"Measured {when}", query_params={"run": found[0]["id"]})
+        st.dataframe(
+            _table(rows), hide_index=True, key=f"ceilings-{device}", alt=f"Ceilings of {device}", placeholder=""
+        )
+    else:
+        st.caption("Ceilings not measured yet: until then each run measures a few for itself.")
+    label = "Measure the ceilings again" if found else "Measure the ceilings"
+    if st.button(label, icon=":material/speed:", key=f"measure-{device}"):
+        preset = experiment.preset("standard" if device.startswith(("CPU", "PYTHON")) else "gpu")
+        submit(experiment, preset.model_copy(update={"device": device}), partial(links.open_run, CEILINGS))
+
+
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per copy or product, one column per who reached it."""
+    named = rows.assign(
+        point=[
+            f"copy of {row['moved_bytes']:,} bytes [GB/s]" if row["what"] == "copy" else f"matmul {row['n']} [GFLOP/s]"
+            for _, row in rows.iterrows()
+        ],
+        rate=rows["gb_s"].fillna(rows["gflops"]).astype("float64").round(2),
+    )
+    return named.pivot_table(index="point", columns="variant", values="rate", sort=False).reset_index()

@@ -1,0 +1,98 @@
+"""Why a call is as slow as it is: the nearest roof, from counted work, measured times and measured ceilings. Pure.
+
+The rule: a call is bound by `launch` where its kernels fill less than half of its wall time; otherwise by the roof
+(`memory` or `compute`) that most of its kernel time is nearest to. Source: Williams, Waterman and Patterson,
+Roofline, 2009, with the launch overhead that an interpreter-driven runtime adds.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.bench.columns import Column, Value
+
+LAUNCH_BELOW = 0.5  # of the wall time filled by kernels
+
+CEILINGS = (
+    Column("what", "text", "copy: y = x + 1 over an array; matmul: a square float32 product"),
+    Column("by", "text", "who reached it: tinygrad, or numpy on one thread"),
+    Column("n", "integer", "matrix size; empty for copies"),
+    Column("moved_bytes", "integer", "bytes read and written; empty for products"),
+    Column("gb_s", "number", "rate of the copy"),
+    Column("gflops", "number", "rate of the product"),
+    Column("measured", "text", "when, in UTC"),
+)
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """The most that a device was seen to do: GB/s by bytes moved, and GFLOP/s."""
+
+    copies: tuple[tuple[int, float], ...]
+    gflops: float
+
+    @classmethod
+    def of(cls, records: Sequence[Mapping[str, Value]]) -> "Ceilings | None":
+        """The best of every measured point, whoever reached it; None where a copy or a product is missing."""
+        copies: dict[int, float] = {}
+        gflops = 0.0
+        for record in records:
+            moved, gb_s, rate = record.get("moved_bytes"), record.get("gb_s"), record.get("gflops")
+            if isinstance(moved, int) and isinstance(gb_s, (int, float)):
+                copies[moved] = max(copies.get(moved, 0.0), float(gb_s))
+            elif isinstance(rate, (int, float)):
+                gflops = max(gflops, float(rate))
+        return cls(tuple(sorted(copies.items())), gflops) if copies and gflops else None
+
+    def gb_s(self, moved_bytes: int) -> float:
+        """The copy rate at the measured size that is nearest to `moved_bytes`: cache for small, memory for large."""
+        _, rate = min(self.copies, key=lambda copy: abs(math.log(copy[0] / max(moved_bytes, 1))))
+        return rate
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel of a replay: counted work, and seconds on the device."""
+
+    ops: int
+    bytes: int
+    seconds: float
+
+    def ideal_s(self, ceilings: Ceilings) -> tuple[float, float]:
+        """Seconds that memory alone and arithmetic alone would take at the ceilings."""
+        return self.bytes / (ceilings.gb_s(self.bytes) * 1e9), self.ops / (ceilings.gflops * 1e9)
+
+    def roof(self, ceilings: Ceilings) -> str:
+        """The roof that this kernel meets first."""
+        memory_s, compute_s = self.ideal_s(ceilings)
+        return "memory" if memory_s >= compute_s else "compute"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What bounds a call, how near it is to that, and how much of it no kernel runs."""
+
+    bound: str
+    roof_fraction: float
+    launch_share: float
+    kernel_ms: float
+
+    def values(self) -> dict[str, Value]:
+        """The reason as columns of a row."""
+        return dict(vars(self))
+
+
+def explain(launches: Sequence[Launch], wall_s: float, ceilings: Ceilings) -> Reason | None:
+    """The reason for a call of `wall_s` seconds that launches these kernels; None for a call without kernels.
+
+    Two kernels of 3 us in a call of 60 us: launch_share 0.9, bound `launch`.
+    """
+    if not launches or wall_s <= 0:
+        return None
+    kernel_s = sum(one.seconds for one in launches)
+    by_roof = {"memory": 0.0, "compute": 0.0}
+    for one in launches:
+        by_roof[one.roof(ceilings)] += one.seconds
+    bound = "launch" if kernel_s < LAUNCH_BELOW * wall_s else max(by_roof, key=lambda roof: by_roof[roof])
+    ideal_s = sum(max(one.ideal_s(ceilings)) for one in launches)
+    return Reason(bound, ideal_s / wall_s, max(0.0, 1 - kernel_s / wall_s), kernel_s * 1e3)

@@ -1,0 +1,100 @@
+"""The ceilings of a device: how fast it copies, by size, and how fast it multiplies matrices."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from experiments.bench.columns import TIMED, Column
+from experiments.bench.measure import Call
+from experiments.bench.roofline import CEILINGS
+from experiments.bench.session import Bench, timed_row
+from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class CeilingsSpec(MeasuredSpec):
+    """Which arrays to copy and which matrices to multiply."""
+
+    moved_bytes: list[Annotated[int, Field(ge=2**10, le=2**33)]] = Field(
+        [2**16, 2**18, 2**20, 2**22, 2**24, 2**26, 2**28],
+        min_length=1,
+        max_length=16,
+        title="Bytes moved",
+        description="read and written by a copy: small ones stay in a cache",
+    )
+    n: list[Annotated[int, Field(ge=16, le=16384)]] = Field(
+        [300, 600, 1000],
+        min_length=1,
+        max_length=8,
+        title="Matrix sizes n",
+        description="of the float32 products; powers of two suffer from cache conflicts",
+    )
+
+    def need(self) -> Need:
+        """The largest copy with its source, or three matrices."""
+        return Need(max(2 * max(self.moved_bytes), 16 * max(self.n) ** 2), "the largest copy or product")
+
+
+@experiment(
+    section="Machine",
+    title="Ceilings",
+    question="What is the most that this device can do: bytes per second by size, and operations per second?",
+    spec=CeilingsSpec,
+    presets={
+        "standard": CeilingsSpec(),
+        "gpu": CeilingsSpec(moved_bytes=[2**20, 2**24, 2**28, 2**32], n=[1000, 2000, 4000, 8000]),
+        "quick": CeilingsSpec(moved_bytes=[2**21, 2**27], n=[600], budget_s=0.3, half_width=0.05),
+    },
+    columns=[
+        Column("what", "text", "copy: y = x + 1 over an array; matmul: a square float32 product"),
+        Column("moved_bytes", "integer", "bytes read and written by the copy"),
+        Column("n", "integer", "size of the matrices"),
+        *TIMED,
+        *("gflops", "gb_s"),
+    ],
+    grid=("what", "moved_bytes", "n"),
+    summary=("what", "moved_bytes", "n", "variant", "latency_ms", "gb_s", "gflops", "speedup", "verdict"),
+    details={"ceilings": CEILINGS},
+    answer=lambda frame: answer(frame),
+)
+def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
+    """Times copies by size and products by size, replayed by tinygrad, and on a CPU by numpy beside it.
+
+    The rates are what a roofline needs: a kernel cannot be expected to move bytes faster than the copy of its
+    size, nor to compute faster than the best product. numpy runs on one thread, as tinygrad's CPU device does;
+    it shows how far tinygrad's kernels are from the hardware. Not measured: half precision, tensor cores by
+    BEAM, several cores or cards. Source: the empirical roofline toolkit's idea, with tinygrad as the program.
+    """
+    from experiments.bench.ceilings import NUMPY, TINYGRAD, copy_calls, matmul_calls, record
+
+    points: list[tuple[str, str, int, Callable[[str, int], dict[str, Call]]]] = [
+        ("copy", "moved_bytes", size, copy_calls) for size in dict.fromkeys(spec.moved_bytes)
+    ]
+    points += [("matmul", "n", size, matmul_calls) for size in dict.fromkeys(spec.n)]
+    for number, (what, axis, size, make) in enumerate(points):
+        bench.progress(number / len(points), f"{what} of {size:,} {'bytes' if what == 'copy' else 'rows'}")
+        calls = make(bench.device, size)
+        measured = bench.compare(calls, NUMPY if NUMPY in calls else TINYGRAD)
+        for by in calls:
+            reached = record(what, by, size, measured)
+            bench.detail("ceilings", [reached])
+            rate = "gb_s" if what == "copy" else "gflops"
+            values: dict[str, Any] = {"what": what, axis: size, rate: reached[rate]}
+            yield timed_row(measured, by, **values)
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """The best copy and the best product, and who reached them."""
+    copies, products = frame[frame["gb_s"].notna()], frame[frame["gflops"].notna()]
+    if copies.empty or products.empty:
+        return ""
+    largest = copies[copies["moved_bytes"] == copies["moved_bytes"].max()].nlargest(1, "gb_s").iloc[0]
+    fastest, product = copies.nlargest(1, "gb_s").iloc[0], products.nlargest(1, "gflops").iloc[0]
+    return (
+        f"{frame['device'].iloc[0]} copies {fastest['gb_s']:.3g} GB/s at best ({fastest['variant']}) and "
+        f"{largest['gb_s']:.3g} GB/s at the largest size ({largest['variant']}), and multiplies float32 matrices at "
+        f"{product['gflops']:.4g} GFLOP/s ({product['variant']})."
+    )

@@ -1,0 +1,99 @@
+"""The parts of a run's page that are functions of its frames."""
+
+import io
+
+import pandas as pd
+import pytest
+import streamlit as st
+from made_runs import BLOCKS, first_calls, record, timeline_frame
+
+from dashboard import results
+from experiments.bench.spec import Row
+from experiments.compiler.jit import jit
+from experiments.registry import registered
+from experiments.runs import frames, store
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """What the page gives its download buttons: the callable that makes each file, by the file's name."""
+    given = {}
+    monkeypatch.setattr(st, "download_button", lambda label, make, name, *_, **__: given.update({name: make}))
+    return given
+
+
+def test_grid_points_are_labelled_by_the_axes_that_they_have_in_the_order_in_which_they_came():
+    details = {"timeline": timeline_frame(first_calls(64, 16))}
+    assert results.grid_points(jit, details) == {"batch 64": {"batch": 64}, "batch 16": {"batch": 16}}
+
+
+def test_grid_points_of_models_without_a_batch_are_labelled_by_size():
+    calls = [{**one, "batch": None, "size": 512} for one in first_calls(1)]
+    assert list(results.grid_points(jit, {"timeline": timeline_frame(calls)})) == ["size 512"]
+
+
+def test_no_details_mean_no_choice_of_grid_points():
+    assert results.grid_points(jit, {"timeline": timeline_frame([])}) == {}
+    assert results.grid_points(jit, {}) == {}
+
+
+def test_the_summary_has_the_intervals_behind_their_medians():
+    assert results.summary_columns(jit) == [
+        *("batch", "size", "variant", "latency_ms", "latency_lo_ms", "latency_hi_ms"),
+        *("speedup", "speedup_lo", "speedup_hi", "verdict", "break_even_calls", "kernels", "bound"),
+    ]
+
+
+def test_every_summary_names_columns_that_its_rows_have():
+    for one in registered().values():
+        declared = {column.name for column in (*frames.IDENTITY, *one.columns)}
+        assert set(results.summary_columns(one)) <= declared
+
+
+def test_every_state_of_a_run_has_its_own_icon():
+    assert set(results.STATES) == {store.QUEUED, store.RUNNING, *store.ENDED}
+    assert len({icon for _, icon in results.STATES.values()}) == len(results.STATES)
+
+
+def test_the_csv_of_rows_is_the_table_with_all_columns(jit_page, stored, downloads):
+    run_id = stored()
+    jit_page(run=run_id)
+    parsed = pd.read_csv(io.StringIO(downloads[f"jit-{run_id}-rows.csv"]()))
+    assert list(parsed) == [column.name for column in (*frames.IDENTITY, *jit.columns)]
+    assert parsed[["run_id", "variant", "batch", "latency_ms"]].values.tolist() == [
+        [run_id, "eager", 16, 4.0],
+        [run_id, "jit", 16, 1.0],
+        [run_id, "eager", 64, 4.0],
+        [run_id, "jit", 64, 1.0],
+    ]
+    assert parsed["speedup"].isna().tolist() == [True, False, True, False]
+
+
+def test_the_csv_of_samples_has_every_timing(jit_page, stored, downloads):
+    run_id = stored(batches=(16,))
+    jit_page(run=run_id)
+    parsed = pd.read_csv(io.StringIO(downloads[f"jit-{run_id}-samples.csv"]()))
+    assert parsed["seconds"].tolist() == [*BLOCKS, *BLOCKS]
+    assert parsed["variant"].tolist() == ["eager"] * 3 + ["jit"] * 3
+
+
+def test_the_csv_of_first_calls_has_all_grid_points(jit_page, stored, downloads):
+    run_id = stored()
+    jit_page(run=run_id)
+    parsed = pd.read_csv(io.StringIO(downloads[f"jit-{run_id}-timeline.csv"]()))
+    assert (len(parsed), parsed["batch"].unique().tolist()) == (12, [16, 64])
+
+
+def test_a_run_without_details_offers_no_file_of_them(jit_page, stored, downloads):
+    run_id = stored(batches=())
+    jit_page(run=run_id)
+    assert list(downloads) == [f"jit-{run_id}-rows.csv", f"jit-{run_id}-samples.csv"]
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_downloaded_as_text(jit_page, stored, db, downloads):
+    run_id = stored(batches=(), status=store.RUNNING)
+    batch = store.Batch()
+    batch.rows = [Row(record("jit", 16, model="=1+1"))]
+    store.write(db, run_id, "tester", batch, 0, 0)
+    jit_page(run=run_id)
+    assert pd.read_csv(io.StringIO(downloads[f"jit-{run_id}-rows.csv"]()))["model"].tolist() == ["'=1+1"]
