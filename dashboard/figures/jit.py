@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
+from dashboard.figures.cold import cold_panel
 from dashboard.figures.common import control_band, points
 from dashboard.theme import GREY, layout, log_axis, style
 
@@ -23,7 +24,10 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     """The first calls of one grid point, and when the capture has paid there."""
     timeline = details["timeline"]
     drawn = [] if timeline.empty else [_first_calls(timeline)]
-    return drawn if rows.empty or timeline.empty else [*drawn, _cumulative(rows, timeline)]
+    if not rows.empty and not timeline.empty:
+        drawn.append(_cumulative(rows, timeline))
+    cold = details.get("cold_phases", pd.DataFrame())
+    return drawn if cold.empty else [*drawn, cold_panel(cold)]
 
 
 def _latency(rows: pd.DataFrame) -> Panel:

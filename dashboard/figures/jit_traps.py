@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
+from dashboard.figures.cold import short
 from dashboard.theme import BLUE, ORANGE, layout, log_axis
 
 CLOCKS = (("claimed_ms", "trapped clock", ORANGE, "/"), ("true_ms", "true time", BLUE, ""))
@@ -26,7 +27,7 @@ def _clocks(timed: pd.DataFrame) -> Panel:
                 name=name,
                 x=names,
                 y=timed[column].tolist(),
-                text=[f"{value:.3g}" for value in timed[column]],
+                text=[short(value) for value in timed[column]],
                 textposition="outside",
                 cliponaxis=False,
                 marker={"color": color, "pattern": {"shape": hatch, "fillmode": "overlay", "solidity": 0.2}},

@@ -1,10 +1,7 @@
 """The `Bench` that a run function gets: measure, check, report, and keep details and artifacts."""
 
 import hashlib
-import json
 import random
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.cold import in_process
 from experiments.bench.columns import Value
 from experiments.bench.measure import Budget, Call, Comparison, compare
 from experiments.bench.roofline import Ceilings
 from experiments.bench.spec import Row, Sample
 from experiments.bench.statistics import Interval
-from experiments.bench.toolchain import child_environment
 
 Event = dict[str, Any]
 MOST_ARTIFACT_BYTES = 64 * 2**20
@@ -101,20 +98,7 @@ class Bench:
         The process inherits this one's group, so that it ends with the run.
         """
         with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
-            environment = child_environment(self.device) | {"CACHEDB": str(Path(folder) / "kernels.db")}
-            done = subprocess.run(
-                [sys.executable, "-m", "experiments.bench.cold", function],
-                input=json.dumps({"device": self.device, **arguments}),
-                capture_output=True,
-                text=True,
-                env=environment,
-                check=False,
-            )
-        if done.returncode:
-            cause = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            raise RuntimeError(f"the cold process of {function} failed: {cause[0]}")
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        return answer
+            return in_process(self.device, function, Path(folder) / "kernels.db", **arguments)
 
 
 def max_abs_error(seen: "np.ndarray[Any, Any]", reference: "np.ndarray[Any, Any]") -> float:

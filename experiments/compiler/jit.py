@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from experiments.bench.answers import because, says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.inspection import REASON
 from experiments.bench.measure import Call, Comparison
+from experiments.bench.phases import COLD_PHASES, phases_records, split
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
 from experiments.bench.statistics import break_even
@@ -119,7 +121,12 @@ class JitSpec(MeasuredSpec):
             Column("call", "integer", "number of the call in its own fresh process, from 1"),
             Column("phase", "text", "eager, capture or replay"),
             Column("call_ms", "number", "time of this call, synchronised"),
-        ]
+        ],
+        "cold_phases": [
+            Column("batch", "integer", "rows of the input"),
+            Column("size", "integer", "n of the n x n matrices"),
+            *COLD_PHASES,
+        ],
     },
     grid=("batch", "size"),
     summary=("batch", "size", "variant", "latency_ms", "speedup", "verdict", "break_even_calls", "kernels", "bound"),
@@ -132,6 +139,8 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     Latency is one synchronised call with realised inputs, from the third call on for the JIT, everything
     compiled. First call and capture come from a process of their own per variant and point with an empty
     kernel cache; the start of Python, the opening of the device and a throw-away compile are not in them.
+    At the first point the parts of a cold call are measured too, kernels compiled one after another (tinygrad's
+    pool of compiling processes, which first_call_ms has in it, would hide them).
     The first call of a TinyJit is a plain eager call, so break-even compares the two curves of cumulative
     time from the second call on: those first calls as measured, then the steady latency.
     Not measured: training, changing shapes (a new shape is a new capture), calls that nobody waits for.
@@ -143,6 +152,8 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     workload = build(spec, bench.device)
     jitted = PerShapeJit(workload.function)
     steps, done = len(spec.grid) * (len(VARIANTS) + 1), 0
+    bench.progress(0, "where the time of a cold call goes")
+    bench.detail("cold_phases", _cold_phases(spec, bench, spec.grid[0]))
     for point in spec.grid:
         where = ", ".join(f"{axis} {value}" for axis, value in point.items())
         cold: dict[str, list[float]] = {}
@@ -250,6 +261,22 @@ def first_calls(device: str, variant: str, spec: str, n: int) -> dict[str, list[
     return {"calls_s": seconds}
 
 
+def _cold_phases(spec: JitSpec, bench: Bench, point: dict[str, int]) -> list[dict[str, Value]]:
+    arguments: dict[str, Value] = {"spec": spec.model_dump_json(), "n": spec.n_of(point)}
+    return [{**point, **one} for one in phases_records(bench, "experiments.compiler.jit:cold_split", **arguments)]
+
+
+def cold_split(device: str, spec: str, n: int) -> dict[str, dict[str, float]]:
+    """In a fresh process that has not imported tinygrad: seconds per phase of an eager first and a warm call."""
+    parsed = JitSpec.model_validate_json(spec)
+
+    def make() -> Callable[[], object]:
+        workload = build(parsed, device)
+        return partial(workload.function, *workload.inputs(n, device))
+
+    return split(device, make)
+
+
 def build(spec: JitSpec, device: str) -> Workload:
     """The function that `spec` names, its weights on `device`."""
     match spec.model:
@@ -271,12 +298,12 @@ def answer(frame: "pd.DataFrame") -> str:
     first, last = rows.iloc[0], rows.iloc[-1]
     model = MODELS.get(str(first["model"]), str(first["model"]))
     said = f"On {first['device']} the JIT {says(first, f'the {model}')} at {_where(first)}"
+    said += "" if first["verdict"] == "wrong" else because(first)
     if len(rows) > 1:
         said += f" and {says(last, 'it')} at {_where(last)}"
     right = rows[rows["verdict"] != "wrong"]
     if right.empty:
         return said + "."
-    said += because(first)
     paid = [int(calls) for calls in right["break_even_calls"].dropna()]
     if len(paid) < len(right):
         return said + "; " + ("its capture does not always pay." if paid else "its capture never pays.")

@@ -23,7 +23,7 @@ from pathlib import Path
 from experiments.bench.session import Bench
 from experiments.bench.statistics import Interval
 
-ROUNDS, SECONDS = 8, 6.0
+ROUNDS, SECONDS = 5, 6.0
 ROOT = Path(__file__).parents[2]
 PYPERF_PROCESSES, PYPERF_VALUES, PYPERF_MIN_S = 3, 5, 0.1
 

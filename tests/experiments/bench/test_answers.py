@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from experiments.bench.answers import plain_answer, says
+from experiments.bench.answers import because, plain_answer, says
 
 
 def row(**changes):
@@ -42,6 +42,28 @@ NO_RATIO = dict.fromkeys(("speedup", "speedup_lo", "speedup_hi"), math.nan)  # a
 )
 def test_the_words_follow_the_verdict(changes, words):
     assert says(row(**changes), "it") == words
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (
+            {"bound": "launch", "launch_share": 0.904, "kernel_ms": 0.0069, "kernels": 3},
+            " (90% of that call is launch overhead: 3 kernels of 2.3 µs each)",
+        ),
+        (
+            {"bound": "launch", "launch_share": 0.6, "kernel_ms": 0.002, "kernels": 1},
+            " (60% of that call is launch overhead: one short kernel)",
+        ),
+        ({"bound": "memory", "roof_fraction": 0.25}, " (that call is memory-bound, at 25% of the measured roof)"),
+        ({"bound": "compute", "roof_fraction": 1.0}, " (that call is compute-bound, at 100% of the measured roof)"),
+        ({"bound": math.nan}, ""),
+        ({"bound": None}, ""),
+        ({"bound": pd.NA}, ""),
+    ],
+)
+def test_the_reason_names_what_bounds_the_call(cells, words):
+    assert because(row(**cells)) == words
 
 
 def plain(*rows, grid=("batch",)):

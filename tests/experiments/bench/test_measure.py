@@ -111,16 +111,16 @@ def test_the_interval_is_looked_at_every_fourth_block_from_the_twelfth():
     assert looks[1] - looks[0] == LOOK_EVERY
 
 
-@pytest.mark.parametrize("late", ["b", CONTROL])
-def test_the_widest_interval_decides_the_controls_too(late):
-    rng, turn = random.Random(0), {"a": 0}
+@pytest.mark.parametrize("late", ["b", "c"])
+def test_the_widest_interval_of_all_variants_decides(late):
+    draw = noisy()
+    values = blocks_of(Budget(most_blocks=40), lambda name: draw(name) if name == late else 1.0, names=("a", "b", "c"))
+    assert len(values["a"]) == 40
 
-    def draw(name):
-        turn["a"] += name == "a"
-        noisy_one = name == late or (late == CONTROL and name == "a")
-        return rng.lognormvariate(0, 0.5) if noisy_one else 1.0
 
-    assert len(blocks_of(Budget(most_blocks=40), draw)["b"]) == 40
+def test_the_controls_interval_decides_too():
+    assert len(blocks_of(Budget(most_blocks=40), noisy(), names=("a",))["a"]) == 40
+    assert len(blocks_of(Budget(most_blocks=40), names=("a",))["a"]) == 12
 
 
 def test_a_significant_difference_does_not_stop_the_measuring():

@@ -34,7 +34,7 @@ from experiments.bench import devices
 from experiments.registry import find
 from experiments.runs import jobs
 devices.probe = lambda device: devices.Probe(device, True, "taken to work")
-jobs.run_now("steps", find("steps").spec(device=sys.argv[2], rows=40, pause_s=0.02), url=sys.argv[1])
+jobs.run_now("steps", find("steps").spec(device=sys.argv[2], rows=20, pause_s=0.02), url=sys.argv[1])
 """
 
 
@@ -77,7 +77,7 @@ def check_all_ended(db: Engine, url: str, seen: dict[str, list[int]], allowed: s
     for run_id, run in runs.items():
         assert kept[run_id] == list(range(len(kept[run_id])))
         assert kept[run_id][: len(seen.get(run_id, []))] == seen.get(run_id, [])
-        assert len(kept[run_id]) == 40 or run["status"] != "done"
+        assert len(kept[run_id]) == 20 or run["status"] != "done"
         assert run["finished"] is not None
     with device_lock(DEVICE).acquire(timeout=0):  # no lock is left
         pass
@@ -87,9 +87,9 @@ def test_killed_children_end_as_crashed(db: Engine, url: str) -> None:
     moments, seen = random.Random(1), {}
     with process(APP, url) as app:
         for _ in range(10):
-            run_id = queue_run(db, "steps", rows=40, pause_s=0.02)
+            run_id = queue_run(db, "steps", rows=20, pause_s=0.02)
             child = wait_for(lambda: children_of(app))[0]
-            time.sleep(moments.uniform(0, 0.9))
+            time.sleep(moments.uniform(0, 0.5))
             seen |= stored(db)
             kill(child)
             wait_for(lambda run_id=run_id: state(db, run_id) in store.ENDED)
@@ -101,7 +101,7 @@ def test_runs_of_killed_terminals_are_lost(db: Engine, url: str) -> None:
     for number in range(10):
         with process(TERMINAL, url, DEVICE) as terminal:
             wait_for(lambda number=number: store.count_runs(db) > number)
-            time.sleep(moments.uniform(0, 1.2))
+            time.sleep(moments.uniform(0, 0.7))
             seen |= stored(db)
             kill(terminal.pid)
     check_all_ended(db, url, seen, {"lost", "done"})
@@ -110,9 +110,9 @@ def test_runs_of_killed_terminals_are_lost(db: Engine, url: str) -> None:
 def test_runs_of_a_killed_app_are_lost_and_the_next_app_takes_what_still_waits(db: Engine, url: str) -> None:
     moments, seen = random.Random(3), {}
     for _ in range(10):
-        queue_run(db, "steps", rows=40, pause_s=0.02)
+        queue_run(db, "steps", rows=20, pause_s=0.02)
         with process(APP, url) as app:
-            time.sleep(moments.uniform(0, 1.5))
+            time.sleep(moments.uniform(0, 1.1))
             seen |= stored(db)
             kill(app.pid)
         store.reap(db, now=time.time() + LATER_S)
