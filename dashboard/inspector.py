@@ -28,18 +28,27 @@ def show(run: Any, details: Details, draw: Callable[[list[Panel], str], None]) -
         return
     key = f"{run['id']}-why"
     st.markdown("#### Why: the kernels and their roofs")
-    named, roofs = {_name(run): kernels}, {_name(run): details["ceilings"]}
+    variants = list(dict.fromkeys(kernels["variant"].astype(str)))
+    chosen = variants[0]
+    if len(variants) > 1:
+        chosen = st.segmented_control("Variant", variants, default=chosen, required=True, key=f"{key}-variant")
+    named = {variant if len(variants) > 1 else _name(run): _of(kernels, variant) for variant in variants}
+    roofs = {_name(run): details["ceilings"]}
     for other in _others(run, key):
         named[_name(other)], roofs[_name(other)] = _detail(other, "kernels"), _detail(other, "ceilings")
-    panels = [roofline(named, roofs), replay_panel(details["replay"])]
+    panels = [roofline(named, roofs), replay_panel(_of(details["replay"], chosen))]
     draw([panel for panel in panels if panel], key)
-    _table(kernels, key)
-    _memory(details)
-    _source(kernels, key)
+    _table(_of(kernels, chosen), key)
+    _memory(_of(details["memory"], chosen))
+    _source(_of(kernels, chosen), key)
+
+
+def _of(frame: pd.DataFrame, variant: str) -> pd.DataFrame:
+    return frame[frame["variant"] == variant]
 
 
 def _name(run: Any) -> str:
-    return f"{run['title'] or run['id']} ({run['device']})"
+    return f"{run['title']} {run['id']} ({run['device']})".strip()
 
 
 def _others(run: Any, key: str) -> list[Any]:
@@ -75,8 +84,7 @@ def _table(kernels: pd.DataFrame, key: str) -> None:
     )
 
 
-def _memory(details: Details) -> None:
-    plan = details["memory"]
+def _memory(plan: pd.DataFrame) -> None:
     if plan.empty or not plan["unplanned_bytes"].iloc[0]:
         return
     planned, unplanned = int(plan["planned_bytes"].iloc[0]), int(plan["unplanned_bytes"].iloc[0])

@@ -14,6 +14,7 @@ from dashboard.text import plain
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
+from experiments.runs.terminal import when
 
 RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is nothing but their unit
 STATES = {
@@ -51,7 +52,7 @@ def state(run: Any) -> None:
     with st.container(horizontal=True):
         st.badge(run["status"], icon=icon, color=color)
         st.badge(plain(f"{run['device']} · {machine}"), icon=":material/memory:", color="gray")
-        st.badge(time.strftime("%Y-%m-%d %H:%M", time.localtime(run["created"])), color="gray")
+        st.badge(when(run["created"]), color="gray")
         st.badge(f"{took:.0f} s", icon=":material/timer:", color="gray")
 
 

@@ -55,8 +55,9 @@ def _spec_of(experiment: Experiment[Any], run: Any) -> Spec | None:
 
 def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
     filled = controls.form(experiment, shown)
+    said = st.container()  # of its own, so that Run keeps its place when a problem comes or goes
     for problem in filled.problems:
-        st.error(plain(problem), icon=":material/error:")
+        said.error(plain(problem), icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = st.number_input(
             "Time limit [s]",

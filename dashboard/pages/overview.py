@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import links, services
@@ -12,6 +11,7 @@ from dashboard.pages.experiment import submit
 from dashboard.text import plain
 from experiments.registry import find, registered
 from experiments.runs import frames, store
+from experiments.runs.terminal import when
 
 LATEST = 10
 FIRST = ("jit", "quick")  # the run that a newcomer is offered
@@ -55,10 +55,9 @@ def _run(run: Any) -> None:
         said = run["message"]
         if run["status"] == "done":
             said = experiment.answer(frames.rows_frame(services.database(), run, experiment)) or "done"
-        when = pd.Timestamp(run["created"], unit="s", tz="UTC").tz_convert(None).strftime("%Y-%m-%d %H:%M UTC")
         st.page_link(
             links.experiment_page(run["experiment"]),
-            label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when}",
+            label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when(run['created'])}",
             query_params={RUN: run["id"]},
         )
         st.caption(plain(said))

@@ -5,47 +5,80 @@ is no power of two: those fall into the same cache sets, which is a lesson of it
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from experiments.bench.columns import Value
+from experiments.bench.kernels import replay
 from experiments.bench.measure import Budget, Call, Comparison, compare
 from experiments.bench.runtime import synchronizer, tensor
 
 TINYGRAD, NUMPY = "tinygrad", "numpy"
+ROUNDS = 20  # replays whose median kernel time is the ceiling
 QUICK = Budget(half_width=0.05, seconds=0.3)
 QUICK_COPIES = {"CPU": (2**21, 2**27), "": (2**21, 2**31)}  # bytes moved: in cache and far beyond
 QUICK_MATMUL = {"CPU": 600, "": 4000}
 
 
-def copy_calls(device: str, moved_bytes: int) -> dict[str, Call]:
-    """y = x + 1 over arrays of half of `moved_bytes` each, by name of who does it."""
-    from tinygrad import TinyJit
+@dataclass(frozen=True)
+class Peak:
+    """One thing to do as fast as possible, by name of who does it, and tinygrad's capture of it."""
 
+    what: str
+    size: int
+    calls: Mapping[str, Call]
+    jit: Any
+    inputs: tuple[Any, ...]
+
+    def seconds(self, by: str, measured: Comparison, synchronize: Call) -> float:
+        """What it took: tinygrad's kernel on the device, without its launch; numpy's call as it was timed."""
+        if by != TINYGRAD:
+            return measured.latency(by).median
+        return sum(one.kernel_s for one in replay(self.jit, self.inputs, synchronize, ROUNDS))
+
+    def record(self, by: str, seconds: float) -> dict[str, Value]:
+        """One ceiling as a record of the detail `ceilings`."""
+        values: dict[str, Value] = {
+            "what": self.what,
+            "by": by,
+            "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        }
+        if self.what == "copy":
+            return values | {"moved_bytes": self.size, "gb_s": self.size / seconds / 1e9}
+        return values | {"n": self.size, "gflops": 2 * self.size**3 / seconds / 1e9}
+
+
+def copy(device: str, moved_bytes: int) -> Peak:
+    """y = x + 1 over arrays of half of `moved_bytes` each."""
     x = np.random.default_rng(1).standard_normal(max(1, moved_bytes // 8), dtype=np.float32)
-    on_device, out = tensor(x, device), np.empty_like(x)
-    replay = TinyJit(lambda one: (one + 1).realize())
-    calls: dict[str, Call] = {TINYGRAD: lambda: replay(on_device)}
-    if is_cpu(device):
-        calls[NUMPY] = lambda: np.add(x, 1, out=out)
-    return _captured(calls)
+    out = np.empty_like(x)
+    return _peak("copy", moved_bytes, device, lambda one: (one + 1).realize(), (x,), lambda: np.add(x, 1, out=out))
 
 
-def matmul_calls(device: str, n: int) -> dict[str, Call]:
-    """A product of two n x n matrices, by name of who does it."""
-    from tinygrad import TinyJit
-
+def matmul(device: str, n: int) -> Peak:
+    """A product of two n x n matrices."""
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal((n, n), dtype=np.float32) for _ in range(2))
-    on_device = tensor(a, device), tensor(b, device)
-    replay = TinyJit(lambda one, other: (one @ other).realize())
-    calls: dict[str, Call] = {TINYGRAD: lambda: replay(*on_device)}
+    out = np.empty_like(a)
+    return _peak("matmul", n, device, lambda x, y: (x @ y).realize(), (a, b), lambda: np.matmul(a, b, out=out))
+
+
+def _peak(
+    what: str, size: int, device: str, function: Callable[..., Any], arrays: tuple[Any, ...], in_numpy: Call
+) -> Peak:
+    from tinygrad import TinyJit
+
+    inputs = tuple(tensor(array, device) for array in arrays)
+    jit = TinyJit(function)
+    for _ in range(3):  # eager, capture, replay
+        jit(*inputs)
+    calls: dict[str, Call] = {TINYGRAD: lambda: jit(*inputs)}
     if is_cpu(device):
-        out = np.empty_like(a)
-        calls[NUMPY] = lambda: np.matmul(a, b, out=out)
-    return _captured(calls)
+        calls[NUMPY] = in_numpy
+    return Peak(what, size, calls, jit, inputs)
 
 
 def is_cpu(device: str) -> bool:
@@ -53,27 +86,11 @@ def is_cpu(device: str) -> bool:
     return device.split(":")[0] == "CPU"
 
 
-def _captured(calls: dict[str, Call]) -> dict[str, Call]:
-    for _ in range(3):
-        calls[TINYGRAD]()
-    return calls
-
-
-def record(what: str, by: str, size: int, measured: Comparison) -> dict[str, Value]:
-    """One ceiling as a record of the detail `ceilings`; `size` is bytes moved or the matrix size."""
-    seconds = measured.latency(by).median
-    values: dict[str, Value] = {"what": what, "by": by, "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
-    if what == "copy":
-        return values | {"moved_bytes": size, "gb_s": size / seconds / 1e9}
-    return values | {"n": size, "gflops": 2 * size**3 / seconds / 1e9}
-
-
 def quick(device: str) -> Iterator[dict[str, Value]]:
     """The few ceilings that a roofline needs, in some seconds."""
-    kind = "CPU" if is_cpu(device) else ""
-    points: list[tuple[str, int, Any]] = [("copy", size, copy_calls) for size in QUICK_COPIES[kind]]
-    points.append(("matmul", QUICK_MATMUL[kind], matmul_calls))
-    for what, size, make in points:
-        calls: Mapping[str, Call] = make(device, size)
-        measured = compare(calls, TINYGRAD, synchronizer(device), QUICK)
-        yield from (record(what, by, size, measured) for by in calls)
+    kind, synchronize = "CPU" if is_cpu(device) else "", synchronizer(device)
+    points = [(copy, size) for size in QUICK_COPIES[kind]] + [(matmul, QUICK_MATMUL[kind])]
+    for make, size in points:
+        peak = make(device, size)
+        measured = compare(peak.calls, TINYGRAD, synchronize, QUICK)
+        yield from (peak.record(by, peak.seconds(by, measured, synchronize)) for by in peak.calls)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from experiments.bench.columns import TIMED, Column
-from experiments.bench.measure import Call
 from experiments.bench.roofline import CEILINGS
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
@@ -53,7 +52,7 @@ class CeilingsSpec(MeasuredSpec):
         Column("moved_bytes", "integer", "bytes read and written by the copy"),
         Column("n", "integer", "size of the matrices"),
         *TIMED,
-        *("gflops", "gb_s"),
+        *("kernel_ms", "gflops", "gb_s"),
     ],
     grid=("what", "moved_bytes", "n"),
     summary=("what", "moved_bytes", "n", "variant", "latency_ms", "gb_s", "gflops", "speedup", "verdict"),
@@ -63,26 +62,30 @@ class CeilingsSpec(MeasuredSpec):
 def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
     """Times copies by size and products by size, replayed by tinygrad, and on a CPU by numpy beside it.
 
-    The rates are what a roofline needs: a kernel cannot be expected to move bytes faster than the copy of its
+    The latency is that of a call, launch included; the rates are those of tinygrad's kernel alone, and of numpy's
+    call. They are what a roofline needs: a kernel cannot be expected to move bytes faster than the copy of its
     size, nor to compute faster than the best product. numpy runs on one thread, as tinygrad's CPU device does;
     it shows how far tinygrad's kernels are from the hardware. Not measured: half precision, tensor cores by
     BEAM, several cores or cards. Source: the empirical roofline toolkit's idea, with tinygrad as the program.
     """
-    from experiments.bench.ceilings import NUMPY, TINYGRAD, copy_calls, matmul_calls, record
+    from experiments.bench.ceilings import NUMPY, TINYGRAD, Peak, copy, matmul
+    from experiments.bench.runtime import synchronizer
 
-    points: list[tuple[str, str, int, Callable[[str, int], dict[str, Call]]]] = [
-        ("copy", "moved_bytes", size, copy_calls) for size in dict.fromkeys(spec.moved_bytes)
+    synchronize = synchronizer(bench.device)
+    points: list[tuple[str, int, Callable[[str, int], Peak]]] = [
+        ("moved_bytes", size, copy) for size in dict.fromkeys(spec.moved_bytes)
     ]
-    points += [("matmul", "n", size, matmul_calls) for size in dict.fromkeys(spec.n)]
-    for number, (what, axis, size, make) in enumerate(points):
-        bench.progress(number / len(points), f"{what} of {size:,} {'bytes' if what == 'copy' else 'rows'}")
-        calls = make(bench.device, size)
-        measured = bench.compare(calls, NUMPY if NUMPY in calls else TINYGRAD)
-        for by in calls:
-            reached = record(what, by, size, measured)
+    points += [("n", size, matmul) for size in dict.fromkeys(spec.n)]
+    for number, (axis, size, make) in enumerate(points):
+        bench.progress(number / len(points), f"{make.__name__}: {axis} {size:,}")
+        peak = make(bench.device, size)
+        measured = bench.compare(peak.calls, NUMPY if NUMPY in peak.calls else TINYGRAD)
+        for by in peak.calls:
+            seconds = peak.seconds(by, measured, synchronize)
+            reached = peak.record(by, seconds)
             bench.detail("ceilings", [reached])
-            rate = "gb_s" if what == "copy" else "gflops"
-            values: dict[str, Any] = {"what": what, axis: size, rate: reached[rate]}
+            rate = "gb_s" if peak.what == "copy" else "gflops"
+            values: dict[str, Any] = {"what": peak.what, axis: size, rate: reached[rate], "kernel_ms": seconds * 1e3}
             yield timed_row(measured, by, **values)
 
 
