@@ -1,6 +1,6 @@
 """The section `Why` of a run: its kernels under the roofs, one replay in time, the code of a chosen kernel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ from experiments.registry import find
 from experiments.runs import frames, store
 
 MOST_OTHERS = 30  # newest runs offered for the same axes
+MOST_MORE = 3  # of them at once: there are four colours
 MOST_LINES = 150  # of a kernel's source that are sent to the page unasked
 SHOWN = (
     *("number", "name", "global_size", "local_size", "kernel_ms", "host_us", "share", "gflops", "gb_s", "bound"),
@@ -35,7 +36,8 @@ def show(run: Any, details: Details, draw: Callable[[list[Panel], str], None]) -
     named = {variant if len(variants) > 1 else _name(run): _of(kernels, variant) for variant in variants}
     roofs = {_name(run): details["ceilings"]}
     for other in _others(run, key):
-        named[_name(other)], roofs[_name(other)] = _detail(other, "kernels"), _detail(other, "ceilings")
+        named[_name(other)] = _same_point(_detail(other, "kernels"), kernels, find(run["experiment"]).grid)
+        roofs[_name(other)] = _detail(other, "ceilings")
     panels = [roofline(named, roofs), replay_panel(_of(details["replay"], chosen))]
     draw([panel for panel in panels if panel], key)
     _table(_of(kernels, chosen), key)
@@ -45,6 +47,15 @@ def show(run: Any, details: Details, draw: Callable[[list[Panel], str], None]) -
 
 def _of(frame: pd.DataFrame, variant: str) -> pd.DataFrame:
     return frame[frame["variant"] == variant]
+
+
+def _same_point(others: pd.DataFrame, kernels: pd.DataFrame, grid: Sequence[str]) -> pd.DataFrame:
+    """Another run's kernels at the grid point of `kernels`; all of them where it has not measured that point."""
+    there = others
+    for axis in grid:
+        if axis in kernels and kernels[axis].notna().any():
+            there = there[there[axis] == kernels[axis].iloc[0]]
+    return others if there.empty else there
 
 
 def _name(run: Any) -> str:
@@ -57,9 +68,8 @@ def _others(run: Any, key: str) -> list[Any]:
     offered = {_name(one): one for one in same if one["id"] != run["id"]}
     if not offered:
         return []
-    return [
-        offered[name] for name in st.multiselect("Other runs under the same roofs", list(offered), key=f"{key}-others")
-    ]
+    label = "Other runs under the same roofs"
+    return [offered[name] for name in st.multiselect(label, list(offered), key=f"{key}-others", max_selections=MOST_MORE)]
 
 
 def _detail(run: Any, name: str) -> pd.DataFrame:
@@ -95,7 +105,8 @@ def _memory(plan: pd.DataFrame) -> None:
 
 def _source(kernels: pd.DataFrame, key: str) -> None:
     """The code of the chosen kernel; a very long one is folded."""
-    labels = {f"{row['number']} {row['name']}": str(row["source"] or "") for _, row in kernels.iterrows()}
+    sources = kernels["source"].fillna("")
+    labels = {f"{n} {name}": source for n, name, source in zip(kernels["number"], kernels["name"], sources, strict=True)}
     chosen = st.selectbox("Source of kernel", list(labels), key=f"{key}-source")
     lines = labels[chosen].splitlines()
     if not lines:

@@ -160,7 +160,7 @@ def _column(column: Column) -> Any:
 
 
 def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
-    """CSV of rows, raw samples and details, made when clicked; the link to this run."""
+    """CSV of rows, raw samples and details, and the run's files, made or read when clicked; the link to this run."""
     name = f"{experiment.name}-{run['id']}"
     db = services.database()
     files: dict[str, Any] = {"rows": lambda: frames.to_csv(rows), "samples": partial(_samples_csv, db, run)}
@@ -175,6 +175,16 @@ def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, detail
                 on_click="ignore",
                 icon=":material/download:",
                 key=f"{run['id']}-csv-{what}",
+            )
+        for artifact, size in store.artifact_names(db, run["id"]).items():
+            st.download_button(
+                f"{plain(artifact)} ({size:,} bytes)",
+                partial(store.read_artifact, db, run["id"], artifact),
+                artifact,
+                "application/octet-stream",
+                on_click="ignore",
+                icon=":material/draft:",
+                key=f"{run['id']}-file-{artifact}",
             )
     st.caption("Link to this run")
     st.code(sharing.permalink(run["id"]), language=None)

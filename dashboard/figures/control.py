@@ -26,8 +26,8 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
                 error_y={
                     "type": "data",
                     "symmetric": False,
-                    "array": (part["speedup_hi"] - part["speedup"]).tolist(),
-                    "arrayminus": (part["speedup"] - part["speedup_lo"]).tolist(),
+                    "array": (part["speedup_hi"] - part["speedup"]).fillna(0).tolist(),
+                    "arrayminus": (part["speedup"] - part["speedup_lo"]).fillna(0).tolist(),
                     "width": 0,
                 },
                 hovertemplate=f"ratio %{{y:.4f}}<extra>{name}</extra>",

@@ -1,5 +1,6 @@
 """Kernels under the measured roofs: of one run, or of several at once."""
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,25 +21,26 @@ def roofline(kernels: Mapping[str, pd.DataFrame], ceilings: Mapping[str, pd.Data
     None where no kernel has both operations and a time.
     """
     figure, drawn = go.Figure(), []
-    for number, (name, frame) in enumerate(kernels.items()):
+    colors = {name: OTHERS[number % len(OTHERS)].color for number, name in enumerate(kernels)}
+    for name, frame in kernels.items():
         timed = frame[(frame["ops"] > 0) & (frame["bytes"] > 0) & frame["gflops"].notna()]
         if timed.empty:
             continue
-        color = OTHERS[number % len(OTHERS)].color
         intensity = timed["ops"].astype("float64") / timed["bytes"].astype("float64")
         drawn.append((intensity, timed["gflops"].astype("float64")))
-        _points(figure, name, timed, intensity, color)
+        _points(figure, html.escape(name), timed, intensity, colors[name])
     if not drawn:
         return None
     intensities, rates = (pd.concat(list(parts)) for parts in zip(*drawn, strict=True))
     reach = pd.Series([min(intensities.min(), 0.1) / 2, max(intensities.max(), 10.0) * 2])
     tops = []
-    for number, (run, frame) in enumerate(ceilings.items()):
+    for run, frame in ceilings.items():
         known = Ceilings.of(
             [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
         )
         if known:
-            tops += _roofs(figure, run if len(ceilings) > 1 else "", known, reach, OTHERS[number % len(OTHERS)].color)
+            named = html.escape(run) if len(ceilings) > 1 else ""
+            tops += _roofs(figure, named, known, reach, colors.get(run, GREY) if named else GREY)
     layout(figure, "Arithmetic intensity [operations/byte]", "Achieved rate [GFLOP/s]")
     log_axis(figure, "x", reach)
     log_axis(figure, "y", pd.concat([rates, pd.Series(tops, dtype="float64")]))
@@ -76,13 +78,14 @@ def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, colo
     rates = {"memory": known.copies[-1][1], "cache": max(rate for _, rate in known.copies)}
     for kind, gb_s in rates.items():
         ridge = known.gflops / gb_s
+        start = min(reach[0], ridge / 2)
         figure.add_trace(
             go.Scatter(
                 name=f"{name} {kind} {gb_s:.3g} GB/s".strip(),
-                x=[reach[0], ridge],
-                y=[reach[0] * gb_s, known.gflops],
+                x=[start, ridge],
+                y=[start * gb_s, known.gflops],
                 mode="lines",
-                line={"color": color if name else GREY, "dash": "dot" if kind == "cache" else "solid"},
+                line={"color": color, "dash": "dot" if kind == "cache" else "solid"},
                 hoverinfo="skip",
             )
         )
@@ -93,7 +96,7 @@ def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, colo
             x=[min(start, reach[1]), max(reach[1], start)],
             y=[known.gflops, known.gflops],
             mode="lines",
-            line={"color": color if name else GREY, "dash": "dash"},
+            line={"color": color, "dash": "dash"},
             hoverinfo="skip",
         )
     )

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import links, services
 from dashboard.pages.experiment import submit
+from dashboard.text import plain
 from experiments.bench import devices
 from experiments.bench.environment import fingerprint, host, key
 from experiments.registry import find
@@ -27,6 +28,7 @@ def show() -> None:
         devices.forget_probes()
         services.candidates.clear()
         _all_probes.clear()
+        _facts.clear()
         st.rerun()
     for probe in probes:
         _device(probe)
@@ -49,6 +51,9 @@ def _device(probe: devices.Probe) -> None:
         st.text(f"{facts.get('gpu') or facts['cpu']}, {probe.what}")
         if probe.device == "CPU":
             st.caption("Kernels run one after another on one core, whatever the number of cores.")
+        if probe.device == "PYTHON":
+            st.caption("An emulator for looking at kernels: thousands of times slower than the CPU, so without ceilings.")
+            return
         _ceilings(probe.device, facts)
 
 
@@ -64,7 +69,7 @@ def _ceilings(device: str, facts: dict[str, Any]) -> None:
     if found:
         rows = frames.rows_frame(db, found[0], experiment)
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found[0]["created"]))
-        st.markdown(experiment.answer(rows))
+        st.markdown(plain(experiment.answer(rows)))
         st.page_link(links.experiment_page(CEILINGS), label=f"Measured {when}", query_params={"run": found[0]["id"]})
         st.dataframe(
             _table(rows), hide_index=True, key=f"ceilings-{device}", alt=f"Ceilings of {device}", placeholder=""
@@ -73,7 +78,7 @@ def _ceilings(device: str, facts: dict[str, Any]) -> None:
         st.caption("Ceilings not measured yet: until then each run measures a few for itself.")
     label = "Measure the ceilings again" if found else "Measure the ceilings"
     if st.button(label, icon=":material/speed:", key=f"measure-{device}"):
-        preset = experiment.preset("standard" if device.startswith(("CPU", "PYTHON")) else "gpu")
+        preset = experiment.preset("standard" if device.startswith("CPU") else "gpu")
         submit(experiment, preset.model_copy(update={"device": device}), partial(links.open_run, CEILINGS))
 
 

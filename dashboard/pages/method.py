@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import links, results, services
 from dashboard.figures import drawings
 from dashboard.pages.experiment import submit
+from dashboard.text import plain
 from experiments.bench.columns import COMMON
 from experiments.bench.environment import host
 from experiments.registry import find
@@ -36,7 +37,7 @@ def _control() -> None:
     latest = store.list_runs(db, limit=1, experiment=CONTROL, host=host(), status="done")
     if latest:
         rows = frames.rows_frame(db, latest[0], experiment)
-        st.markdown(f"**{experiment.answer(rows)}**")
+        st.markdown(f"**{plain(experiment.answer(rows))}**")
         for panel in drawings(CONTROL).panels(rows, {}):
             st.plotly_chart(panel.figure, key=f"control-{panel.title}", alt=f"{panel.title}. {panel.caption}")
             st.caption(panel.caption)

@@ -86,22 +86,27 @@ def _facts(run: Any) -> str:
         facts.append(f"tags: {run['tags']}")
     if run["status"] not in ("done", store.QUEUED):
         facts.append(run["message"])
-    return plain(" · ".join(facts))
+    return plain(" · ".join(fact for fact in facts if fact))
 
 
 @st.dialog("Run")
 def _describe(run: Any) -> None:
+    edit(run)
+
+
+def edit(run: Any) -> None:
     """What people say about the run, and its deletion, which asks once more."""
-    db = services.database()
-    with st.form("describe"):
-        title = st.text_input("Title", run["title"], max_chars=255)
-        note = st.text_area("Note", run["note"], max_chars=10_000)
-        tags = st.text_input("Tags", run["tags"], max_chars=255, help="Separated by commas.")
+    db, key = services.database(), f"edit-{run['id']}"  # keys of its own: no run takes over what was typed for another
+    with st.form(f"{key}-form"):
+        title = st.text_input("Title", run["title"], max_chars=255, key=f"{key}-title")
+        note = st.text_area("Note", run["note"], max_chars=10_000, key=f"{key}-note")
+        tags = st.text_input("Tags", run["tags"], max_chars=255, help="Separated by commas.", key=f"{key}-tags")
         if st.form_submit_button("Save", type="primary"):
             store.describe(db, run["id"], title, note, tags)
             st.rerun()
     if run["status"] in store.ENDED:
-        sure = st.checkbox(f"Delete run {run['id']} with its rows, samples and artifacts for good")
-        if st.button("Delete", icon=":material/delete:", disabled=not sure):
+        what = f"Delete run {run['id']} with its rows, samples and artifacts for good"
+        sure = st.checkbox(what, key=f"{key}-sure")
+        if st.button("Delete", icon=":material/delete:", disabled=not sure, key=f"{key}-delete"):
             store.delete_run(db, run["id"])
             st.rerun()

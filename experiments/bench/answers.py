@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 def says(row: Any, what: str) -> str:
     """What one timed row says of `what`: `makes it 3.2x faster (95 % 3.1 to 3.3)`."""
-    interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+    interval = f"95 % {_number(row['speedup_lo'])} to {_number(row['speedup_hi'])}"
     match row["verdict"]:
         case "faster":
-            return f"makes {what} {row['speedup']:.3g}x faster ({interval})"
+            return f"makes {what} {_number(row['speedup'])}x faster ({interval})"
         case "slower":
             return f"makes {what} {1 / row['speedup']:.3g}x slower (ratio {row['speedup']:.3g}, {interval})"
         case "wrong":
@@ -20,6 +20,11 @@ def says(row: Any, what: str) -> str:
             return f"has no time for {what} ({ended})"
         case _:
             return f"makes no difference to {what} that can be told (ratio {row['speedup']:.3g}, {interval})"
+
+
+def _number(ratio: float) -> str:
+    """Three digits, and no power of ten: 0.982, 36.2, 1,240."""
+    return f"{ratio:.3g}" if ratio < 1000 else f"{ratio:,.0f}"
 
 
 def because(row: Any) -> str:

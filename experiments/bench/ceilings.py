@@ -19,8 +19,8 @@ from experiments.bench.runtime import synchronizer, tensor
 TINYGRAD, NUMPY = "tinygrad", "numpy"
 ROUNDS = 20  # replays whose median kernel time is the ceiling
 QUICK = Budget(half_width=0.05, seconds=0.3)
-QUICK_COPIES = {"CPU": (2**21, 2**27), "": (2**21, 2**31)}  # bytes moved: in cache and far beyond
-QUICK_MATMUL = {"CPU": 600, "": 4000}
+QUICK_COPIES = {"CPU": (2**21, 2**27), "PYTHON": (2**10, 2**14), "": (2**21, 2**31)}  # in cache and far beyond
+QUICK_MATMUL = {"CPU": 600, "PYTHON": 8, "": 4000}  # the emulator in Python takes microseconds per operation
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def is_cpu(device: str) -> bool:
 
 def quick(device: str) -> Iterator[dict[str, Value]]:
     """The few ceilings that a roofline needs, in some seconds."""
-    kind, synchronize = "CPU" if is_cpu(device) else "", synchronizer(device)
+    family, synchronize = device.split(":")[0], synchronizer(device)
+    kind = family if family in QUICK_MATMUL else ""
     points = [(copy, size) for size in QUICK_COPIES[kind]] + [(matmul, QUICK_MATMUL[kind])]
     for make, size in points:
         peak = make(device, size)

@@ -1,6 +1,7 @@
 """Runs one function in a fresh process: `python -m experiments.bench.cold module:function < arguments.json`.
 
-The answer is one line of JSON on standard output. `in_process` is the caller's side.
+The function returns its answer, or having prepared, a call that gives it: that is made when the caller says so, so
+that several processes can prepare at once and still be measured one after another. The answer is one line of JSON.
 """
 
 import importlib
@@ -8,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -15,43 +17,89 @@ from typing import Any
 from experiments.bench.columns import Value
 from experiments.bench.toolchain import child_environment
 
+READY = "ready"
+
+
+class ColdProcess:
+    """A process that prepares `module:function` with its compiled kernels in `cache`, until it is told to go.
+
+    It inherits this process's group, so that it ends with the run.
+    """
+
+    def __init__(self, device: str, function: str, cache: Path, **arguments: Value) -> None:
+        self._function = function
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when the process has answered
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.bench.cold", function],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            env=child_environment(device) | {"CACHEDB": str(cache)},
+        )
+        self._tell(json.dumps({"device": device, **arguments}))
+
+    def wait_until_ready(self) -> None:
+        """Returns when the process has prepared; RuntimeError with the cause in one line where it cannot."""
+        self._hear()
+
+    def go(self) -> dict[str, Any]:
+        """Measures; the process has ended when the answer is there. RuntimeError with the cause where it fails."""
+        self._tell("go")
+        answer: dict[str, Any] = json.loads(self._hear())
+        self.close()
+        return answer
+
+    def close(self) -> None:
+        """Ends the process, whatever it does; harmless after its end."""
+        self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - asked for above
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._fail()
+
+    def _hear(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        return self._process.stdout.readline() or self._fail()
+
+    def _fail(self) -> str:
+        code = self._process.wait()
+        self._said.seek(0)
+        cause = self._said.read().strip().splitlines()[-1:] or [f"exit code {code}"]
+        self.close()
+        raise RuntimeError(f"the cold process of {self._function} failed: {cause[0]}")
+
 
 def in_process(device: str, function: str, cache: Path, **arguments: Value) -> dict[str, Any]:
-    """Calls `module:function` in a process of its own whose compiled kernels are kept in `cache`.
-
-    Returns its JSON answer; RuntimeError with the cause in one line where it fails. The process inherits this
-    one's group, so that it ends with the run.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.bench.cold", function],
-        input=json.dumps({"device": device, **arguments}),
-        capture_output=True,
-        text=True,
-        env=child_environment(device) | {"CACHEDB": str(cache)},
-        check=False,
-    )
-    if done.returncode:
-        cause = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RuntimeError(f"the cold process of {function} failed: {cause[0]}")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
+    """Prepares and measures `module:function` in a process of its own; returns its JSON answer."""
+    process = ColdProcess(device, function, cache, **arguments)
+    process.wait_until_ready()
+    return process.go()
 
 
 def main() -> None:
-    """Imports and calls the function named on the command line with the arguments from standard input."""
+    """Prepares the function named on the command line with the arguments from standard input, waits, and goes."""
     module, _, function = sys.argv[1].partition(":")
-    arguments = json.load(sys.stdin)
+    arguments = json.loads(sys.stdin.readline())
     answer_to = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed on the way is no answer
     try:
-        answer = getattr(importlib.import_module(module), function)(**arguments)
+        measure = getattr(importlib.import_module(module), function)(**arguments)
+        print(READY, file=answer_to, flush=True)
+        if sys.stdin.readline():
+            answer = measure() if callable(measure) else measure
+            print(json.dumps(answer), file=answer_to, flush=True)
     except Exception as error:  # noqa: BLE001 - the last line that is printed is what the caller shows
         from experiments.bench.probe import one_line
 
         traceback.print_exc()
         sys.exit(one_line(error))
-    answer_to.write(json.dumps(answer) + "\n")
-    answer_to.flush()
 
 
 if __name__ == "__main__":

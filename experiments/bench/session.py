@@ -3,13 +3,14 @@
 import hashlib
 import random
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.bench.cold import in_process
+from experiments.bench.cold import ColdProcess, in_process
 from experiments.bench.columns import Value
 from experiments.bench.measure import Budget, Call, Comparison, compare
 from experiments.bench.roofline import Ceilings
@@ -99,6 +100,23 @@ class Bench:
         """
         with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
             return in_process(self.device, function, Path(folder) / "kernels.db", **arguments)
+
+    @contextmanager
+    def colds(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, ColdProcess]]:
+        """Processes of `module:function` that prepare at once, by name; each has an empty kernel cache of its own.
+
+        To be told to go one after another, when all are ready: what is measured is alone on the machine.
+        """
+        with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
+            processes = {
+                name: ColdProcess(self.device, function, Path(folder) / f"{number}.db", **arguments)
+                for number, (name, arguments) in enumerate(each.items())
+            }
+            try:
+                yield processes
+            finally:
+                for process in processes.values():
+                    process.close()
 
 
 def max_abs_error(seen: "np.ndarray[Any, Any]", reference: "np.ndarray[Any, Any]") -> float:

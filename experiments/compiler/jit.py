@@ -149,23 +149,25 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     """
     from experiments.bench.runtime import PerShapeJit
 
-    workload = build(spec, bench.device)
-    jitted = PerShapeJit(workload.function)
-    steps, done = len(spec.grid) * (len(VARIANTS) + 1), 0
-    bench.progress(0, "where the time of a cold call goes")
-    bench.detail("cold_phases", _cold_phases(spec, bench, spec.grid[0]))
-    for point in spec.grid:
+    workload: Workload | None = None
+    for number, point in enumerate(spec.grid):
         where = ", ".join(f"{axis} {value}" for axis, value in point.items())
-        cold: dict[str, list[float]] = {}
-        for variant in VARIANTS:
-            bench.progress(done / steps, f"{where}: first calls of {variant} in a fresh process")
-            arguments: dict[str, Value] = {"variant": variant, "spec": spec.model_dump_json(), "n": spec.n_of(point)}
-            cold[variant] = bench.cold("experiments.compiler.jit:first_calls", **arguments)["calls_s"]
-            bench.detail("timeline", _timeline(variant, point, cold[variant]))
-            done += 1
-        bench.progress(done / steps, f"{where}: measuring")
+        done = number / len(spec.grid)
+        bench.progress(done, f"{where}: first calls, each variant in a fresh process")
+        shared: dict[str, Value] = {"spec": spec.model_dump_json(), "n": spec.n_of(point)}
+        with bench.colds(f"{__name__}:first_calls", {name: {**shared, "variant": name} for name in VARIANTS}) as fresh:
+            if workload is None:  # while the processes prepare
+                workload = build(spec, bench.device)
+                jitted = PerShapeJit(workload.function)
+            for process in fresh.values():
+                process.wait_until_ready()
+            cold: dict[str, list[float]] = {name: process.go()["calls_s"] for name, process in fresh.items()}
+        for variant, seconds in cold.items():
+            bench.detail("timeline", _timeline(variant, point, seconds))
+        bench.progress(done + 0.5 / len(spec.grid), f"{where}: measuring")
         yield from _measure(spec, bench, point, workload, jitted, cold)
-        done += 1
+    bench.progress(1.0, "where the time of a cold call goes")
+    bench.detail("cold_phases", _cold_phases(spec, bench, spec.grid[0]))
 
 
 def _measure(
@@ -212,9 +214,14 @@ def _measure(
             values |= {
                 "capture_ms": cold["jit"][1] * 1e3,
                 "captures": jitted.captures,
-                "break_even_calls": None if wrong else _break_even(comparison, cold),
+                "break_even_calls": _break_even(comparison, cold) if _gains(comparison, wrong) else None,
             }
         yield timed_row(comparison, variant, wrong=wrong, **values)
+
+
+def _gains(comparison: Comparison, wrong: bool) -> bool:
+    """Whether there is a gain that can pay for the capture: no crossing follows from a difference nobody can tell."""
+    return not wrong and comparison.verdict("jit") == "faster"
 
 
 def _break_even(comparison: Comparison, cold: dict[str, list[float]]) -> int | None:
@@ -239,8 +246,8 @@ def _timeline(variant: str, point: dict[str, int], seconds: list[float]) -> list
     ]
 
 
-def first_calls(device: str, variant: str, spec: str, n: int) -> dict[str, list[float]]:
-    """In a fresh process: seconds of the first calls of one variant, its inputs realised before."""
+def first_calls(device: str, variant: str, spec: str, n: int) -> Callable[[], dict[str, list[float]]]:
+    """In a fresh process: seconds of the first calls of one variant, its inputs realised before they are asked for."""
     from tinygrad import TinyJit
 
     from experiments.bench.runtime import synchronizer, throw_away_compile
@@ -251,14 +258,18 @@ def first_calls(device: str, variant: str, spec: str, n: int) -> dict[str, list[
     workload = build(parsed, device)
     inputs = workload.inputs(n, device)
     call = TinyJit(workload.function) if variant == "jit" else workload.function
-    seconds = []
-    for _ in range(parsed.calls):
-        synchronize()
-        start = time.perf_counter()
-        call(*inputs)
-        synchronize()
-        seconds.append(time.perf_counter() - start)
-    return {"calls_s": seconds}
+
+    def measure() -> dict[str, list[float]]:
+        seconds = []
+        for _ in range(parsed.calls):
+            synchronize()
+            start = time.perf_counter()
+            call(*inputs)
+            synchronize()
+            seconds.append(time.perf_counter() - start)
+        return {"calls_s": seconds}
+
+    return measure
 
 
 def _cold_phases(spec: JitSpec, bench: Bench, point: dict[str, int]) -> list[dict[str, Value]]:
@@ -306,7 +317,8 @@ def answer(frame: "pd.DataFrame") -> str:
         return said + "."
     paid = [int(calls) for calls in right["break_even_calls"].dropna()]
     if len(paid) < len(right):
-        return said + "; " + ("its capture does not always pay." if paid else "its capture never pays.")
+        never = "its capture never pays" if (right["verdict"] == "slower").all() else "no gain that pays can be told"
+        return f"{said}; {'its capture does not always pay' if paid else never}."
     most, least = max(paid), min(paid)
     return said + f"; its capture has paid after {least if least == most else f'{least} to {most}'} calls."
 
