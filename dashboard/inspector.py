@@ -69,7 +69,9 @@ def _others(run: Any, key: str) -> list[Any]:
     if not offered:
         return []
     label = "Other runs under the same roofs"
-    return [offered[name] for name in st.multiselect(label, list(offered), key=f"{key}-others", max_selections=MOST_MORE)]
+    return [
+        offered[name] for name in st.multiselect(label, list(offered), key=f"{key}-others", max_selections=MOST_MORE)
+    ]
 
 
 def _detail(run: Any, name: str) -> pd.DataFrame:
@@ -106,7 +108,9 @@ def _memory(plan: pd.DataFrame) -> None:
 def _source(kernels: pd.DataFrame, key: str) -> None:
     """The code of the chosen kernel; a very long one is folded."""
     sources = kernels["source"].fillna("")
-    labels = {f"{n} {name}": source for n, name, source in zip(kernels["number"], kernels["name"], sources, strict=True)}
+    labels = {
+        f"{n} {name}": source for n, name, source in zip(kernels["number"], kernels["name"], sources, strict=True)
+    }
     chosen = st.selectbox("Source of kernel", list(labels), key=f"{key}-source")
     lines = labels[chosen].splitlines()
     if not lines:

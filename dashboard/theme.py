@@ -26,6 +26,11 @@ STYLES = {
     "jit": Style(BLUE, "diamond", "dash"),
     "capture": Style(PURPLE, "square", "dot"),
     "replay": Style(BLUE, "diamond", "dash"),
+    "float32": Style(GREY, "circle", "solid"),
+    "float16": Style(SKY, "triangle-down", "dot"),
+    "static": Style(GREEN, "square", "dash"),
+    "dynamic": Style(RED, "diamond-tall", "dashdot"),
+    "weight only": Style(PURPLE, "hexagram", "longdash"),
 }
 OTHERS = (
     Style(GREEN, "triangle-up", "dashdot"),
@@ -36,8 +41,9 @@ OTHERS = (
 
 
 def style(technique: str) -> Style:
-    """The style of a technique; an unknown one always gets the same of the remaining styles."""
-    return STYLES.get(technique) or OTHERS[sum(technique.encode()) % len(OTHERS)]
+    """The style of a technique, also by its name within `int8 static`; an unknown one keeps one of the rest."""
+    named = next((look for name, look in STYLES.items() if f" {name} " in f" {technique} "), None)
+    return named or OTHERS[sum(technique.encode()) % len(OTHERS)]
 
 
 def layout(figure: go.Figure, x: str, y: str) -> go.Figure:

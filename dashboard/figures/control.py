@@ -35,5 +35,6 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
         )
     figure.add_hline(y=1, line={"color": GREY, "dash": "dot"})
     layout(figure, "Comparisons, ordered by ratio", "Ratio of a call to itself [x]")
+    figure.update_layout(showlegend=True)  # a single trace would have none
     caption = "Each point is one comparison with its 95 % interval. Red ones do not hold 1: at most 5 % may be red."
     return [Panel("A call against itself", figure, caption)]

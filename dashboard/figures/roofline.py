@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Panel
-from dashboard.theme import GREY, OTHERS, layout, log_axis
+from dashboard.theme import GREY, OTHERS, layout, log_axis, tick_label
 from experiments.bench.columns import Value
 from experiments.bench.roofline import Ceilings
 
@@ -81,7 +81,7 @@ def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, colo
         start = min(reach[0], ridge / 2)
         figure.add_trace(
             go.Scatter(
-                name=f"{name} {kind} {gb_s:.3g} GB/s".strip(),
+                name=f"{name} {kind} {_rate(gb_s)} GB/s".strip(),
                 x=[start, ridge],
                 y=[start * gb_s, known.gflops],
                 mode="lines",
@@ -92,7 +92,7 @@ def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, colo
     start = known.gflops / max(rates.values())
     figure.add_trace(
         go.Scatter(
-            name=f"{name} matmul {known.gflops:.4g} GFLOP/s".strip(),
+            name=f"{name} matmul {_rate(known.gflops)} GFLOP/s".strip(),
             x=[min(start, reach[1]), max(reach[1], start)],
             y=[known.gflops, known.gflops],
             mode="lines",
@@ -101,6 +101,11 @@ def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, colo
         )
     )
     return [known.gflops, reach[0] * rates["memory"]]
+
+
+def _rate(value: float) -> str:
+    """Three digits, so that neither a slow device has a roof of 0 nor a fast one an exponent."""
+    return tick_label(float(f"{value:.3g}"))
 
 
 def _plain(value: Any) -> Value:

@@ -1,6 +1,5 @@
 """What this machine can run on, what each device is, whether it works and if not why, and its ceilings."""
 
-import time
 from functools import partial
 from typing import Any
 
@@ -8,12 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, services
+from dashboard.controls import RUN
 from dashboard.pages.experiment import submit
 from dashboard.text import plain
 from experiments.bench import devices
 from experiments.bench.environment import fingerprint, host, key
 from experiments.registry import find
 from experiments.runs import frames, store
+from experiments.runs.terminal import when
 
 CEILINGS = "ceilings"
 
@@ -21,8 +22,13 @@ CEILINGS = "ceilings"
 def show() -> None:
     """Draws the page."""
     st.title("Devices")
-    st.markdown(f"**What can this machine ({host()}) run on, and what is the most that it can do?**")
-    everything = st.toggle("Try every device that tinygrad knows", help="Each in a process of its own, 1 to 3 s each.")
+    st.markdown(f"**What can this machine ({plain(host())}) run on, and what is the most that it can do?**")
+    everything = st.toggle(
+        "Try every device that tinygrad knows",
+        key="all",
+        bind="query-params",
+        help="Each in a process of its own, 1 to 3 s each.",
+    )
     probes = _all_probes() if everything else services.candidates()
     if st.button("Look again", icon=":material/refresh:"):
         devices.forget_probes()
@@ -52,7 +58,9 @@ def _device(probe: devices.Probe) -> None:
         if probe.device == "CPU":
             st.caption("Kernels run one after another on one core, whatever the number of cores.")
         if probe.device == "PYTHON":
-            st.caption("An emulator for looking at kernels: thousands of times slower than the CPU, so without ceilings.")
+            st.caption(
+                "An emulator for looking at kernels: thousands of times slower than the CPU, so without ceilings."
+            )
             return
         _ceilings(probe.device, facts)
 
@@ -68,9 +76,9 @@ def _ceilings(device: str, facts: dict[str, Any]) -> None:
     found = store.list_runs(db, limit=1, experiment=CEILINGS, fingerprint=key(facts), status="done")
     if found:
         rows = frames.rows_frame(db, found[0], experiment)
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found[0]["created"]))
         st.markdown(plain(experiment.answer(rows)))
-        st.page_link(links.experiment_page(CEILINGS), label=f"Measured {when}", query_params={"run": found[0]["id"]})
+        measured = f"Measured {when(found[0]['created'])}"
+        st.page_link(links.experiment_page(CEILINGS), label=measured, query_params={RUN: found[0]["id"]})
         st.dataframe(
             _table(rows), hide_index=True, key=f"ceilings-{device}", alt=f"Ceilings of {device}", placeholder=""
         )

@@ -1,7 +1,6 @@
 """All runs: filter, open, describe, cancel, delete. Filtered and paged in the database."""
 
 import math
-import time
 from typing import Any
 
 import streamlit as st
@@ -12,6 +11,7 @@ from dashboard.results import STATES
 from dashboard.text import plain
 from experiments.registry import registered
 from experiments.runs import store
+from experiments.runs.terminal import when
 
 PER_PAGE = 20
 ANY = "any"
@@ -73,13 +73,12 @@ def _row(run: Any) -> None:
         ):
             store.ask_to_cancel(services.database(), run["id"])
             st.rerun()
-        if st.button("Describe or delete", key=f"edit-{run['id']}", icon=":material/edit:"):
+        if st.button("Edit", key=f"edit-{run['id']}", icon=":material/edit:", help="Title, note, tags; delete."):
             _describe(run)
 
 
 def _facts(run: Any) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run["created"]))
-    facts = [run["device"], run["host"], when]
+    facts = [run["device"], run["host"], when(run["created"])]
     if run["finished"] and run["started"]:
         facts.append(f"{run['finished'] - run['started']:.0f} s")
     if run["tags"]:
@@ -89,7 +88,7 @@ def _facts(run: Any) -> str:
     return plain(" · ".join(fact for fact in facts if fact))
 
 
-@st.dialog("Run")
+@st.dialog("Run", on_dismiss="rerun")  # forgets what was typed or ticked and not saved
 def _describe(run: Any) -> None:
     edit(run)
 

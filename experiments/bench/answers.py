@@ -35,7 +35,8 @@ def because(row: Any) -> str:
         kernels = f"{row['kernels']} kernels of {each_us:.2g} µs each" if row["kernels"] > 1 else "one short kernel"
         return f" ({row['launch_share']:.0%} of that call is launch overhead: {kernels})"
     if bound in ("memory", "compute"):
-        return f" (that call is {bound}-bound, at {row['roof_fraction']:.0%} of the measured roof)"
+        roof = "memory roof" if bound == "memory" else "float32 roof"
+        return f" (that call is {bound}-bound, at {row['roof_fraction']:.0%} of the measured {roof})"
     return ""
 
 

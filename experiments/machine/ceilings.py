@@ -33,8 +33,8 @@ class CeilingsSpec(MeasuredSpec):
     )
 
     def need(self) -> Need:
-        """The largest copy with its source, or three matrices."""
-        return Need(max(2 * max(self.moved_bytes), 16 * max(self.n) ** 2), "the largest copy or product")
+        """The largest copy with its source, or three matrices; each twice, as a CPU holds them: in numpy too."""
+        return Need(max(2 * max(self.moved_bytes), 24 * max(self.n) ** 2), "the largest copy or product")
 
 
 @experiment(
@@ -85,7 +85,12 @@ def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
             reached = peak.record(by, seconds)
             bench.detail("ceilings", [reached])
             rate = "gb_s" if peak.what == "copy" else "gflops"
-            values: dict[str, Any] = {"what": peak.what, axis: size, rate: reached[rate], "kernel_ms": seconds * 1e3}
+            values: dict[str, Any] = {
+                "what": peak.what,
+                axis: size,
+                rate: reached[rate],
+                "kernel_ms": seconds * 1e3 if by == TINYGRAD else None,
+            }
             yield timed_row(measured, by, **values)
 
 

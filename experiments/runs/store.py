@@ -335,6 +335,25 @@ def read_artifacts(db: Engine, run_id: str) -> dict[str, bytes]:
     return {str(name): bytes(content) for name, content in found}
 
 
+def artifact_names(db: Engine, run_id: str) -> dict[str, int]:
+    """The names of a run's files with their sizes in bytes, contents left where they are."""
+    links, files = schema.run_artifacts, schema.artifacts
+    chosen = select(links.c.name, files.c.size).join(files, links.c.hash == files.c.hash).order_by(links.c.name)
+    with reading(db) as connection:
+        return {str(name): int(size) for name, size in connection.execute(chosen.where(links.c.run_id == run_id))}
+
+
+def read_artifact(db: Engine, run_id: str, name: str) -> bytes:
+    """One file of a run; KeyError where it has none of this name."""
+    links, files = schema.run_artifacts, schema.artifacts
+    chosen = select(files.c.content).join(links, links.c.hash == files.c.hash)
+    with reading(db) as connection:
+        found = connection.execute(chosen.where(links.c.run_id == run_id, links.c.name == name)).scalar()
+    if found is None:
+        raise KeyError(name)
+    return bytes(found)
+
+
 def distinct(db: Engine, column: str) -> list[str]:
     """The values that runs have in one column, ordered: what a filter offers."""
     chosen = select(schema.runs.c[column]).distinct().order_by(schema.runs.c[column])

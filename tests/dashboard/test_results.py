@@ -1,11 +1,13 @@
 """The parts of a run's page that are functions of its frames."""
 
+import hashlib
 import io
 
 import pandas as pd
 import pytest
 import streamlit as st
 from made_runs import BLOCKS, first_calls, record, timeline_frame
+from sqlalchemy import event
 
 from dashboard import results
 from experiments.bench.spec import Row
@@ -97,3 +99,38 @@ def test_a_cell_that_a_spreadsheet_would_run_is_downloaded_as_text(jit_page, sto
     store.write(db, run_id, "tester", batch, 0, 0)
     jit_page(run=run_id)
     assert pd.read_csv(io.StringIO(downloads[f"jit-{run_id}-rows.csv"]()))["model"].tolist() == ["'=1+1"]
+
+
+@pytest.fixture
+def filed(stored, db):
+    """A run with two files."""
+    run_id = stored(status=store.RUNNING)
+    batch = store.Batch()
+    files = {"model.bin": b"\x00" * 1234, "[x](b).c": b"int main;"}
+    batch.artifacts = [(name, hashlib.sha256(content).hexdigest(), content) for name, content in files.items()]
+    store.write(db, run_id, "tester", batch, 4, 1)
+    store.finish(db, run_id, "tester", "done", "")
+    return run_id
+
+
+def test_the_files_of_a_run_are_offered_with_name_and_size(jit_page, filed):
+    labels = [one.proto.label for one in jit_page(run=filed).get("download_button")]
+    assert labels[3:] == [r"\[x\](b).c (9 bytes)", "model.bin (1,234 bytes)"]
+
+
+def test_a_file_is_read_when_it_is_clicked_and_not_before(jit_page, filed, db, downloads):
+    statements = []
+    event.listen(db, "before_cursor_execute", lambda c, cur, said, *_: statements.append(said))
+    jit_page(run=filed)
+    assert not any("artifacts.content" in said for said in statements)
+    assert downloads["model.bin"]() == b"\x00" * 1234
+    assert downloads["[x](b).c"]() == b"int main;"
+    assert any("artifacts.content" in said for said in statements)
+
+
+def test_the_store_names_the_files_of_a_run_and_reads_one(db, filed, stored):
+    assert store.artifact_names(db, filed) == {"[x](b).c": 9, "model.bin": 1234}
+    assert store.artifact_names(db, stored()) == {}
+    assert store.read_artifact(db, filed, "model.bin") == b"\x00" * 1234
+    with pytest.raises(KeyError):
+        store.read_artifact(db, filed, "no such file")

@@ -55,8 +55,14 @@ def test_the_words_follow_the_verdict(changes, words):
             {"bound": "launch", "launch_share": 0.6, "kernel_ms": 0.002, "kernels": 1},
             " (60% of that call is launch overhead: one short kernel)",
         ),
-        ({"bound": "memory", "roof_fraction": 0.25}, " (that call is memory-bound, at 25% of the measured roof)"),
-        ({"bound": "compute", "roof_fraction": 1.0}, " (that call is compute-bound, at 100% of the measured roof)"),
+        (
+            {"bound": "memory", "roof_fraction": 0.25},
+            " (that call is memory-bound, at 25% of the measured memory roof)",
+        ),
+        (
+            {"bound": "compute", "roof_fraction": 1.0},
+            " (that call is compute-bound, at 100% of the measured float32 roof)",
+        ),
         ({"bound": math.nan}, ""),
         ({"bound": None}, ""),
         ({"bound": pd.NA}, ""),

@@ -1,0 +1,124 @@
+"""Figures of the quantization experiment."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboard.figures import Details, Panel
+from dashboard.figures.common import points
+from dashboard.theme import GREY, OTHERS, layout, log_axis, style
+
+MOST_LAYERS = 4
+
+
+def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """Accuracy against size and against bits, latency against batch, and the calibrated ranges."""
+    if rows.empty:
+        return []
+    once = rows.drop_duplicates("variant").assign(
+        percent=rows["accuracy"] * 100, low=rows["accuracy_lo"] * 100, high=rows["accuracy_hi"] * 100
+    )
+    tested = once[once["accuracy"].notna()]
+    drawn = [_size(tested)] if len(tested) else []
+    if tested.loc[tested["scheme"].isin(["static", "dynamic", "weight_only"]), "weight_bits"].nunique() > 1:
+        drawn.append(_bits(tested))
+    if rows["batch"].nunique() > 1:
+        drawn.append(_latency(rows))
+    ranges = _ranges(details)
+    return [*drawn, ranges] if ranges else drawn
+
+
+def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """The speedup of each variant at one batch size."""
+    chosen = rows[rows["speedup"].notna()].sort_values("speedup")
+    if chosen.empty:
+        return []
+    figure = go.Figure(
+        go.Bar(
+            y=chosen["variant"].tolist(),
+            x=chosen["speedup"].tolist(),
+            orientation="h",
+            marker={"color": [style(str(variant)).color for variant in chosen["variant"]]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (chosen["speedup_hi"] - chosen["speedup"]).tolist(),
+                "arrayminus": (chosen["speedup"] - chosen["speedup_lo"]).tolist(),
+            },
+            hovertemplate="%{y}: %{x:.3g}x<extra></extra>",
+        )
+    )
+    figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
+    layout(figure, "Speedup over float32 [x]", "")
+    figure.update_layout(height=max(240, 90 + 28 * len(chosen)), showlegend=False)
+    caption = "Ratio float32/variant within blocks, with its 95 % interval: right of 1 the variant is faster."
+    return [Panel("Speedup at this batch", figure, caption)]
+
+
+def _size(once: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    for variant in once["variant"]:
+        chosen = once[once["variant"] == variant]
+        points(figure, chosen, "size_bytes", "percent", "low", "high", str(variant), "%")
+    layout(figure, "File that restores the model [bytes]", "Test accuracy [%]")
+    log_axis(figure, "x", once["size_bytes"])
+    caption = "Each variant as its file restores it, on the whole test set of 10,000, with the 95 % Wilson interval."
+    return Panel("Accuracy against size", figure, caption)
+
+
+def _bits(once: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    integers = once[once["scheme"].isin(["static", "dynamic", "weight_only"])]
+    for (scheme, granularity), chosen in integers.groupby(["scheme", "granularity"]):
+        name = f"{str(scheme).replace('_', ' ')} {str(granularity).replace('_', ' ')}"
+        points(figure, chosen, "weight_bits", "percent", "low", "high", name, "%")
+        if granularity == "per_tensor":
+            figure.data[-1].line.dash = "dot"
+            figure.data[-1].marker.symbol = "x"
+    layout(figure, "Weight bits [1]", "Test accuracy [%]")
+    figure.update_xaxes(dtick=1)
+    caption = "Where the accuracy falls off as bits are taken away; crosses and dots: one scale for the whole tensor."
+    return Panel("Accuracy against bits", figure, caption)
+
+
+def _latency(rows: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    for variant in rows["variant"].unique():
+        chosen = rows[rows["variant"] == variant]
+        points(figure, chosen, "batch", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms")
+    layout(figure, "Batch size [images]", "Latency of one call [ms]")
+    log_axis(figure, "x", rows["batch"], rows["batch"])
+    log_axis(figure, "y", rows["latency_ms"])
+    caption = "Median of one replay with its 95 % interval; both axes logarithmic. Lower is faster."
+    return Panel("Latency", figure, caption)
+
+
+def _ranges(details: Details) -> Panel | None:
+    """Histograms of what comes into each layer, with the range that every observer would choose."""
+    bins, chosen = (details[name][details[name]["tensor"] == "activation"] for name in ("histograms", "calibration"))
+    layers = list(dict.fromkeys(bins["layer"]))[:MOST_LAYERS]
+    if not layers:
+        return None
+    figure = make_subplots(rows=1, cols=len(layers), subplot_titles=layers)
+    for place, layer in enumerate(layers, start=1):
+        shown = bins[(bins["layer"] == layer) & (bins["count"] > 0)]
+        middle = ((shown["bin_lo"] + shown["bin_hi"]) / 2).astype("float64").tolist()
+        bars = go.Bar(x=middle, y=shown["count"].tolist(), marker={"color": GREY}, name="values", showlegend=place == 1)
+        figure.add_trace(bars, row=1, col=place)
+        for number, (_, one) in enumerate(chosen[chosen["layer"] == layer].iterrows()):
+            look = OTHERS[number % len(OTHERS)]
+            line = go.Scatter(
+                x=[one["hi"], one["hi"]],
+                y=[1, int(shown["count"].max())],
+                mode="lines",
+                name=f"{one['observer']}: upper end",
+                line={"color": look.color, "dash": look.dash},
+                showlegend=place == 1,
+                hovertemplate=f"{one['observer']}: up to {one['hi']:.3g}, {one['clipped']:.2%} clipped<extra></extra>",
+            )
+            figure.add_trace(line, row=1, col=place)
+    layout(figure, "Activation [1]", "Values [count]")
+    figure.update_yaxes(type="log")
+    figure.update_layout(margin={"t": 80}, legend={"y": 1.15})
+    caption = "What comes into each layer on the calibration images, logarithmic; beyond a line an observer clips."
+    return Panel("Calibration", figure, caption)

@@ -1,0 +1,52 @@
+"""Figures of the layer sensitivity."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures import Details, Panel
+from dashboard.figures.common import points
+from dashboard.theme import ORANGE, RED, layout, log_axis
+
+MIXTURES = {"greedy mixture": ("star", RED), "best mixture": ("circle-open", ORANGE)}
+
+
+def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """Accuracy of each layer alone by its bits, and what the mixtures cost and save."""
+    alone = rows[rows["layer"].notna()].copy()
+    if alone.empty:
+        return []
+    alone["layer_bits"] = alone["bits"].astype("Int64")
+    for name in ("accuracy", "accuracy_lo", "accuracy_hi"):
+        alone[name] = alone[name] * 100
+    figure = go.Figure()
+    for layer, chosen in alone.groupby("layer"):
+        points(figure, chosen, "layer_bits", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
+    layout(figure, "Bits of this layer's weights, the others float32 [1]", "Validation accuracy [%]")
+    figure.update_xaxes(dtick=1)
+    caption = "Each layer quantised alone, with the 95 % Wilson interval: the one that falls first needs its bits."
+    return [Panel("One layer at a time", figure, caption), _bytes(rows, alone)]
+
+
+def _bytes(rows: pd.DataFrame, alone: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    for layer, chosen in alone.groupby("layer"):
+        points(figure, chosen, "weight_bytes", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
+        figure.data[-1].mode = "markers"
+    for name, (symbol, color) in MIXTURES.items():
+        mixture = rows[rows["variant"] == name]
+        if mixture.empty:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                name=f"{name}: {mixture['bits'].iloc[0]} bits",
+                x=mixture["weight_bytes"].tolist(),
+                y=(mixture["accuracy"] * 100).tolist(),
+                mode="markers",
+                marker={"symbol": symbol, "color": color, "size": 15, "line": {"width": 2}},
+                hovertemplate="%{x:,} bytes, %{y:.2f} %<extra>" + name + "</extra>",
+            )
+        )
+    layout(figure, "Bytes of all layers [bytes]", "Validation accuracy [%]")
+    log_axis(figure, "x", rows["weight_bytes"])
+    caption = "What each step alone saves and costs, and the mixtures that were chosen from them."
+    return Panel("What a mixture buys", figure, caption)

@@ -1,0 +1,163 @@
+"""Which layers can take fewer bits, and which mixture of bits a loss of accuracy buys."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from experiments.bench.columns import Column, Value
+from experiments.bench.session import Bench
+from experiments.bench.spec import Row, Spec, experiment
+from experiments.bench.statistics import wilson
+from experiments.models.quantizing import QuantSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.models.budgets import Assignment
+
+Bits = Annotated[int, Field(ge=2, le=8)]
+GREEDY, BEST = "greedy mixture", "best mixture"
+MOST_MIXTURES = 4096
+
+
+class SensitivitySpec(Spec):
+    """A network, the bits to try, and what the mixture may lose."""
+
+    network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5"] = Field(
+        "lenet_300_100", title="Network", description="with the checkpoint that the project carries"
+    )
+    bits: list[Bits] = Field(
+        [8, 6, 4, 3, 2], min_length=1, max_length=7, title="Bits", description="of the weights of one layer at a time"
+    )
+    loss: float = Field(
+        0.005, ge=0, le=0.5, title="Accuracy to give up", description="by the mixture; 0.005 is half a point"
+    )
+    images: int = Field(
+        5000,
+        ge=100,
+        le=5000,
+        title="Validation images",
+        description="on which all is chosen; the test set stays unseen",
+    )
+
+
+@experiment(
+    section="Compression",
+    title="Layer sensitivity",
+    question="Which layers can take fewer bits, and which mixture of bits is worth its bytes?",
+    spec=SensitivitySpec,
+    presets={
+        "standard": SensitivitySpec(),
+        "mlp": SensitivitySpec(network="mlp"),
+        "quick": SensitivitySpec(network="mlp", bits=[8, 3, 2], images=1000),
+    },
+    columns=[
+        Column("network", "text", "the network"),
+        Column("layer", "text", "the layer that alone was quantised; empty for a mixture"),
+        Column("bits", "text", "of that layer, or of every layer of a mixture"),
+        *("accuracy", "accuracy_lo", "accuracy_hi"),
+        Column("drop", "number", "validation accuracy lost against float32"),
+        Column("weight_bytes", "integer", "bytes of all layers in the file"),
+        Column("saved_bytes", "integer", "bytes less than with float32"),
+        Column("kept", "boolean", "whether no more is lost than was given up"),
+    ],
+    grid=("network",),
+    summary=("variant", "accuracy", "drop", "weight_bytes", "saved_bytes", "kept"),
+    answer=lambda frame: answer(frame),
+)
+def sensitivity(spec: SensitivitySpec, bench: Bench) -> Iterator[Row]:
+    """Quantises the weights of one layer at a time, every time from the original ones, then picks a mixture.
+
+    Accuracy is that on the validation images (training images that were set aside), with its Wilson interval. The
+    greedy mixture takes, step by step, the bits that cost the least loss for the bytes they save; beside it the
+    best of all mixtures, where these are at most 4,096. Weights alone: per channel, symmetric, range by min-max.
+    Not measured: activations, and time: bits below 8 are stored, not computed with.
+    Source: the per-layer analyses of AIMET and ModelOpt, which stop at the sensitivity.
+    """
+    from experiments.models.budgets import choose_bits, search_bits
+    from experiments.models.checkpoints import load
+    from experiments.models.datasets import mnist
+    from experiments.models.networks import NETWORKS, parameters
+    from experiments.models.sensitivity import sensitivity as measure
+
+    network, chosen = NETWORKS[spec.network](), mnist().validation.first(spec.images)
+    weights = load(network, device=bench.device).weights
+    float_bytes = 4 * parameters(network)
+    bench.progress(0.0, "one layer at a time")
+    found = measure(network, weights, spec.bits, chosen.images, chosen.labels)
+    for one in found:
+        values: dict[str, Value] = {"layer": one.layer, "bits": str(one.bits)}
+        yield _row(
+            spec,
+            f"{one.layer} int{one.bits}",
+            one.accuracy,
+            one.drop,
+            float_bytes - one.saved_bytes,
+            float_bytes,
+            values,
+        )
+    base = found[0].accuracy + found[0].drop
+    floor = max(0.0, base - spec.loss)
+    bench.progress(0.4, "choosing a mixture")
+    mixtures = {GREEDY: choose_bits(found, floor=floor)}
+    if len(spec.bits) ** len(network.layers) <= MOST_MIXTURES:
+        bench.progress(0.5, f"trying all {len(spec.bits) ** len(network.layers)} mixtures")
+        mixtures[BEST] = search_bits(network, weights, spec.bits, chosen.images, chosen.labels, floor=floor)
+    for name, mixture in mixtures.items():
+        accuracy = _accuracy(network, weights, mixture, chosen)
+        values = {"bits": " ".join(str(bits) for _, bits in mixture.bits)}
+        yield _row(spec, name, accuracy, base - accuracy, mixture.bytes, float_bytes, values)
+
+
+def _accuracy(network: Any, weights: Any, mixture: "Assignment", chosen: Any) -> float:
+    """The validation accuracy of a mixture as it is stored: measured, not predicted."""
+    from experiments.models.integer import accuracy_numpy
+    from experiments.models.quantizing import quantize
+
+    mixed = quantize(network, weights, QuantSpec("weight_only", layer_bits=mixture.bits))
+    return accuracy_numpy(mixed, chosen.images, chosen.labels)
+
+
+def _row(
+    spec: SensitivitySpec,
+    variant: str,
+    accuracy: float,
+    drop: float,
+    stored: int,
+    float_bytes: int,
+    values: dict[str, Value],
+) -> Row:
+    right = wilson(round(accuracy * spec.images), spec.images)
+    return Row(
+        {
+            "variant": variant,
+            "network": spec.network,
+            **values,
+            "accuracy": accuracy,
+            "accuracy_lo": right.lo,
+            "accuracy_hi": right.hi,
+            "drop": drop,
+            "weight_bytes": stored,
+            "saved_bytes": float_bytes - stored,
+            "kept": drop <= spec.loss + 1e-9,
+        }
+    )
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """The mixture with its size and loss, and the most sensitive layer."""
+    greedy = frame[frame["variant"] == GREEDY]
+    alone = frame[frame["layer"].notna()]
+    if greedy.empty or alone.empty:
+        return ""
+    one, worst = greedy.iloc[0], alone.nlargest(1, "drop").iloc[0]
+    whole = one["weight_bytes"] + one["saved_bytes"]
+    said = (
+        f"Bits {one['bits']} for the layers of {one['network']} store it in {one['weight_bytes']:,} bytes, "
+        f"{whole / one['weight_bytes']:.3g}x smaller, and lose {one['drop']:.2%} of the validation images"
+    )
+    best = frame[frame["variant"] == BEST]
+    if len(best):
+        said += f" (the best of all mixtures: {best.iloc[0]['weight_bytes']:,} bytes, {best.iloc[0]['drop']:.2%})"
+    return f"{said}; most sensitive is {worst['layer']} at {worst['bits']} bits, which alone costs {worst['drop']:.2%}."

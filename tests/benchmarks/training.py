@@ -1,0 +1,54 @@
+"""Seconds to the accuracy that issue 5 asks for: `python -m tests.benchmarks.training [NETWORK ...]`.
+
+Each network is trained in a process of its own with an empty kernel cache, once, to the end of its schedule: a
+training's error is only good there. Start of Python and compiling are in the time. The error is the test set's.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from experiments.bench.toolchain import child_environment
+
+ROOT = Path(__file__).parents[2]
+GOALS = {"mlp": (2.5, 60), "lenet_300_100": (1.64, 60), "cnn": (3.0, 360), "lenet_5": (0.8, 360)}  # error %, seconds
+
+ONE = """
+import sys
+from experiments.models.datasets import mnist
+from experiments.models.networks import NETWORKS, accuracy_numpy
+from experiments.models.settings import default_settings
+from experiments.models.training import trainer
+
+network, settings, data = NETWORKS[sys.argv[1]](), default_settings(sys.argv[1]), mnist()
+weights = trainer(network, "CPU", settings.batch).fit(data, settings).weights
+print(100 - 100 * accuracy_numpy(network, weights, data.test.images, data.test.labels))
+"""
+
+
+def main(names: list[str]) -> None:
+    print("network          error %  goal  seconds  goal  load  most MB of any so far")
+    for name in names or GOALS:
+        with tempfile.TemporaryDirectory() as folder:
+            environment = child_environment("CPU") | {"CACHEDB": str(Path(folder) / "kernels.db")}
+            began = time.perf_counter()
+            command = [sys.executable, "-c", ONE, name]
+            done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+            seconds = time.perf_counter() - began
+        error, (most_error, most_seconds) = float(done.stdout), GOALS[name]
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        print(
+            f"{name:16} {error:7.2f} {most_error:5.2f} {seconds:8.0f} {most_seconds:5} "
+            f"{psutil.getloadavg()[0]:5.1f}/{os.cpu_count()} {memory:8.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,114 @@
+"""The figures of quantization and layer sensitivity."""
+
+import pytest
+
+from dashboard.figures import quantization, sensitivity
+from experiments.registry import find
+from experiments.runs import frames
+
+
+def frame(name, made):
+    same = {"run_id": "r", "experiment": name, "device": "CPU"}
+    return frames.frame_of([{**same, **one} for one in made], (*frames.IDENTITY, *find(name).columns))
+
+
+def details(**records):
+    declared = find("quantization").details
+    return {name: frames.frame_of(records.get(name, []), columns) for name, columns in declared.items()}
+
+
+def quantized(variant, scheme, bits, accuracy, size, batch=1, speedup=None):
+    interval = {"speedup_lo": speedup - 0.1, "speedup_hi": speedup + 0.1} if speedup else {}
+    return {
+        "variant": variant,
+        "scheme": scheme,
+        "weight_bits": bits,
+        "batch": batch,
+        "granularity": "per_channel",
+        "accuracy": accuracy,
+        "accuracy_lo": accuracy - 0.01,
+        "accuracy_hi": accuracy + 0.01,
+        "size_bytes": size,
+        "latency_ms": 2.0,
+        "latency_lo_ms": 1.0,
+        "latency_hi_ms": 3.0,
+        "speedup": speedup,
+        **interval,
+    }
+
+
+ROWS = [
+    quantized("float32", "float32", 32, 0.98, 400_000),
+    quantized("int8 static", "static", 8, 0.97, 100_000, speedup=1.5),
+    quantized("int2 static", "static", 2, 0.25, 25_000, speedup=1.4),
+    quantized("int8 static", "static", 8, 0.97, 100_000, batch=32, speedup=0.8),
+]
+
+
+def titles(panels):
+    return [panel.title for panel in panels]
+
+
+def test_accuracy_is_drawn_against_the_bytes_of_the_file_with_its_interval():
+    [panel, *_] = quantization.panels(frame("quantization", ROWS), details())
+    assert [trace.name for trace in panel.figure.data] == ["float32", "int8 static", "int2 static"]
+    assert panel.figure.data[1].x == (100_000,)
+    assert panel.figure.data[1].y == pytest.approx((97.0,))
+    assert panel.figure.data[1].error_y.array == pytest.approx((1.0,))
+    assert panel.figure.layout.xaxis.title.text.endswith("[bytes]")
+    assert panel.figure.layout.yaxis.title.text.endswith("[%]")
+
+
+def test_bits_and_batches_are_drawn_only_where_there_are_several():
+    assert titles(quantization.panels(frame("quantization", ROWS), details())) == [
+        "Accuracy against size",
+        "Accuracy against bits",
+        "Latency",
+    ]
+    assert titles(quantization.panels(frame("quantization", ROWS[:2]), details())) == ["Accuracy against size"]
+
+
+def test_a_network_without_a_test_set_has_no_figure_of_accuracy():
+    untested = [one | {"accuracy": None, "accuracy_lo": None, "accuracy_hi": None} for one in ROWS[:2]]
+    assert quantization.panels(frame("quantization", untested), details()) == []
+
+
+def test_the_speedup_of_one_batch_has_a_bar_and_an_interval_for_each_variant():
+    [panel] = quantization.point_panels(frame("quantization", ROWS[:3]), details())
+    [bars] = panel.figure.data
+    assert bars.y == ("int2 static", "int8 static")
+    assert bars.error_x.array == pytest.approx((0.1, 0.1))
+
+
+def test_the_ranges_of_all_observers_are_drawn_over_the_values():
+    same = {"layer": "layers.0", "tensor": "activation"}
+    bins = [{**same, "bin_lo": low, "bin_hi": low + 1.0, "count": 10} for low in (0.0, 1.0)]
+    chosen = [{**same, "observer": name, "hi": high, "clipped": 0.01} for name, high in (("minmax", 2.0), ("mse", 1.5))]
+    panels = quantization.panels(frame("quantization", ROWS), details(histograms=bins, calibration=chosen))
+    figure = panels[-1].figure
+    assert panels[-1].title == "Calibration"
+    assert [trace.name for trace in figure.data] == ["values", "minmax: upper end", "mse: upper end"]
+    assert figure.data[2].x == (1.5, 1.5)
+
+
+def test_no_rows_give_no_figures():
+    assert quantization.panels(frame("quantization", []), details()) == []
+    assert quantization.point_panels(frame("quantization", []), details()) == []
+    assert sensitivity.panels(frame("sensitivity", []), {}) == []
+
+
+def alone(layer, bits, accuracy, stored):
+    interval = {"accuracy_lo": accuracy - 0.01, "accuracy_hi": accuracy + 0.01}
+    same = {"variant": f"{layer} int{bits}", "layer": layer, "bits": str(bits)}
+    return {**same, "accuracy": accuracy, **interval, "weight_bytes": stored}
+
+
+def test_each_layer_has_its_line_and_the_mixture_its_mark():
+    mixture = {"variant": "greedy mixture", "bits": "8 3", "accuracy": 0.95, "weight_bytes": 40_000}
+    made = [alone("layers.0", 8, 0.98, 90_000), alone("layers.0", 2, 0.4, 70_000), alone("layers.1", 8, 0.98, 99_000)]
+    first, second = sensitivity.panels(frame("sensitivity", [*made, mixture]), {})
+    assert [trace.name for trace in first.figure.data] == ["layers.0", "layers.1"]
+    assert first.figure.data[0].x == (2, 8)
+    assert first.figure.data[0].y == pytest.approx((40.0, 98.0))
+    assert second.figure.data[-1].name == "greedy mixture: 8 3 bits"
+    assert second.figure.data[-1].x == (40_000,)

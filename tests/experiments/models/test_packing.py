@@ -1,0 +1,181 @@
+"""The packed file: exact there and back, nothing accepted that is not whole."""
+
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from small_network import held_out, mixed, trained
+
+from experiments.models.bits import pack_bits, packed_size, unpack_bits
+from experiments.models.integer import accuracy_numpy, logits_numpy
+from experiments.models.networks import parameters
+from experiments.models.packing import MAGIC, DamagedModel, pack, unpack
+from experiments.models.quantizing import QuantSpec, calibrate, quantize
+
+SPECS = [
+    *(QuantSpec("static", bits) for bits in range(2, 9)),
+    *(QuantSpec("weight_only", bits, symmetry="asymmetric") for bits in (2, 3, 8)),
+    QuantSpec("dynamic", 6, granularity="per_tensor", symmetry="asymmetric"),
+    QuantSpec("static", 8, 3, symmetry="asymmetric", observer="percentile", percentile=0.99),
+    QuantSpec("static", 8, layer_bits=(("layers.1", 5), ("layers.2", 2))),
+    QuantSpec("float16"),
+    QuantSpec("float32"),
+]
+
+
+def quantized(spec=None, model=trained):
+    network, weights = model()
+    images = held_out(64).images
+    return quantize(network, weights, spec or QuantSpec(), calibrate(network, weights, images))
+
+
+@pytest.fixture(scope="module")
+def file():
+    return pack(quantized())
+
+
+def resealed(content: bytes) -> bytes:
+    """Content with the right checksum behind it: as somebody would write it who means harm."""
+    return content + struct.pack("<I", zlib.crc32(content))
+
+
+def with_header(file: bytes, change) -> bytes:
+    length = struct.unpack_from("<I", file, 8)[0]
+    header = json.loads(file[12 : 12 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    return resealed(MAGIC + struct.pack("<I", len(text)) + text + file[12 + length : -4])
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 1001])
+def test_bits_come_back(bits, count):
+    values = np.random.default_rng(count).integers(0, 2**bits, count).astype(np.uint8)
+    packed = pack_bits(values, bits)
+    assert len(packed) == packed_size(count, bits) == -(-count * bits // 8)
+    assert np.array_equal(unpack_bits(packed, count, bits), values)
+
+
+def test_bits_worked_out_by_hand():
+    assert pack_bits(np.array([5, 1, 7]), 3) == bytes([0b10100111, 0b10000000])
+    with pytest.raises(ValueError, match="behind the last integer"):
+        unpack_bits(bytes([0b10100111, 0b10000001]), 3, 3)
+    with pytest.raises(ValueError, match="3 integers of 3 bits are not 1 bytes"):
+        unpack_bits(b"1", 3, 3)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+@pytest.mark.parametrize("model", [trained, mixed])
+def test_a_model_comes_back_bit_for_bit(spec, model):
+    before = quantized(spec, model)
+    file = pack(before)
+    after = unpack(file)
+    assert (after.network, after.spec, pack(after)) == (before.network, before.spec, file)
+    for old, new in zip(before.layers, after.layers, strict=True):
+        for field in ("weight", "bias"):
+            assert getattr(old, field).dtype == getattr(new, field).dtype
+            assert np.array_equal(getattr(old, field), getattr(new, field))
+        for grids in ((old.grid, new.grid), (old.activation, new.activation)):
+            if grids[0] is not None:
+                assert np.array_equal(grids[0].scales, grids[1].scales)
+                assert np.array_equal(grids[0].zeros, grids[1].zeros)
+                assert (grids[0].low, grids[0].high) == (grids[1].low, grids[1].high)
+    images = held_out(40).images
+    assert np.array_equal(logits_numpy(before, images), logits_numpy(after, images))
+
+
+def test_the_restored_model_has_the_accuracy():
+    data = held_out()
+    before = quantized(QuantSpec(weight_bits=4))
+    assert accuracy_numpy(unpack(pack(before)), data.images, data.labels) == accuracy_numpy(
+        before, data.images, data.labels
+    )
+
+
+def test_the_size_is_that_of_the_bits():
+    sizes = {bits: len(pack(quantized(QuantSpec("weight_only", bits)))) for bits in (2, 4, 8)}
+    weights = 784 * 24 + 24 * 16 + 16 * 10
+    assert (sizes[8] - sizes[4], sizes[4] - sizes[2]) == (weights // 2, weights // 4)
+    floats = len(pack(quantized(QuantSpec("float32")))) - parameters(trained()[0]) * 4
+    assert 0 < floats < 800  # the header and the checksum
+
+
+def test_a_damaged_file_is_refused(file):
+    generator = np.random.default_rng(1)
+    for at in [*range(12), *generator.integers(12, len(file), 60).tolist()]:
+        with pytest.raises(DamagedModel):
+            unpack(file[:at] + bytes([file[at] ^ 1 << int(generator.integers(8))]) + file[at + 1 :])
+
+
+def test_a_truncated_or_longer_file_is_refused(file):
+    for wrong in (b"", file[:5], file[:8], file[:12], file[:300], file[:-1], file + b"\0", resealed(file)):
+        with pytest.raises(DamagedModel):
+            unpack(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda h: h["network"]["layers"][0].update(outputs=2**24), "cannot follow"),
+        (lambda h: h["network"]["layers"][2].update(outputs=2**24), "its layers need"),
+        (lambda h: h["network"]["layers"][2].update(outputs=2**60), "outputs: not a whole number"),
+        (lambda h: h["network"]["layers"][2].update(outputs=True), "outputs: not a whole number"),
+        (lambda h: h["network"]["layers"][2].update(kind="__import__"), "kind is not one of linear, conv"),
+        (lambda h: h["network"]["layers"][2].update(kind=[]), "kind is not one of linear, conv"),
+        (lambda h: h["network"]["layers"][2].update(relu=1), "relu is neither"),
+        (lambda h: h["network"].update(layers=h["network"]["layers"] * 100), "at most 64"),
+        (lambda h: h["network"].update(layers=[]), "at least one layer"),
+        (lambda h: h["network"].update(image=[2**20, 2**20, 2**20]), "image shape"),
+        (lambda h: h["network"].update(image=784), "image shape"),
+        (lambda h: h["network"].update(name="x" * 1000), "name"),
+        (lambda h: h["spec"].update(weight_bits=9), "weight_bits: 9"),
+        (lambda h: h["spec"].update(weight_bits="8"), "weight_bits is not a number"),
+        (lambda h: h["spec"].update(scheme=["static"]), "scheme"),
+        (lambda h: h["spec"].update(percentile=float("nan")), "percentile"),
+        (lambda h: h["spec"].update(layer_bits=[["layers.0"]]), "layer_bits"),
+        (lambda h: h["spec"].update(scheme="float32"), "its layers need"),
+        (lambda h: h["spec"].update(more=1), "fields are not"),
+        (lambda h: h.update(more=1), "network and spec"),
+    ],
+)
+def test_absurd_headers_are_refused_in_one_line(file, change, said):
+    with pytest.raises(DamagedModel, match=said) as raised:
+        unpack(with_header(file, change))
+    assert "\n" not in str(raised.value)
+
+
+def test_headers_that_are_no_header_are_refused(file):
+    for text in (b"[" * 60_000, b"\xff", b"{", b"[]", b"null"):
+        with pytest.raises(DamagedModel):
+            unpack(resealed(MAGIC + struct.pack("<I", len(text)) + text + file[400:-4]))
+    with pytest.raises(DamagedModel, match="a header of 4294967295 bytes"):
+        unpack(resealed(MAGIC + struct.pack("<I", 2**32 - 1) + file[12:-4]))
+    with pytest.raises(DamagedModel, match="another version: 02"):
+        unpack(resealed(MAGIC[:-1] + b"\x02" + file[8:-4]))
+
+
+def test_numbers_that_no_grid_has_are_refused(file):
+    start = 12 + struct.unpack_from("<I", file, 8)[0]
+    for at, kind, value in [
+        (0, "<h", -300),  # the lowest integer of the weights
+        (2, "<h", 30_000),
+        (4, "<f", float("nan")),  # the scale of the input
+        (4, "<f", -1.0),
+        (4, "<f", 0.0),
+        (8, "<h", 300),  # its zero point
+        (14, "<f", float("inf")),  # the first scale of the weights
+    ]:
+        content = bytearray(file[:-4])
+        struct.pack_into(kind, content, start + at, value)
+        with pytest.raises(DamagedModel):
+            unpack(resealed(bytes(content)))
+
+
+def test_a_weight_beyond_its_grid_is_refused():
+    file = pack(quantized(QuantSpec("weight_only", 2)))
+    content = bytearray(file[:-4])
+    content[-4 * 10 - 1] = 0xFF  # the last weights: 3, where symmetric integers of 2 bits are 0 to 2
+    with pytest.raises(DamagedModel, match="a weight is beyond its grid"):
+        unpack(resealed(bytes(content)))

@@ -1,0 +1,71 @@
+"""Recipes: one name for one model."""
+
+import re
+
+import numpy as np
+import pytest
+from small_network import held_out
+
+from experiments.models.integer import accuracy_numpy
+from experiments.models.networks import initial
+from experiments.models.packing import pack
+from experiments.models.quantizing import QuantSpec
+from experiments.models.recipes import Recipe, apply, build, from_json
+
+RECIPE = Recipe(
+    "lenet_300_100", (("second", 20), ("first", 30)), 3, QuantSpec(weight_bits=4, layer_bits=(("layers.0", 3),))
+)
+
+
+def test_a_recipe_comes_back_from_its_text():
+    assert from_json(RECIPE.json()) == RECIPE
+    assert from_json(Recipe().json()) == Recipe()
+
+
+def test_equal_recipes_have_equal_names():
+    same = Recipe("lenet_300_100", (("first", 30), ("second", 20)), 3, RECIPE.quant)
+    assert (same.json(), same.hash) == (RECIPE.json(), RECIPE.hash)
+    assert Recipe(quant=QuantSpec("float16", weight_bits=2)).hash == Recipe(quant=QuantSpec("float16")).hash
+    others = {Recipe(), Recipe(seed=1), Recipe("cnn"), Recipe(quant=QuantSpec()), RECIPE}
+    assert len({one.hash for one in others}) == 5
+    assert re.fullmatch("[0-9a-f]{12}", RECIPE.hash)
+
+
+def test_the_hash_stays_the_same_between_versions():
+    assert Recipe().json() == (
+        '{"network":"mlp","quant":{"activation_bits":null,"granularity":"per_channel","layer_bits":[],'
+        '"observer":"minmax","percentile":0.999,"scheme":"float32","symmetry":"symmetric","weight_bits":32,'
+        '"weight_observer":"minmax"},"seed":0,"sizes":[]}'
+    )
+
+
+def test_a_recipe_is_applied():
+    network, images = build(RECIPE), held_out(50).images
+    weights = initial(network, 1)
+    model = apply(RECIPE, weights, images)
+    assert [layer.bits for layer in model.layers] == [3, 4, 4]
+    assert model.layers[0].weight.shape == (30, 784)
+    assert pack(model) == pack(apply(RECIPE, weights, images))
+    floats = apply(Recipe("lenet_300_100", RECIPE.sizes), weights)
+    assert np.array_equal(floats.layers[1].weight, weights["layers.1.weight"])
+    assert 0 <= accuracy_numpy(model, images, held_out(50).labels) <= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Recipe("resnet"), "network: resnet is unknown; give one of mlp, lenet_300_100, cnn, lenet_5"),
+        (lambda: Recipe("mlp", (("width", 3),)), "sizes: mlp has no width"),
+        (lambda: Recipe("mlp", (("hidden", 0),)), "at least one input and one output"),
+        (lambda: apply(RECIPE, initial(build(RECIPE), 1)), "the scheme static needs calibration images"),
+        (lambda: apply(Recipe(), initial(build(RECIPE), 1)), "weights of another network"),
+        (lambda: from_json("{"), "not the text of a recipe"),
+        (lambda: from_json("[]"), "a recipe is network, sizes, seed and quant"),
+        (lambda: from_json('{"network":"mlp","quant":3,"seed":0,"sizes":[]}'), "spec: its fields are not"),
+        (lambda: from_json(Recipe().json().replace('"sizes":[]', '"sizes":[1]')), "not the text of a recipe"),
+    ],
+)
+def test_bad_recipes_are_refused_in_one_line(wrong, said):
+    with pytest.raises(ValueError, match=said) as raised:
+        wrong()
+    assert "\n" not in str(raised.value)
