@@ -41,11 +41,7 @@ class Peak:
 
     def record(self, by: str, seconds: float) -> dict[str, Value]:
         """One ceiling as a record of the detail `ceilings`."""
-        values: dict[str, Value] = {
-            "what": self.what,
-            "by": by,
-            "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
-        }
+        values = _stamp(self.what, by)
         if self.what == "copy":
             return values | {"moved_bytes": self.size, "gb_s": self.size / seconds / 1e9}
         return values | {"n": self.size, "gflops": 2 * self.size**3 / seconds / 1e9}
@@ -81,6 +77,18 @@ def _peak(
     return Peak(what, size, calls, jit, inputs)
 
 
+def floor(device: str) -> dict[str, Value]:
+    """The time of a kernel with next to nothing to do, as a record of the detail `ceilings`."""
+    synchronize = synchronizer(device)
+    peak = copy(device, 8)
+    seconds = sum(one.kernel_s for one in replay(peak.jit, peak.inputs, synchronize, ROUNDS))
+    return _stamp("empty", TINYGRAD) | {"floor_us": seconds * 1e6}
+
+
+def _stamp(what: str, by: str) -> dict[str, Value]:
+    return {"what": what, "by": by, "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
+
+
 def is_cpu(device: str) -> bool:
     """Whether numpy runs on the same hardware as this device."""
     return device.split(":")[0] == "CPU"
@@ -90,6 +98,7 @@ def quick(device: str) -> Iterator[dict[str, Value]]:
     """The few ceilings that a roofline needs, in some seconds."""
     family, synchronize = device.split(":")[0], synchronizer(device)
     kind = family if family in QUICK_MATMUL else ""
+    yield floor(device)
     points = [(copy, size) for size in QUICK_COPIES[kind]] + [(matmul, QUICK_MATMUL[kind])]
     for make, size in points:
         peak = make(device, size)

@@ -91,7 +91,7 @@ COMMON: dict[str, Column] = {
         accuracy_hi="upper end of the 95 % Wilson interval of the accuracy",
         compression="float32 bytes over size_bytes",
         kernel_ms="time of the call's kernels on the device, launched one by one",
-        launch_share="share of the call in which no kernel runs: the host prepares and launches",
+        launch_share="share of the call in which no kernel does its work: the host prepares, a kernel starts and ends",
         roof_fraction="time at the nearest measured roofs over the time taken: 1 is the ceiling",
         throughput_per_s="samples per second",
     ),

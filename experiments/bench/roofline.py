@@ -1,8 +1,9 @@
 """Why a call is as slow as it is: the nearest roof, from counted work, measured times and measured ceilings. Pure.
 
-The rule: a call is bound by `launch` where its kernels fill less than half of its wall time; otherwise by the roof
-(`memory` or `compute`) that most of its kernel time is nearest to. Source: Williams, Waterman and Patterson,
-Roofline, 2009, with the launch overhead that an interpreter-driven runtime adds.
+The rule: a call is bound by `launch` where its kernels, less the fixed time of an empty one each, fill less than half
+of its wall time; otherwise by the roof (`memory` or `compute`) that most of its kernel time is nearest to.
+Source: Williams, Waterman and Patterson, Roofline, 2009, with the launch overhead that an interpreter-driven runtime
+adds.
 """
 
 import math
@@ -14,35 +15,39 @@ from experiments.bench.columns import Column, Value
 LAUNCH_BELOW = 0.5  # of the wall time filled by kernels
 
 CEILINGS = (
-    Column("what", "text", "copy: y = x + 1 over an array; matmul: a square float32 product"),
+    Column("what", "text", "copy: y = x + 1 over an array; matmul: a square float32 product; empty: one addition"),
     Column("by", "text", "who reached it: tinygrad, or numpy on one thread"),
     Column("n", "integer", "matrix size; empty for copies"),
     Column("moved_bytes", "integer", "bytes read and written; empty for products"),
     Column("gb_s", "number", "rate of the copy"),
     Column("gflops", "number", "rate of the product"),
+    Column("floor_us", "number", "time of an empty kernel on the device"),
     Column("measured", "text", "when, in UTC"),
 )
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The most that a device was seen to do: GB/s by bytes moved, and GFLOP/s."""
+    """The most that a device was seen to do: GB/s by bytes moved, GFLOP/s, and seconds of an empty kernel."""
 
     copies: tuple[tuple[int, float], ...]
     gflops: float
+    floor_s: float = 0.0
 
     @classmethod
     def of(cls, records: Sequence[Mapping[str, Value]]) -> "Ceilings | None":
         """The best of every measured point, whoever reached it; None where a copy or a product is missing."""
         copies: dict[int, float] = {}
-        gflops = 0.0
+        gflops = floor_s = 0.0
         for record in records:
             moved, gb_s, rate = record.get("moved_bytes"), record.get("gb_s"), record.get("gflops")
             if isinstance(moved, int) and isinstance(gb_s, (int, float)):
                 copies[moved] = max(copies.get(moved, 0.0), float(gb_s))
             elif isinstance(rate, (int, float)):
                 gflops = max(gflops, float(rate))
-        return cls(tuple(sorted(copies.items())), gflops) if copies and gflops else None
+            elif isinstance(floor_us := record.get("floor_us"), (int, float)):
+                floor_s = float(floor_us) / 1e6
+        return cls(tuple(sorted(copies.items())), gflops, floor_s) if copies and gflops else None
 
     def gb_s(self, moved_bytes: int) -> float:
         """The copy rate at the measured size that is nearest to `moved_bytes`: cache for small, memory for large."""
@@ -70,7 +75,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Reason:
-    """What bounds a call, how near it is to that, and how much of it no kernel runs."""
+    """What bounds a call, how near it is to that, and how much of it no kernel does its work."""
 
     bound: str
     roof_fraction: float
@@ -90,9 +95,10 @@ def explain(launches: Sequence[Launch], wall_s: float, ceilings: Ceilings) -> Re
     if not launches or wall_s <= 0:
         return None
     kernel_s = sum(one.seconds for one in launches)
+    busy_s = sum(max(0.0, one.seconds - ceilings.floor_s) for one in launches)
     by_roof = {"memory": 0.0, "compute": 0.0}
     for one in launches:
         by_roof[one.roof(ceilings)] += one.seconds
-    bound = "launch" if kernel_s < LAUNCH_BELOW * wall_s else max(by_roof, key=lambda roof: by_roof[roof])
+    bound = "launch" if busy_s < LAUNCH_BELOW * wall_s else max(by_roof, key=lambda roof: by_roof[roof])
     ideal_s = sum(max(one.ideal_s(ceilings)) for one in launches)
-    return Reason(bound, ideal_s / wall_s, max(0.0, 1 - kernel_s / wall_s), kernel_s * 1e3)
+    return Reason(bound, ideal_s / wall_s, max(0.0, 1 - busy_s / wall_s), kernel_s * 1e3)

@@ -19,8 +19,8 @@ def synchronizer(device: str) -> Callable[[], None]:
 
 
 def tensor(array: "np.ndarray[Any, Any]", device: str) -> Any:
-    """A realised tensor on `device` with the values of `array`."""
-    return Tensor(array, device=device).realize()
+    """A realised tensor on `device` with the values of `array`, which tinygrad's GPUs copy only if it is writable."""
+    return Tensor(array if array.flags.writeable else array.copy(), device=device).realize()
 
 
 def normal(rng: np.random.Generator, *shape: int, device: str, scale: float = 1.0) -> Any:

@@ -14,7 +14,7 @@ from experiments.models.sensitivity import WEIGHT_ONLY, Choice, FakeLayers, Scor
 Array = np.ndarray[Any, Any]
 Taken = dict[str, Sensitivity]
 
-MOST_ASSIGNMENTS = 4096  # the exhaustive search runs the network once for each
+MOST_ASSIGNMENTS = 4096  # the exhaustive search runs the last layer once for each
 NEVER_WORSE = 1e-9  # nats: steps that cost nothing are told apart by the bytes they save
 
 
@@ -79,28 +79,39 @@ def search_bits(
     places = network.walk()
     if len(bits) ** len(places) > MOST_ASSIGNMENTS:
         raise ValueError(f"bits: {len(bits)} for each of {len(places)} layers are more than {MOST_ASSIGNMENTS} cases")
-    fakes, parts = FakeLayers(network, weights, bits, spec, calibration), labelled(network, images, labels)
-    best: Assignment | None = None
+    sizes: dict[tuple[int, ...], int] = {}
     for chosen in itertools.product(bits, repeat=len(places)):
         size = sum(bytes_at(place, spec, one) for place, one in zip(places, chosen, strict=True))
-        if budget_bytes is not None and size > budget_bytes:
-            continue
-        choice = tuple((place.name, one) for place, one in zip(places, chosen, strict=True))
-        tried = Assignment(choice, size, _measured(fakes, chosen, parts))
-        if (floor is None or tried.accuracy >= floor) and (best is None or _rank(tried, floor) < _rank(best, floor)):
-            best = tried
-    if best is None:
+        if budget_bytes is None or size <= budget_bytes:
+            sizes[chosen] = size
+    fakes, scores = FakeLayers(network, weights, bits, spec, calibration), {chosen: Score() for chosen in sizes}
+    for x, answers in labelled(network, images, labels):
+        _try_all(fakes, (), x, answers, bits, scores)
+    tried = [
+        Assignment(tuple(zip((place.name for place in places), chosen, strict=True)), sizes[chosen], score.accuracy)
+        for chosen, score in scores.items()
+    ]
+    enough = [one for one in tried if floor is None or one.accuracy >= floor]
+    if not enough:
         raise ValueError("no assignment of these bits is small or accurate enough")
-    return best
+    return min(enough, key=lambda one: _rank(one, floor))
 
 
-def _measured(fakes: FakeLayers, chosen: Sequence[int], parts: Sequence[tuple[Array, Array]]) -> float:
-    score = Score()
-    for x, answers in parts:
-        for place, bits in zip(fakes.places, chosen, strict=True):
-            x = fakes.run(place, bits, x)
-        score.add(x, answers)
-    return score.accuracy
+def _try_all(
+    fakes: FakeLayers,
+    before: tuple[int, ...],
+    x: Array,
+    labels: Array,
+    bits: Sequence[int],
+    scores: Mapping[tuple[int, ...], Score],
+) -> None:
+    """Scores every assignment that starts with the bits `before`, whose output is `x`: what they share runs once."""
+    if len(before) == len(fakes.places):
+        if before in scores:
+            scores[before].add(x, labels)
+        return
+    for one in bits:
+        _try_all(fakes, (*before, one), fakes.run(fakes.places[len(before)], one, x), labels, bits, scores)
 
 
 def _rank(one: Assignment, floor: float | None) -> tuple[float, float]:

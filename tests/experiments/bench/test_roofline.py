@@ -84,3 +84,17 @@ def test_a_call_without_kernels_has_no_reason(launches, wall_s):
 def test_a_reason_is_columns_of_a_row():
     values = explain([launch(moved=10**9, seconds=0.5)], 1.0, CEILINGS).values()
     assert values == {"bound": "memory", "roof_fraction": 0.1, "launch_share": 0.5, "kernel_ms": 500.0}
+
+
+def test_the_fixed_time_of_an_empty_kernel_is_no_work():
+    """Ten kernels of 8 us, 7 us of which an empty one takes too, in a call of 100 us: 10 us of work."""
+    ceilings = Ceilings(((1000, 100.0),), 100.0, floor_s=7e-6)
+    reason = explain([Launch(10, 1000, 8e-6)] * 10, 100e-6, ceilings)
+    assert reason.bound == "launch"
+    assert reason.launch_share == pytest.approx(0.9)
+    assert reason.kernel_ms == pytest.approx(0.08)
+
+
+def test_the_time_of_an_empty_kernel_is_read_with_the_ceilings():
+    records = [{"moved_bytes": 8, "gb_s": 1.0}, {"n": 2, "gflops": 3.0}, {"what": "empty", "floor_us": 7.0}]
+    assert Ceilings.of(records).floor_s == pytest.approx(7e-6)

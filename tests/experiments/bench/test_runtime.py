@@ -40,6 +40,9 @@ with Counted() as nothing:
 with Counted() as two:
     double(small), double(large)
 seen["counted"] = [nothing.work.kernels, two.work.kernels]
+fixed = np.arange(3, dtype=np.float32)
+fixed.flags.writeable = False
+seen["read_only"] = tensor(fixed, "CPU").tolist()
 draws = [normal(np.random.default_rng(7), 2, 3, device="CPU", scale=0.5) for _ in range(2)]
 seen["normal"] = [draws[0].tolist() == draws[1].tolist(), list(draws[0].shape), str(draws[0].dtype), draws[0].device]
 print(json.dumps(seen))
@@ -73,6 +76,10 @@ def test_every_shape_and_type_has_a_program_of_its_own(seen):
 
 def test_kernels_are_counted_inside_the_block_only(seen):
     assert seen["counted"] == [0, 2]
+
+
+def test_an_array_that_must_not_be_written_becomes_a_tensor_too(seen):
+    assert seen["read_only"] == [0.0, 1.0, 2.0]
 
 
 def test_normal_values_are_seeded_float32_on_the_device(seen):

@@ -61,7 +61,10 @@ def test_numpys_rate_is_the_work_over_its_latency(rows):
     assert products["gflops"].tolist() == pytest.approx(by_hand.tolist())
 
 
-def test_the_kept_ceilings_are_the_rows_with_a_date(rows, records):
+def test_the_kept_ceilings_are_the_rows_with_a_date_and_first_an_empty_kernel(rows, records):
+    empty, *records = records
+    assert empty["what"] == "empty"
+    assert 0 < empty["floor_us"] < 1000
     assert [one["by"] for one in records] == rows["variant"].tolist()
     assert [one["gb_s"] or one["gflops"] for one in records] == rows["gb_s"].fillna(rows["gflops"]).tolist()
     assert all(pd.Timestamp(one["measured"]) <= pd.Timestamp.now("UTC").tz_localize(None) for one in records)
