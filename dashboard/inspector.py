@@ -15,6 +15,7 @@ from experiments.runs import frames, store
 
 MOST_OTHERS = 30  # newest runs offered for the same axes
 MOST_MORE = 3  # of them at once: there are four colours
+MOST_VARIANTS = 4  # under the same roofs; of more the first and the chosen one
 MOST_LINES = 150  # of a kernel's source that are sent to the page unasked
 SHOWN = (
     *("number", "name", "global_size", "local_size", "kernel_ms", "host_us", "share", "gflops", "gb_s", "bound"),
@@ -33,7 +34,8 @@ def show(run: Any, details: Details, draw: Callable[[list[Panel], str], None]) -
     chosen = variants[0]
     if len(variants) > 1:
         chosen = st.segmented_control("Variant", variants, default=chosen, required=True, key=f"{key}-variant")
-    named = {variant if len(variants) > 1 else _name(run): _of(kernels, variant) for variant in variants}
+    together = variants if len(variants) <= MOST_VARIANTS else dict.fromkeys([variants[0], chosen])
+    named = {variant if len(variants) > 1 else _name(run): _of(kernels, variant) for variant in together}
     roofs = {_name(run): details["ceilings"]}
     for other in _others(run, key):
         named[_name(other)] = _same_point(_detail(other, "kernels"), kernels, find(run["experiment"]).grid)

@@ -176,18 +176,29 @@ def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, detail
                 icon=":material/download:",
                 key=f"{run['id']}-csv-{what}",
             )
-        for artifact, size in store.artifact_names(db, run["id"]).items():
+    _files(db, run)
+    st.caption("Link to this run")
+    st.code(sharing.permalink(run["id"]), language=None)
+
+
+def _files(db: Any, run: Any) -> None:
+    """The run's artifacts by name and size; the content is read when one is clicked."""
+    names = store.artifact_names(db, run["id"])
+    if not names:
+        return
+    with (
+        st.expander(f"Files of this run ({len(names)})", icon=":material/draft:"),
+        st.container(horizontal=True),
+    ):
+        for artifact, size in names.items():
             st.download_button(
                 f"{plain(artifact)} ({size:,} bytes)",
                 partial(store.read_artifact, db, run["id"], artifact),
                 artifact,
                 "application/octet-stream",
                 on_click="ignore",
-                icon=":material/draft:",
                 key=f"{run['id']}-file-{artifact}",
             )
-    st.caption("Link to this run")
-    st.code(sharing.permalink(run["id"]), language=None)
 
 
 def _samples_csv(db: Any, run: Any) -> str:

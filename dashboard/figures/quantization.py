@@ -9,6 +9,7 @@ from dashboard.figures.common import points
 from dashboard.theme import GREY, OTHERS, layout, log_axis, style
 
 MOST_LAYERS = 4
+INTEGERS = ("static", "dynamic", "weight_only")
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
@@ -20,7 +21,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     )
     tested = once[once["accuracy"].notna()]
     drawn = [_size(tested)] if len(tested) else []
-    if tested.loc[tested["scheme"].isin(["static", "dynamic", "weight_only"]), "weight_bits"].nunique() > 1:
+    if tested.loc[tested["scheme"].isin(INTEGERS), "weight_bits"].nunique() > 1:
         drawn.append(_bits(tested))
     if rows["batch"].nunique() > 1:
         drawn.append(_latency(rows))
@@ -55,26 +56,38 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     return [Panel("Speedup at this batch", figure, caption)]
 
 
+def _series(rows: pd.DataFrame) -> pd.Series:
+    """The scheme of each row, with the granularity where there are several: a name for a line of variants."""
+    scheme = rows["scheme"].str.replace("_", " ")
+    if rows["granularity"].nunique() < 2:
+        return scheme
+    return scheme + rows["granularity"].map(lambda one: "" if pd.isna(one) else f" {one.replace('_', ' ')}")
+
+
 def _size(once: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    for variant in once["variant"]:
-        chosen = once[once["variant"] == variant]
-        points(figure, chosen, "size_bytes", "percent", "low", "high", str(variant), "%")
+    for name, chosen in once.groupby(_series(once), sort=False):
+        points(figure, chosen, "size_bytes", "percent", "low", "high", str(name), "%")
+        _mark_per_tensor(figure, str(name))
     layout(figure, "File that restores the model [bytes]", "Test accuracy [%]")
     log_axis(figure, "x", once["size_bytes"])
     caption = "Each variant as its file restores it, on the whole test set of 10,000, with the 95 % Wilson interval."
     return Panel("Accuracy against size", figure, caption)
 
 
+def _mark_per_tensor(figure: go.Figure, name: str) -> None:
+    """One scale for the whole tensor is drawn with crosses and dots beside the same colour."""
+    if name.endswith("per tensor"):
+        figure.data[-1].line.dash = "dot"
+        figure.data[-1].marker.symbol = "x"
+
+
 def _bits(once: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    integers = once[once["scheme"].isin(["static", "dynamic", "weight_only"])]
-    for (scheme, granularity), chosen in integers.groupby(["scheme", "granularity"]):
-        name = f"{str(scheme).replace('_', ' ')} {str(granularity).replace('_', ' ')}"
-        points(figure, chosen, "weight_bits", "percent", "low", "high", name, "%")
-        if granularity == "per_tensor":
-            figure.data[-1].line.dash = "dot"
-            figure.data[-1].marker.symbol = "x"
+    integers = once[once["scheme"].isin(INTEGERS)]
+    for name, chosen in integers.groupby(_series(integers), sort=False):
+        points(figure, chosen, "weight_bits", "percent", "low", "high", str(name), "%")
+        _mark_per_tensor(figure, str(name))
     layout(figure, "Weight bits [1]", "Test accuracy [%]")
     figure.update_xaxes(dtick=1)
     caption = "Where the accuracy falls off as bits are taken away; crosses and dots: one scale for the whole tensor."
@@ -83,13 +96,14 @@ def _bits(once: pd.DataFrame) -> Panel:
 
 def _latency(rows: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    for variant in rows["variant"].unique():
-        chosen = rows[rows["variant"] == variant]
+    widest = rows.groupby("scheme")["weight_bits"].transform("max")  # fewer bits are stored, not computed with
+    shown = rows[rows["weight_bits"] == widest].drop_duplicates(["scheme", "batch"])
+    for variant, chosen in shown.groupby("variant", sort=False):
         points(figure, chosen, "batch", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms")
     layout(figure, "Batch size [images]", "Latency of one call [ms]")
     log_axis(figure, "x", rows["batch"], rows["batch"])
     log_axis(figure, "y", rows["latency_ms"])
-    caption = "Median of one replay with its 95 % interval; both axes logarithmic. Lower is faster."
+    caption = "Median of one replay with its 95 % interval, one variant of each scheme; both axes logarithmic."
     return Panel("Latency", figure, caption)
 
 

@@ -51,10 +51,10 @@ def titles(panels):
 
 def test_accuracy_is_drawn_against_the_bytes_of_the_file_with_its_interval():
     [panel, *_] = quantization.panels(frame("quantization", ROWS), details())
-    assert [trace.name for trace in panel.figure.data] == ["float32", "int8 static", "int2 static"]
-    assert panel.figure.data[1].x == (100_000,)
-    assert panel.figure.data[1].y == pytest.approx((97.0,))
-    assert panel.figure.data[1].error_y.array == pytest.approx((1.0,))
+    assert [trace.name for trace in panel.figure.data] == ["float32", "static"]
+    assert panel.figure.data[1].x == (25_000, 100_000)
+    assert panel.figure.data[1].y == pytest.approx((25.0, 97.0))
+    assert panel.figure.data[1].error_y.array == pytest.approx((1.0, 1.0))
     assert panel.figure.layout.xaxis.title.text.endswith("[bytes]")
     assert panel.figure.layout.yaxis.title.text.endswith("[%]")
 
