@@ -25,8 +25,12 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
         drawn.append(_bits(tested))
     if rows["batch"].nunique() > 1:
         drawn.append(_latency(rows))
-    ranges = _ranges(details)
-    return [*drawn, ranges] if ranges else drawn
+    drawn += [
+        _ranges(details, tensor)
+        for tensor in ("activation", "weight")
+        if (details["histograms"]["tensor"] == tensor).any()
+    ]
+    return [*drawn, _learning(details["learning"])] if len(details["learning"]) else drawn
 
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
@@ -107,12 +111,10 @@ def _latency(rows: pd.DataFrame) -> Panel:
     return Panel("Latency", figure, caption)
 
 
-def _ranges(details: Details) -> Panel | None:
-    """Histograms of what comes into each layer, with the range that every observer would choose."""
-    bins, chosen = (details[name][details[name]["tensor"] == "activation"] for name in ("histograms", "calibration"))
+def _ranges(details: Details, tensor: str) -> Panel:
+    """Histograms of what each layer holds or what comes into it, with the range that every observer would choose."""
+    bins, chosen = (details[name][details[name]["tensor"] == tensor] for name in ("histograms", "calibration"))
     layers = list(dict.fromkeys(bins["layer"]))[:MOST_LAYERS]
-    if not layers:
-        return None
     figure = make_subplots(rows=1, cols=len(layers), subplot_titles=layers)
     for place, layer in enumerate(layers, start=1):
         shown = bins[(bins["layer"] == layer) & (bins["count"] > 0)]
@@ -131,8 +133,25 @@ def _ranges(details: Details) -> Panel | None:
                 hovertemplate=f"{one['observer']}: up to {one['hi']:.3g}, {one['clipped']:.2%} clipped<extra></extra>",
             )
             figure.add_trace(line, row=1, col=place)
-    layout(figure, "Activation [1]", "Values [count]")
+    layout(figure, f"{tensor.capitalize()} [1]", "Values [count]")
     figure.update_yaxes(type="log")
     figure.update_layout(margin={"t": 80}, legend={"y": 1.15})
-    caption = "What comes into each layer on the calibration images, logarithmic; beyond a line an observer clips."
-    return Panel("Calibration", figure, caption)
+    what = "What comes into each layer on the calibration images" if tensor == "activation" else "Each layer's weights"
+    caption = f"{what}, logarithmic; beyond a line an observer clips. Errors and clipped shares: the CSV `calibration`."
+    return Panel(f"Calibration: {tensor}s", figure, caption)
+
+
+def _learning(curve: pd.DataFrame) -> Panel:
+    """Validation accuracy by epoch of the training that made the checkpoint."""
+    figure = go.Figure(
+        go.Scatter(
+            x=curve["epoch"].tolist(),
+            y=(curve["validation_accuracy"] * 100).tolist(),
+            mode="lines+markers",
+            line={"color": OTHERS[0].color},
+            customdata=curve[["train_loss"]].astype("float64").to_numpy(),
+            hovertemplate="epoch %{x}: %{y:.2f} %, training loss %{customdata[0]:.3g}<extra></extra>",
+        )
+    )
+    layout(figure, "Epoch [1]", "Validation accuracy [%]")
+    return Panel("Learning curve", figure, "The training that made this checkpoint, on the 5,000 validation images.")

@@ -86,9 +86,16 @@ def test_the_ranges_of_all_observers_are_drawn_over_the_values():
     chosen = [{**same, "observer": name, "hi": high, "clipped": 0.01} for name, high in (("minmax", 2.0), ("mse", 1.5))]
     panels = quantization.panels(frame("quantization", ROWS), details(histograms=bins, calibration=chosen))
     figure = panels[-1].figure
-    assert panels[-1].title == "Calibration"
+    assert panels[-1].title == "Calibration: activations"
     assert [trace.name for trace in figure.data] == ["values", "minmax: upper end", "mse: upper end"]
     assert figure.data[2].x == (1.5, 1.5)
+
+
+def test_the_learning_curve_is_drawn_where_there_is_one():
+    curve = [{"epoch": 1, "train_loss": 0.5, "validation_accuracy": 0.9, "learning_rate": 0.001}]
+    panel = quantization.panels(frame("quantization", ROWS), details(learning=curve))[-1]
+    assert panel.title == "Learning curve"
+    assert panel.figure.data[0].y == pytest.approx((90.0,))
 
 
 def test_no_rows_give_no_figures():

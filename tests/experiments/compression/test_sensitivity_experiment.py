@@ -55,3 +55,18 @@ def test_the_answer_names_the_mixture_and_the_most_sensitive_layer(rows):
     assert said.startswith(f"Bits {rows.iloc[-2]['bits']} for the layers of mlp store it in ")
     worst = rows[rows["layer"].notna()].nlargest(1, "drop").iloc[0]
     assert f"most sensitive is {worst['layer']} at {worst['bits']} bits" in said
+
+
+def test_every_layer_is_timed_alone(rows):
+    alone = rows[rows["layer"].notna()]
+    assert (alone["layer_speedup_lo"] <= alone["layer_speedup"]).all()
+    assert (alone["layer_speedup"] <= alone["layer_speedup_hi"]).all()
+    assert alone.groupby("layer")["layer_speedup"].nunique().tolist() == [1, 1]
+
+
+def test_a_budget_of_bytes_is_kept_by_both_mixtures(apart):
+    given = {"device": "CPU", "budget_bytes": 50_000, "images": 500, "time_limit_s": 150}
+    found = experiments.run("sensitivity", preset="quick", **given)
+    mixtures = found[found["variant"].isin([GREEDY, BEST])]
+    assert (mixtures["weight_bytes"] <= 50_000).all()
+    assert mixtures["kept"].all()
