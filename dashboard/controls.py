@@ -7,11 +7,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import services
+from dashboard.links import RUN
 from experiments.bench.devices import AUTO
 from experiments.bench.spec import BadInput, Experiment, FieldInfo, Spec, fields, parse
 
 COLUMNS = 4  # of the form on a wide screen; a narrow one stacks them
-RUN = "run"  # the URL's own parameter beside the fields
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
-"""The pages of experiments as things to link to and to switch to."""
+"""Pages as things to link to and to switch to. Each is imported when it is opened, so that any part can link to it."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard.controls import RUN
-from dashboard.pages import experiment
 from experiments.registry import registered
+
+RUN = "run"  # the URL's parameter that names a run
 
 ICONS = {
     "Compiler": ":material/memory:",
@@ -20,7 +21,31 @@ ICONS = {
 def experiment_page(name: str) -> Any:
     """The page of one experiment; the same name always gives the same page."""
     one = registered()[name]
-    return st.Page(partial(experiment.show, name), title=one.title, icon=ICONS[one.section], url_path=name)
+    return st.Page(partial(_show_experiment, name), title=one.title, icon=ICONS[one.section], url_path=name)
+
+
+def _show_experiment(name: str) -> None:
+    from dashboard.pages import experiment
+
+    experiment.show(name)
+
+
+def compare_page() -> Any:
+    """The page that puts runs side by side."""
+    return st.Page(_show_compare, title="Compare", icon=":material/compare_arrows:", url_path="compare")
+
+
+def _show_compare() -> None:
+    from dashboard.pages import compare
+
+    compare.show()
+
+
+def compare_link(label: str, run_ids: Sequence[str]) -> None:
+    """A link to the comparison of these runs."""
+    st.page_link(
+        compare_page(), label=label, icon=":material/compare_arrows:", query_params={"runs": ",".join(run_ids)}
+    )
 
 
 def open_run(experiment: str, run_id: str) -> None:

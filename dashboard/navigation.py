@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.links import experiment_page
+from dashboard.links import compare_page, experiment_page
 from dashboard.pages import devices, method, overview, runs
 from experiments.registry import registered
 
@@ -15,6 +15,7 @@ def sections() -> dict[str, list[Any]]:
         "": [
             st.Page(overview.show, title="Overview", icon=":material/home:", url_path="overview", default=True),
             st.Page(runs.show, title="Runs", icon=":material/list:", url_path="runs"),
+            compare_page(),
             st.Page(devices.show, title="Devices", icon=":material/developer_board:", url_path="devices"),
             st.Page(method.show, title="Method", icon=":material/straighten:", url_path="method"),
         ]

@@ -1,22 +1,25 @@
 """What a run found: the answer, figures, the table, downloads, the link, how it was measured."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import inspector, services, sharing
+from dashboard import inspector, links, report, services, sharing
+from dashboard.attempt import attempt
 from dashboard.figures import Details, Panel, drawings, none
 from dashboard.text import plain
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
-from experiments.runs import frames, store
+from experiments.runs import bundle, frames, store
 from experiments.runs.terminal import when
 
 RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is nothing but their unit
+MOST_REPORTED = 8  # grid points whose own figures are in a report
 STATES = {
     "done": ("green", ":material/check_circle:"),
     "failed": ("red", ":material/error:"),
@@ -32,7 +35,7 @@ STATES = {
 def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
     """Draws a run from its frames; an ended run that is not done says first what happened."""
     state(run)
-    if sentence := experiment.answer(rows):
+    if sentence := attempt("The answer", partial(experiment.answer, rows), ""):
         st.markdown(f"#### {plain(sentence)}")
     _noise(rows)
     _ending(run, len(rows))
@@ -54,6 +57,8 @@ def state(run: Any) -> None:
         st.badge(plain(f"{run['device']} · {machine}"), icon=":material/memory:", color="gray")
         st.badge(when(run["created"]), color="gray")
         st.badge(f"{took:.0f} s", icon=":material/timer:", color="gray")
+        if run["imported"]:
+            st.badge("imported", icon=":material/upload:", color="gray")
 
 
 def _noise(rows: pd.DataFrame) -> None:
@@ -82,7 +87,7 @@ def _ending(run: Any, rows: int) -> None:
 
 def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
     drawn = drawings(experiment.name)
-    _panels(drawn.panels(rows, details), f"{run['id']}-run")
+    draw_panels(attempt("The figures", partial(drawn.panels, rows, details), []), f"{run['id']}-run")
     choices = grid_points(experiment, details)
     if not choices or (drawn.point_panels is none and "kernels" not in details):
         return
@@ -92,8 +97,9 @@ def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details:
         chosen = st.segmented_control("Grid point", labels, default=labels[0], required=True, key=f"{run['id']}-point")
     point = choices[chosen]
     there = {name: _at(frame, point) for name, frame in details.items()}
-    _panels(drawn.point_panels(_at(rows, point), there), f"{run['id']}-pt")
-    inspector.show(run, there, _panels)
+    of_point = attempt("The figures of this point", partial(drawn.point_panels, _at(rows, point), there), [])
+    draw_panels(of_point, f"{run['id']}-pt")
+    inspector.show(run, there, draw_panels)
 
 
 def grid_points(experiment: Experiment[Any], details: Details) -> dict[str, dict[str, Any]]:
@@ -114,9 +120,10 @@ def _at(frame: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _panels(panels: list[Panel], key: str) -> None:
+def draw_panels(panels: Sequence[Panel], key: str) -> None:
+    """Draws figures two by two, a single one as wide as the page; a narrow screen stacks them."""
     for start in range(0, len(panels), 2):
-        for column, panel in zip(st.columns(2), panels[start : start + 2], strict=False):
+        for column, panel in zip(st.columns(min(2, len(panels))), panels[start : start + 2], strict=False):
             with column:
                 st.markdown(f"**{panel.title}**")
                 st.plotly_chart(panel.figure, key=f"{key}-{panel.title}", alt=f"{panel.title}. {panel.caption}")
@@ -176,9 +183,42 @@ def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, detail
                 icon=":material/download:",
                 key=f"{run['id']}-csv-{what}",
             )
+    if run["status"] in store.ENDED:
+        _share(experiment, run, rows, details)
     _files(db, run)
     st.caption("Link to this run")
     st.code(sharing.permalink(run["id"]), language=None)
+
+
+def _share(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
+    """The run as a bundle for another database, as a page of its own, and beside other runs."""
+    name = f"{experiment.name}-{run['id']}"
+    files = {
+        "Bundle": (partial(bundle.export, services.database(), run["id"]), "zip", "application/zip"),
+        "Report (HTML)": (partial(_report, experiment, run, rows, details), "html", "text/html"),
+    }
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for what, (make, ending, kind) in files.items():
+            st.download_button(
+                what,
+                make,
+                f"{name}.{ending}",
+                kind,
+                on_click="ignore",
+                icon=":material/ios_share:",
+                key=f"{run['id']}-{ending}",
+            )
+        links.compare_link("Compare with other runs", [run["id"]])
+
+
+def _report(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> str:
+    drawn = drawings(experiment.name)
+    panels = list(drawn.panels(rows, details))
+    for label, point in list(grid_points(experiment, details).items())[:MOST_REPORTED]:
+        there = {name: _at(frame, point) for name, frame in details.items()}
+        of_point = drawn.point_panels(_at(rows, point), there)
+        panels += [replace(panel, title=f"{panel.title}: {label}") for panel in of_point]
+    return report.of_run(experiment, run, rows, panels)
 
 
 def _files(db: Any, run: Any) -> None:

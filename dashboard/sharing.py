@@ -1,13 +1,37 @@
 """Links to what a page shows, and who can see it."""
 
 import ipaddress
+import socket
+from urllib.parse import urlencode, urlsplit
 
+import psutil
 import streamlit as st
 
 
 def permalink(run_id: str) -> str:
-    """The address of this page with one run, as the browser sees this server."""
-    return f"{(st.context.url or '').split('?')[0]}?run={run_id}"
+    """The address of this page with one run."""
+    return link(run=run_id)
+
+
+def link(**query: str) -> str:
+    """The address of this page with these parameters, as a colleague can open it."""
+    here = urlsplit(_here())
+    host = here.hostname or ""
+    if is_loopback(host) and not is_loopback(st.get_option("server.address")):
+        here = here._replace(netloc=f"{network_address() or host}:{here.port or 80}")
+    return here._replace(query=urlencode(query, safe=",:"), fragment="").geturl()
+
+
+def _here() -> str:
+    """The address of this page as the browser sees it."""
+    return st.context.url or ""
+
+
+def network_address() -> str | None:
+    """The first IPv4 address of this machine that is not its loopback; None without a network."""
+    addresses = (one for of_card in psutil.net_if_addrs().values() for one in of_card)
+    found = (one.address for one in addresses if one.family == socket.AF_INET)
+    return next((address for address in found if not is_loopback(address)), None)
 
 
 def is_loopback(address: str | None) -> bool:

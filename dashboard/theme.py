@@ -32,6 +32,7 @@ STYLES = {
     "dynamic": Style(RED, "diamond-tall", "dashdot"),
     "weight only": Style(PURPLE, "hexagram", "longdash"),
 }
+MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "triangle-down", "pentagon")
 OTHERS = (
     Style(GREEN, "triangle-up", "dashdot"),
     Style(SKY, "x", "dot"),

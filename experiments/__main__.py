@@ -1,16 +1,19 @@
 """The command line: the same experiments without a browser. `python -m experiments --help` lists the commands."""
 
 import argparse
+import functools
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.bench.spec import BadInput, Experiment, fields, parse
 from experiments.registry import find, registered
+
+Command = Callable[[argparse.Namespace], int]
 
 EXITS = {"done": 0, "failed": 1, "crashed": 1, "lost": 1, "timeout": 3, "cancelled": 130}
 BAD_ARGUMENTS, INTERRUPTED = 2, 130
@@ -66,8 +69,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--csv", metavar="FILE", help="write the rows as CSV; - writes only the CSV to standard output")
     run.add_argument("--time-limit", type=float, default=900.0, metavar="S", help="stop after S seconds (default 900)")
     run.add_argument("--no-store", action="store_true", help="keep nothing of the run")
-    runs = command("runs", _runs, "the newest runs")
-    runs.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default 20)")
+    runs = command("runs", _runs, "the newest runs; rows and samples of all that match as CSV")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed (default 20)")
+    for name in ("experiment", "device", "host", "status", "text"):
+        runs.add_argument(f"--{name}", default="", help=f"only runs with this {name}")
+    runs.add_argument(
+        "--csv", metavar="FILE", help="write the rows of all runs that match as CSV; - is standard output"
+    )
+    runs.add_argument("--samples", metavar="FILE", help="write their raw timings as CSV")
+    export = command("export", _export, "write a run as a bundle: a zip file that carries it to another database")
+    export.add_argument("run", nargs="+")
+    export.add_argument("-o", "--output", required=True, metavar="FILE.zip", help="for several runs: a folder")
+    bring = command("import", _import, "store the runs of bundles, marked as imported")
+    bring.add_argument("file", nargs="+")
+    bring.add_argument("--most-mb", type=int, default=64, metavar="MB", help="unpacked bytes allowed (default 64 MB)")
     command("cancel", _cancel, "cancel a queued or running run").add_argument("run")
     command("doctor", _doctor, "what works on this machine, what does not, and what to do")
     return parser
@@ -77,6 +92,21 @@ def _say(*lines: str) -> int:
     for line in lines:
         print(line, file=sys.stderr)
     return BAD_ARGUMENTS
+
+
+def _stored(command: Command) -> Command:
+    """A command that uses the database: says in one line why it cannot."""
+
+    @functools.wraps(command)
+    def guarded(given: argparse.Namespace) -> int:
+        from experiments.runs.store import StoreError
+
+        try:
+            return command(given)
+        except StoreError as error:
+            return _say(str(error))
+
+    return guarded
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -115,28 +145,41 @@ def _spec(one: Experiment[Any], preset: str | None, assignments: Sequence[str]) 
     return parse(one.spec, values)
 
 
+@_stored
 def _run(given: argparse.Namespace) -> int:
     one = find(given.name)
     spec = _spec(one, given.preset, given.fields)
-    _check_csv(given.csv)
+    _check_file("--csv", given.csv)
     from experiments.runs import store
 
-    try:
-        if given.no_store:
-            with tempfile.TemporaryDirectory(prefix="tinylab-") as folder:
-                return _carry_out(given, one, spec, f"sqlite:///{folder}/runs.db")
-        return _carry_out(given, one, spec, store.database_url())
-    except store.StoreError as error:
-        return _say(str(error))
+    if given.no_store:
+        with tempfile.TemporaryDirectory(prefix="tinylab-") as folder:
+            return _carry_out(given, one, spec, f"sqlite:///{folder}/runs.db")
+    return _carry_out(given, one, spec, store.database_url())
 
 
-def _check_csv(name: str | None) -> None:
-    """Refuses a file that could not be written when the run has ended."""
+def _check_file(option: str, name: str | None) -> None:
+    """Refuses a file that could not be written when its content is there."""
     path = Path(name or "-").absolute()
     if name and name != "-" and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise BadInput(f"--csv: {name[:200]} cannot be written: its folder does not exist or is not yours to write")
+        raise BadInput(f"{option}: {name[:200]} cannot be written: its folder does not exist or is not yours to write")
     if name and name != "-" and path.is_dir():
-        raise BadInput(f"--csv: {name[:200]} is a folder; give a file")
+        raise BadInput(f"{option}: {name[:200]} is a folder; give a file")
+
+
+def _write(option: str, name: str, parts: Iterable[str]) -> int:
+    """Writes text to a file, or to standard output for `-`; says in one line why it cannot."""
+    try:
+        if name == "-":
+            sys.stdout.writelines(parts)
+            return 0
+        with Path(name).open("w", encoding="utf-8", newline="") as file:
+            file.writelines(parts)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _say(f"{option}: {name[:200]} cannot be written: {error.strerror}")
+    return 0
 
 
 def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: str) -> int:
@@ -151,13 +194,8 @@ def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: 
         return _say(f"run {run_id} was deleted while it ran")
     frame = frames.rows_frame(db, run, one)
     code = EXITS[run["status"]]
-    if given.csv == "-":
-        sys.stdout.write(frames.to_csv(frame))
-    elif given.csv:
-        try:
-            Path(given.csv).write_text(frames.to_csv(frame), encoding="utf-8")
-        except OSError as error:
-            code = _say(f"--csv: {given.csv} cannot be written: {error.strerror}")
+    if given.csv:
+        code = _write("--csv", given.csv, [frames.to_csv(frame)]) or code
     if given.csv != "-":
         said = [table(frame, one), one.answer(frame), "" if given.no_store else run_id]
         print("\n\n".join(part for part in said if part))
@@ -166,32 +204,76 @@ def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: 
     return code
 
 
+@_stored
 def _runs(given: argparse.Namespace) -> int:
-    from experiments.runs import store
+    from experiments.runs import everything, store
     from experiments.runs.terminal import when
 
-    try:
-        found = store.list_runs(store.engine(store.database_url()), limit=max(1, given.limit))
-    except store.StoreError as error:
-        return _say(str(error))
+    _check_file("--csv", given.csv)
+    _check_file("--samples", given.samples)
+    db = store.engine(store.database_url())
+    wanted = {name: getattr(given, name) for name in ("experiment", "device", "host", "status", "text")}
+    if given.csv or given.samples:
+        code = _write("--csv", given.csv, everything.rows_csv(db, **wanted)) if given.csv else 0
+        return code or (
+            _write("--samples", given.samples, everything.samples_csv(db, **wanted)) if given.samples else 0
+        )
+    found = store.list_runs(db, limit=max(1, given.limit), **wanted)
     for run in found:
         print(
             f"{run['id']}  {when(run['created'])}  {run['experiment']:<14} {run['device']:<8} "
             f"{run['status']:<10} {run['message'] if run['status'] != 'done' else run['title']}".rstrip()
         )
     if not found:
-        print("no runs yet; try: python -m experiments run jit --preset quick", file=sys.stderr)
+        some = any(wanted.values())
+        print(
+            "no run matches" if some else "no runs yet; try: python -m experiments run jit --preset quick",
+            file=sys.stderr,
+        )
     return 0
 
 
+@_stored
+def _export(given: argparse.Namespace) -> int:
+    from experiments.runs import bundle, store
+
+    db, output = store.engine(store.database_url()), Path(given.output)
+    if len(given.run) > 1 and not output.is_dir():
+        raise BadInput(f"-o: {given.output[:200]} is no folder, which several runs want")
+    for run_id in given.run:
+        file = output / f"{run_id[:60]}.zip" if output.is_dir() else output
+        content = bundle.export(db, run_id)
+        try:
+            file.write_bytes(content)
+        except OSError as error:
+            return _say(f"-o: {str(file)[:200]} cannot be written: {error.strerror}")
+        print(file)
+    return 0
+
+
+@_stored
+def _import(given: argparse.Namespace) -> int:
+    from experiments.runs import bundle, store
+
+    db, code = store.engine(store.database_url()), 0
+    for name in given.file:
+        try:
+            run_id, new = bundle.add(db, Path(name).read_bytes(), given.most_mb * 2**20)
+        except OSError as error:
+            code = _say(f"{name[:200]}: cannot be read: {error.strerror}")
+        except BadInput as refused:
+            code = _say(f"{name[:200]}: {refused}")
+        else:
+            print(run_id if new else f"{run_id} is here already; nothing was changed")
+    return code
+
+
+@_stored
 def _cancel(given: argparse.Namespace) -> int:
     from experiments.runs import store
 
-    try:
-        if store.ask_to_cancel(store.engine(store.database_url()), given.run):
-            return 0
-    except store.StoreError as error:
-        return _say(str(error))
+    if store.ask_to_cancel(store.engine(store.database_url()), given.run):
+        return 0
     return _say(f"run: {given.run[:60]} is not waiting or running; `python -m experiments runs` lists the runs")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import controls, progress, results, services
+from dashboard.links import RUN
 from dashboard.text import plain
 from experiments.bench.spec import BadInput, Experiment, Spec, parse
 from experiments.registry import find
@@ -33,7 +34,7 @@ def show(name: str) -> None:
 
 def _shown_run(experiment: Experiment[Any]) -> Any:
     """The run that the URL names; None, with one line said, where there is no such run of this experiment."""
-    if not (run_id := st.query_params.get(controls.RUN)):
+    if not (run_id := st.query_params.get(RUN)):
         return None
     run = store.get_run(services.database(), run_id)
     if run is None or run["experiment"] != experiment.name:
@@ -96,5 +97,5 @@ def submit(
 
 def _stay(run_id: str) -> None:
     """Shows a run on the page where it was started."""
-    st.query_params[controls.RUN] = run_id
+    st.query_params[RUN] = run_id
     st.rerun()

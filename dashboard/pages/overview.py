@@ -6,7 +6,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard import links, services
-from dashboard.controls import RUN
+from dashboard.attempt import attempt
+from dashboard.links import RUN
 from dashboard.pages.experiment import submit
 from dashboard.text import plain
 from experiments.registry import find, registered
@@ -54,7 +55,8 @@ def _run(run: Any) -> None:
     with st.container(border=True):
         said = run["message"]
         if run["status"] == "done":
-            said = experiment.answer(frames.rows_frame(services.database(), run, experiment)) or "done"
+            rows = frames.rows_frame(services.database(), run, experiment)
+            said = attempt("The answer", partial(experiment.answer, rows), "") or "done"
         st.page_link(
             links.experiment_page(run["experiment"]),
             label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when(run['created'])}",

@@ -1,20 +1,24 @@
-"""All runs: filter, open, describe, cancel, delete. Filtered and paged in the database."""
+"""All runs: filter, open, compare, describe, cancel, delete, import. Filtered and paged in the database."""
 
 import math
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from dashboard import links, services
-from dashboard.controls import RUN
+from dashboard.links import RUN
 from dashboard.results import STATES
 from dashboard.text import plain
+from experiments.bench.spec import BadInput
 from experiments.registry import registered
-from experiments.runs import store
+from experiments.runs import bundle, everything, store
 from experiments.runs.terminal import when
 
 PER_PAGE = 20
 ANY = "any"
+TICKED = "runs:ticked"  # ids of the runs to be compared, in this session
 FILTERS = {"experiment": "Experiment", "device": "Device", "host": "Machine", "status": "Status"}
 
 
@@ -24,6 +28,7 @@ def show() -> None:
     db = services.database()
     wanted = _filters(db)
     total = store.count_runs(db, **wanted)
+    _tools(db, wanted, total)
     if not total:
         st.info("No run matches." if any(wanted.values()) else "No runs yet. Start one on an experiment's page.")
         return
@@ -34,6 +39,55 @@ def show() -> None:
     st.caption(f"{first + 1:,} to {first + len(found):,} of {total:,} runs, newest first")
     for run in found:
         _row(run)
+
+
+def _tools(db: Any, wanted: dict[str, str], total: int) -> None:
+    """What can be done with several runs: compare the ticked ones, download all that match, import others."""
+    ticked: list[str] = st.session_state.setdefault(TICKED, [])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if ticked:
+            links.compare_link(f"Compare {len(ticked)} ticked", ticked)
+            if st.button("Untick all", icon=":material/remove_done:"):
+                st.session_state[TICKED] = []
+                st.rerun()
+        if total:
+            _csv("rows", partial(everything.rows_csv, db, **wanted))
+            _csv("samples", partial(everything.samples_csv, db, **wanted))
+    with st.expander("Import bundles", icon=":material/upload:"):
+        _import(db)
+
+
+def _csv(what: str, parts: Callable[[], Iterable[str]]) -> None:
+    st.download_button(
+        f"CSV: {what} of all that match",
+        lambda: "".join(parts()),
+        f"tinylab-{what}.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+        key=f"everything-{what}",
+    )
+
+
+def _import(db: Any) -> None:
+    """Stores uploaded bundles, each whole or not at all, and says one line for each."""
+    with st.form("import", clear_on_submit=True, border=False):
+        files = st.file_uploader(
+            "Runs that were exported elsewhere, as `.zip`", type="zip", accept_multiple_files=True, key="bundles"
+        )
+        pressed = st.form_submit_button("Import", icon=":material/upload:")
+    for file in files if pressed else []:
+        try:
+            run_id, new = bundle.add(db, file.getvalue())
+        except BadInput as refused:
+            st.error(plain(f"{file.name}: {refused}"), icon=":material/error:")
+            continue
+        run = store.get_run(db, run_id)
+        if new and run and run["experiment"] in registered():
+            page = links.experiment_page(run["experiment"])
+            st.page_link(page, label=f"Imported {run_id}", icon=":material/check:", query_params={RUN: run_id})
+        else:
+            st.info(plain(f"{file.name}: run {run_id} is {'stored' if new else 'here already, nothing was changed'}"))
 
 
 def _filters(db: Any) -> dict[str, str]:
@@ -63,10 +117,13 @@ def _row(run: Any) -> None:
     label = f"{known.title if known else run['experiment']} · {run['title'] or run['id']}"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if known:
+            _tick(run["id"])
             st.page_link(links.experiment_page(run["experiment"]), label=plain(label), query_params={RUN: run["id"]})
         else:
             st.text(f"{label} (this experiment is not installed here)")
         st.badge(run["status"], icon=icon, color=color)
+        if run["imported"]:
+            st.badge("imported", icon=":material/upload:", color="gray")
         st.caption(_facts(run))
         if run["status"] not in store.ENDED and st.button(
             "Cancel", key=f"cancel-{run['id']}", icon=":material/stop_circle:", disabled=run["cancel"]
@@ -75,6 +132,19 @@ def _row(run: Any) -> None:
             st.rerun()
         if st.button("Edit", key=f"edit-{run['id']}", icon=":material/edit:", help="Title, note, tags; delete."):
             _describe(run)
+
+
+def _tick(run_id: str) -> None:
+    """A box that puts the run among those to be compared; ticks outlast filters and pages."""
+    ticked: list[str] = st.session_state[TICKED]
+    key = f"tick-{run_id}"
+    st.session_state[key] = run_id in ticked
+
+    def turn() -> None:
+        others = [one for one in ticked if one != run_id]
+        st.session_state[TICKED] = [*others, run_id] if st.session_state[key] else others
+
+    st.checkbox("Compare", key=key, on_change=turn, label_visibility="collapsed", width="content")
 
 
 def _facts(run: Any) -> str:

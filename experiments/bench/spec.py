@@ -186,11 +186,14 @@ def _short(value: object) -> str:
     return line if len(line) <= 60 else line[:57] + "…"
 
 
+SampleKind = Literal["block", "control", "single"]
+
+
 @dataclass(frozen=True)
 class Sample:
-    """Timings of one kind behind a row, in seconds per call: `block`, `control` or `single`."""
+    """Timings of one kind behind a row, in seconds per call."""
 
-    kind: Literal["block", "control", "single"]
+    kind: SampleKind
     inner: int
     seconds: list[float]
 

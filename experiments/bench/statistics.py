@@ -76,6 +76,21 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
     return median_interval([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
+def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """The median of all ratios a/b with the interval of the rank-sum test, for samples that were not measured together.
+
+    Hodges and Lehmann's estimate on a logarithmic scale; drift between the two measurements is in it as if it were
+    an effect. No interval under 6 samples on either side. Source: Hollander, Wolfe, Nonparametric Statistical
+    Methods, section 4.2 (normal approximation of the rank).
+    """
+    m, n = len(numerators), len(denominators)
+    ratios = sorted(a / b for a in numerators for b in denominators)
+    rank = math.floor(m * n / 2 - Z * math.sqrt(m * n * (m + n + 1) / 12))
+    if min(m, n) < LEAST_FOR_INTERVAL or rank < 1:
+        return Interval(median(ratios), None, None)
+    return Interval(median(ratios), ratios[rank - 1], ratios[-rank])
+
+
 def percentile(values: Sequence[float], fraction: float, least: int) -> float | None:
     """The nearest-rank percentile, or None where `least` samples are not there to support it."""
     if len(values) < least:

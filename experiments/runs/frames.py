@@ -65,11 +65,15 @@ def samples_frame(db: Engine, run: RowMapping) -> pd.DataFrame:
 
 def to_csv(frame: pd.DataFrame) -> str:
     """The frame as CSV, formula-safe: text that a spreadsheet would run gets an apostrophe before it."""
-    return frame.rename(columns=_safe).map(_safe, na_action="ignore").to_csv(index=False, lineterminator="\n")
+    safe = frame.rename(columns=_safe).map(_safe, na_action="ignore")
+    return safe.to_csv(index=False, lineterminator="\n")
 
 
 def _safe(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
+    return formula_safe(value) if isinstance(value, str) else value
+
+
+def formula_safe(value: str) -> str:
+    """The text as a download has it: with an apostrophe before it where a spreadsheet would take it for a formula."""
     line = value.replace("\r\n", "\n").replace("\r", "\n")  # to readers of CSV a bare return begins a row, unquoted
     return "'" + line if line.lstrip(" ").startswith(FORMULA_STARTS) else line

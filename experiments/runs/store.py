@@ -193,17 +193,18 @@ def write(db: Engine, run_id: str, runner: str, batch: Batch, first_row: int, fi
         beat = connection.execute(update(schema.runs).where(mine).values(heartbeat=time.time(), **batch.changes))
         if beat.rowcount != 1:
             return False, False
-        _write_rows(connection, run_id, batch.rows, first_row)
+        write_rows(connection, run_id, batch.rows, first_row)
         for number, (name, records) in enumerate(batch.details, start=first_chunk):
             chunk = {"run_id": run_id, "name": name, "chunk": number, "records": records}
             connection.execute(insert(schema.details).values(chunk))
         for name, digest, content in batch.artifacts:
-            _write_artifact(connection, run_id, name, digest, content)
+            write_artifact(connection, run_id, name, digest, content)
         cancel = connection.execute(select(schema.runs.c.cancel).where(schema.runs.c.id == run_id)).scalar()
     return True, bool(cancel)
 
 
-def _write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: int) -> None:
+def write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: int) -> None:
+    """Writes rows, numbered from `first`, and the samples behind them."""
     if not new:
         return
     numbered = list(enumerate(new, start=first))
@@ -219,7 +220,8 @@ def _write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: 
         connection.execute(insert(schema.samples), timed)
 
 
-def _write_artifact(connection: Connection, run_id: str, name: str, digest: str, content: bytes) -> None:
+def write_artifact(connection: Connection, run_id: str, name: str, digest: str, content: bytes) -> None:
+    """Keeps a file of a run, stored once however many runs have it; ValueError where it has another hash."""
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"artifact {name} does not have the hash it was sent with")
     known = connection.execute(select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)).scalar()
@@ -281,26 +283,27 @@ def delete_run(db: Engine, run_id: str) -> bool:
 
 def list_runs(db: Engine, limit: int = 20, offset: int = 0, **wanted: str) -> list[RowMapping]:
     """The newest runs that match: experiment, device, host, status exactly; `text` anywhere in what they say."""
-    chosen = select(schema.runs).where(*_conditions(wanted)).order_by(schema.runs.c.created.desc(), schema.runs.c.id)
+    chosen = select(schema.runs).where(*conditions(wanted)).order_by(schema.runs.c.created.desc(), schema.runs.c.id)
     with reading(db) as connection:
         return list(connection.execute(chosen.limit(limit).offset(offset)).mappings())
 
 
 def count_runs(db: Engine, **wanted: str) -> int:
     """How many runs match, see `list_runs`."""
-    chosen = select(func.count()).select_from(schema.runs).where(*_conditions(wanted))
+    chosen = select(func.count()).select_from(schema.runs).where(*conditions(wanted))
     with reading(db) as connection:
         return int(connection.execute(chosen).scalar() or 0)
 
 
-def _conditions(wanted: Mapping[str, str]) -> list[Any]:
+def conditions(wanted: Mapping[str, str]) -> list[Any]:
+    """What `list_runs` filters by, for a query on the table of runs."""
     columns = schema.runs.c
-    conditions: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
+    found: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
     if text := wanted.get("text"):
         said = (columns.id, columns.experiment, columns.title, columns.note, columns.tags, columns.message)
         searched = (*said, cast(columns.spec, Text))
-        conditions.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
-    return conditions
+        found.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
+    return found
 
 
 def read_rows(db: Engine, run_id: str) -> list[dict[str, Value]]:
@@ -354,9 +357,9 @@ def read_artifact(db: Engine, run_id: str, name: str) -> bytes:
     return bytes(found)
 
 
-def distinct(db: Engine, column: str) -> list[str]:
-    """The values that runs have in one column, ordered: what a filter offers."""
-    chosen = select(schema.runs.c[column]).distinct().order_by(schema.runs.c[column])
+def distinct(db: Engine, column: str, **wanted: str) -> list[str]:
+    """The values that runs (those that match, see `list_runs`) have in one column, ordered: what a filter offers."""
+    chosen = select(schema.runs.c[column]).where(*conditions(wanted)).distinct().order_by(schema.runs.c[column])
     with reading(db) as connection:
         return [str(value) for value in connection.execute(chosen).scalars()]
 

@@ -69,13 +69,13 @@ def wait_for(condition: Callable[[], Any]) -> Any:
     return seen
 
 
-def start_app(home: Path, *options: str) -> App:
+def start_app(home: Path, *options: str, database: str | None = None) -> App:
     """Starts the app as a newcomer would; it is up when this returns."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "XDG_DATA_HOME": home / "data", "TMPDIR": home}
-    database = f"sqlite:///{home / 'runs.db'}"
+    database = database or f"sqlite:///{home / 'runs.db'}"
     window = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_CURRENT_DESKTOP")  # without these no browser window is opened
     inherited = {name: text for name, text in os.environ.items() if name not in window}
     environment = {**inherited, **{k: str(v) for k, v in own.items()}, "TINYLAB_DATABASE": database, "BROWSER": "true"}

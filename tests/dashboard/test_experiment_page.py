@@ -249,9 +249,14 @@ def test_another_grid_point_shows_its_own_first_calls(jit_page, stored):
     assert drawn(page)[2]["data"][0]["y"] == [120.0, 20.0, 20.0]
 
 
-def test_the_page_offers_rows_samples_and_first_calls_as_csv(jit_page, stored):
+def test_the_page_offers_rows_samples_and_first_calls_as_csv_and_the_run_as_bundle_and_report(jit_page, stored):
     buttons = [one.proto.label for one in jit_page(run=stored()).get("download_button")]
-    assert buttons == ["CSV: rows", "CSV: samples", "CSV: timeline"]
+    assert buttons == ["CSV: rows", "CSV: samples", "CSV: timeline", "Bundle", "Report (HTML)"]
+
+
+def test_a_run_that_has_not_ended_is_no_bundle_yet(jit_page, stored):
+    buttons = [one.proto.label for one in jit_page(run=stored(status="running")).get("download_button")]
+    assert "Bundle" not in buttons
 
 
 def test_the_page_says_how_and_on_what_the_run_was_measured(jit_page, stored):

@@ -13,7 +13,7 @@ from dashboard import results
 from experiments.bench.spec import Row
 from experiments.compiler.jit import jit
 from experiments.registry import registered
-from experiments.runs import frames, store
+from experiments.runs import bundle, frames, store
 
 
 @pytest.fixture
@@ -89,7 +89,9 @@ def test_the_csv_of_first_calls_has_all_grid_points(jit_page, stored, downloads)
 def test_a_run_without_details_offers_no_file_of_them(jit_page, stored, downloads):
     run_id = stored(batches=())
     jit_page(run=run_id)
-    assert list(downloads) == [f"jit-{run_id}-rows.csv", f"jit-{run_id}-samples.csv"]
+    assert [name for name in downloads if name.endswith(".csv")] == [
+        f"jit-{run_id}-{one}.csv" for one in ("rows", "samples")
+    ]
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_downloaded_as_text(jit_page, stored, db, downloads):
@@ -99,6 +101,15 @@ def test_a_cell_that_a_spreadsheet_would_run_is_downloaded_as_text(jit_page, sto
     store.write(db, run_id, "tester", batch, 0, 0)
     jit_page(run=run_id)
     assert pd.read_csv(io.StringIO(downloads[f"jit-{run_id}-rows.csv"]()))["model"].tolist() == ["'=1+1"]
+
+
+def test_the_bundle_and_the_report_of_a_run_are_made_when_clicked(jit_page, stored, db, downloads):
+    run_id = stored()
+    jit_page(run=run_id)
+    assert downloads[f"jit-{run_id}.zip"]() == bundle.export(db, run_id)
+    text = downloads[f"jit-{run_id}.html"]()
+    assert run_id in text
+    assert text.count("plotly-graph-div") > 4  # of the whole run and of both grid points
 
 
 @pytest.fixture
@@ -115,7 +126,7 @@ def filed(stored, db):
 
 def test_the_files_of_a_run_are_offered_with_name_and_size(jit_page, filed):
     labels = [one.proto.label for one in jit_page(run=filed).get("download_button")]
-    assert labels[3:] == [r"\[x\](b).c (9 bytes)", "model.bin (1,234 bytes)"]
+    assert labels[5:] == [r"\[x\](b).c (9 bytes)", "model.bin (1,234 bytes)"]
 
 
 def test_a_file_is_read_when_it_is_clicked_and_not_before(jit_page, filed, db, downloads):
@@ -134,3 +145,16 @@ def test_the_store_names_the_files_of_a_run_and_reads_one(db, filed, stored):
     assert store.read_artifact(db, filed, "model.bin") == b"\x00" * 1234
     with pytest.raises(KeyError):
         store.read_artifact(db, filed, "no such file")
+
+
+def test_rows_that_an_experiment_cannot_read_are_still_shown_and_downloaded(jit_page, stored, db, downloads):
+    run_id = stored(batches=(), status=store.RUNNING)
+    batch = store.Batch()
+    batch.rows = [Row({"variant": "jit", "batch": 16, "speedup": 2.0, "verdict": "faster"})]  # no interval
+    store.write(db, run_id, "tester", batch, 0, 0)
+    store.finish(db, run_id, "tester", "done", "")
+    page = jit_page(run=run_id)
+    assert not page.exception
+    assert "cannot be made of these rows" in page.warning[0].value
+    assert len(page.dataframe[0].value) == 1
+    assert f"jit-{run_id}-rows.csv" in downloads

@@ -1,11 +1,13 @@
 """The list of all runs, drawn by the real Streamlit without a browser."""
 
+from urllib.parse import unquote
+
 import pytest
 from sqlalchemy import event, insert
 from streamlit.testing.v1 import AppTest
 
 from dashboard.pages.runs import PER_PAGE
-from experiments.runs import schema, store
+from experiments.runs import bundle, schema, store
 
 PAGE = "from dashboard.pages import runs\nruns.show()\n"
 DIALOG = """
@@ -307,3 +309,40 @@ def test_a_run_that_has_not_ended_cannot_be_deleted(dialog, stored, status):
     page = dialog(stored(status=status))
     assert not page.checkbox
     assert [one.label for one in page.button] == ["Save"]
+
+
+# several runs at once
+
+
+def test_ticked_runs_are_offered_for_comparison_and_outlast_a_filter(runs_page, various):
+    page = runs_page()
+    for title in ("mine", "far"):
+        page.checkbox(key=f"tick-{various[title]}").check().run()
+    page.selectbox(key="device").set_value("CUDA").run()
+    [link] = [one for one in page.get("page_link") if "ticked" in one.proto.label]
+    assert link.proto.label == "Compare 2 ticked"
+    assert f"runs={various['mine']},{various['far']}" in unquote(link.proto.query_string)
+    page.checkbox(key=f"tick-{various['far']}").uncheck().run()
+    [link] = [one for one in page.get("page_link") if "ticked" in one.proto.label]
+    assert link.proto.label == "Compare 1 ticked"
+
+
+def test_all_ticks_are_taken_off_at_once(runs_page, various):
+    page = runs_page()
+    page.checkbox(key=f"tick-{various['mine']}").check().run()
+    next(button for button in page.button if button.label == "Untick all").click().run()
+    assert not any(box.value for box in page.checkbox)
+
+
+def test_bundles_are_imported_each_with_its_line(runs_page, stored, db):
+    run_id = stored(title="from afar")
+    data = bundle.export(db, run_id)
+    store.delete_run(db, run_id)
+    page = runs_page()
+    page.file_uploader(key="bundles").set_value(
+        [("a.zip", data, "application/zip"), ("b.zip", b"no", "application/zip")]
+    )
+    next(button for button in page.button if button.label == "Import").click().run()
+    assert not page.exception
+    assert "b.zip: bundle: not a whole, plain zip file" in page.error[0].value
+    assert [run["imported"] for run in store.list_runs(db)] == [True]

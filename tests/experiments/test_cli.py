@@ -331,3 +331,53 @@ def test_doctor_names_a_broken_database_and_exits_with_1(capsys: Said, tmp_path:
     (tmp_path / "runs.db").write_bytes(b"this is no database" * 500)
     assert main(["doctor"]) == 1
     assert "no   database" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("lab", "any_device")
+class TestSharing:
+    def test_a_run_is_carried_to_another_database_and_told_when_it_is_there_already(
+        self, capsys: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert main(["run", "steps", "rows=1", DEVICE]) == 0
+        run_id = str(runs()[0]["id"])
+        assert main(["export", run_id, "-o", str(tmp_path / "run.zip")]) == 0
+        monkeypatch.setenv("TINYLAB_DATABASE", f"sqlite:///{tmp_path / 'other.db'}")
+        capsys.readouterr()
+        assert main(["import", str(tmp_path / "run.zip")]) == 0
+        assert main(["import", str(tmp_path / "run.zip")]) == 0
+        assert capsys.readouterr().out.splitlines() == [run_id, f"{run_id} is here already; nothing was changed"]
+        assert [(run["id"], run["imported"]) for run in runs()] == [(run_id, True)]
+
+    def test_several_runs_go_into_a_folder(self, capsys: Said, tmp_path: Path) -> None:
+        for _ in range(2):
+            assert main(["run", "steps", "rows=1", DEVICE]) == 0
+        ids = [str(run["id"]) for run in runs()]
+        assert main(["export", *ids, "-o", str(tmp_path / "none")]) == 2
+        assert main(["export", *ids, "-o", str(tmp_path)]) == 0
+        assert {f"{run_id}.zip" for run_id in ids} <= {file.name for file in tmp_path.iterdir()}
+
+    def test_a_bad_bundle_is_one_line_and_the_good_ones_beside_it_come_in(
+        self, capsys: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert main(["run", "steps", "rows=1", DEVICE]) == 0
+        good, bad, none = (tmp_path / name for name in ("good.zip", "bad.zip", "none.zip"))
+        assert main(["export", str(runs()[0]["id"]), "-o", str(good)]) == 0
+        bad.write_bytes(good.read_bytes()[:-9])
+        monkeypatch.setenv("TINYLAB_DATABASE", f"sqlite:///{tmp_path / 'other.db'}")
+        capsys.readouterr()
+        assert main(["import", str(bad), str(none), str(good)]) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 2
+        assert "bad.zip: bundle: not a whole, plain zip file" in said[0]
+        assert "none.zip: cannot be read" in said[1]
+        assert len(runs()) == 1
+
+    def test_rows_and_samples_of_the_runs_that_match_are_written(self, capsys: Said, tmp_path: Path) -> None:
+        assert main(["run", "steps", "rows=2", DEVICE]) == 0
+        capsys.readouterr()
+        assert main(["runs", "--experiment", "steps", "--csv", "-", "--samples", str(tmp_path / "s.csv")]) == 0
+        assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == 2
+        assert len(pd.read_csv(tmp_path / "s.csv")) == 6
+        assert main(["runs", "--status", "failed"]) == 0
+        assert "no run matches" in capsys.readouterr().err
+        assert main(["runs", "--csv", str(tmp_path)]) == 2

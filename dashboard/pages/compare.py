@@ -1,0 +1,176 @@
+"""Runs side by side: one figure on chosen axes, what differs between them, and the ratio of two."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import report, services, sharing
+from dashboard.figures import compare as figure
+from dashboard.results import draw_panels
+from dashboard.text import plain
+from experiments.bench.columns import Column
+from experiments.bench.spec import BadInput
+from experiments.registry import registered
+from experiments.runs import comparing, frames, store
+from experiments.runs.terminal import when
+
+OFFERED = 200  # newest runs in the list to choose from
+FIRST_Y = ("latency_ms", "speedup", "accuracy", "size_bytes")
+
+
+def show() -> None:
+    """Draws the comparison that the URL names: `?runs=a,b,c&x=batch&y=latency_ms`."""
+    st.title("Compare")
+    db = services.database()
+    runs = _choose(db)
+    if not runs:
+        st.info("Choose runs above, or tick them on the Runs page.", icon=":material/compare_arrows:")
+        return
+    names = run_names(runs)
+    rows = comparing.rows_frame(db, runs)
+    x, y = _axes(runs, rows)
+    if x is None or y is None:
+        st.warning("These runs have no column of numbers in common.", icon=":material/join_inner:")
+    else:
+        _write_url(runs, x.name, y.name)
+        panels = figure.panels(rows, x, y, names, registered()[runs[0]["experiment"]].grid)
+        if len(panels) > 1:
+            st.caption("Runs of unlike machines are shown apart, on the same axes, and never pooled.")
+        draw_panels(panels, "compare")
+        _downloads(runs, rows, names, panels)
+    _differences(runs, names)
+    _ratio(db, runs, names)
+
+
+def run_names(runs: Sequence[Any]) -> dict[str, str]:
+    """What each run is called here: its title or experiment, device and id."""
+    return {run["id"]: f"{run['title'] or registered()[run['experiment']].title} {run['id'][:6]}" for run in runs}
+
+
+def _choose(db: Any) -> list[Any]:
+    """The runs that the URL names; the list of runs follows the URL and the URL the list."""
+    named = [one for one in st.query_params.get("runs", "").split(",") if one]
+    runs, problems = comparing.chosen_runs(db, named)
+    for problem in problems:
+        st.error(plain(problem), icon=":material/link_off:")
+    newest = [run for run in store.list_runs(db, limit=OFFERED) if run["experiment"] in registered()]
+    offered = {run["id"]: run for run in (*runs, *newest)}
+    if st.session_state.get("compare:url") != st.query_params.get("runs", ""):
+        st.session_state["compare:runs"] = [run["id"] for run in runs]
+    chosen = st.multiselect(
+        "Runs",
+        list(offered),
+        key="compare:runs",
+        format_func=lambda run_id: _label(offered[run_id]),
+        max_selections=comparing.MOST_RUNS,
+    )
+    text = ",".join(chosen)
+    st.session_state["compare:url"] = text
+    if text != st.query_params.get("runs", ""):
+        st.query_params["runs"] = text
+    return [offered[run_id] for run_id in chosen]
+
+
+def _label(run: Any) -> str:
+    title = run["title"] or registered()[run["experiment"]].title
+    return f"{title} · {run['device']} · {run['host']} · {when(run['created'])} · {run['id']}"
+
+
+def _axes(runs: Sequence[Any], rows: pd.DataFrame) -> tuple[Column | None, Column | None]:
+    """The chosen axes among the columns that all runs share and that hold something."""
+    shared = {one.name: one for one in comparing.shared_columns(runs) if rows[one.name].notna().any()}
+    numbers = [name for name, one in shared.items() if one.kind in ("number", "integer")]
+    grid = [name for name in registered()[runs[0]["experiment"]].grid if name in numbers and rows[name].nunique() > 1]
+    variant = Column("variant", "text", "the thing that is compared")
+    across = {"variant": variant} | shared
+    if not numbers:
+        return None, None
+    left, right = st.columns(2)
+    x = _axis(left, "x", list(across), next(iter(grid), "variant"))
+    y = _axis(right, "y", numbers, next((name for name in FIRST_Y if name in numbers), numbers[0]))
+    return across[x], shared[y]
+
+
+def _axis(place: Any, name: str, options: list[str], first: str) -> str:
+    """One axis; a link's choice that these runs do not have falls back to the first that suits."""
+    key, wanted = f"compare:{name}", st.query_params.get(name, "")
+    if st.session_state.get(f"{key}:url") != wanted or st.session_state.get(key) not in options:
+        st.session_state[key] = wanted if wanted in options else first
+    chosen: str = place.selectbox(f"{name} axis", options, key=key)
+    return chosen
+
+
+def _write_url(runs: Sequence[Any], x: str, y: str) -> None:
+    """The URL names runs and axes in full: a link keeps its meaning whatever the defaults become."""
+    for name, value in (("x", x), ("y", y)):
+        st.session_state[f"compare:{name}:url"] = value
+        if st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def _downloads(runs: Sequence[Any], rows: pd.DataFrame, names: dict[str, str], panels: Sequence[Any]) -> None:
+    """The rows as CSV, the comparison as one HTML file, and the link."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "CSV: rows", lambda: frames.to_csv(rows), "comparison.csv", "text/csv", on_click="ignore",
+            icon=":material/download:", key="compare-csv",
+        )  # fmt: skip
+        st.download_button(
+            "Report (HTML)", lambda: report.of_comparison(runs, names, rows, panels), "comparison.html", "text/html",
+            on_click="ignore", icon=":material/description:", key="compare-report",
+        )  # fmt: skip
+    st.caption("Link to this comparison")
+    query = {name: st.query_params[name] for name in ("runs", "x", "y")}
+    st.code(sharing.link(**query), language=None)
+
+
+def _differences(runs: Sequence[Any], names: dict[str, str]) -> None:
+    """Specs and environments side by side; facts that all runs share are folded away."""
+    if len(runs) < 2:
+        return
+    st.subheader("What differs")
+    for where, title in (("spec", "Parameters"), ("environment", "Machine and versions")):
+        unlike, like = comparing.differences(runs, where)
+        st.markdown(f"**{title}**: {len(unlike)} differ, {len(like)} are the same")
+        if len(unlike):
+            st.dataframe(
+                unlike.rename(columns=names), placeholder="", key=f"unlike-{where}", alt=f"{title} that differ"
+            )
+        if len(like):
+            with st.expander(f"The same in all runs ({len(like)})"):
+                same = like.iloc[:, :1].set_axis(["all runs"], axis=1)
+                st.dataframe(same, placeholder="", key=f"like-{where}", alt=f"{title} that are the same")
+
+
+def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
+    """The ratio of two runs of one experiment from their samples, weaker than a ratio within one run."""
+    pairs = [one["id"] for one in runs if sum(other["experiment"] == one["experiment"] for other in runs) > 1]
+    if not pairs:
+        return
+    st.subheader("Ratio of two runs")
+    left, right = st.columns(2)
+    one = left.selectbox("First run", pairs, format_func=names.get, key="ratio-one")
+    other = right.selectbox("Second run", pairs, 1, format_func=names.get, key="ratio-other")
+    by_id = {run["id"]: run for run in runs}
+    try:
+        table = comparing.ratios(db, by_id[one], by_id[other])
+    except BadInput as refused:
+        st.info(plain(str(refused)))
+        return
+    if table.empty:
+        st.info("These runs have no variant and grid point in common that was timed.")
+        return
+    st.warning(
+        "Unpaired: the two runs were not measured side by side, so whatever changed between them (load, clock, "
+        "temperature, another machine) is in the ratio. One run with both variants is stronger.",
+        icon=":material/link_off:",
+    )
+    if unlike := comparing.unlike_parameters(by_id[one], by_id[other]):
+        st.warning(f"These runs differ in {', '.join(unlike)}: their rows may not be of the same thing.")
+    labels = {
+        column.name: st.column_config.Column(figure.title(column), help=column.description)
+        for column in comparing.MATCHED
+    }
+    st.dataframe(table, hide_index=True, placeholder="", key="ratios", column_config=labels, alt="Ratio of two runs")

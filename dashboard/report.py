@@ -1,0 +1,96 @@
+"""A run or a comparison as one HTML file that needs no network: figures, tables, machine, method."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dashboard.figures import Panel
+from experiments.bench.spec import Experiment
+from experiments.runs import comparing
+from experiments.runs.terminal import when
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
+h1 { margin-bottom: 0 } .quiet { color: #555 } .answer { font-size: 1.15rem; font-weight: 600 }
+.wide { overflow-x: auto } .lines { white-space: pre-wrap }
+table { border-collapse: collapse; font-size: 13px } 
+td, th { border: 1px solid #ccc; padding: 2px 8px; text-align: right }
+th { background: #f3f3f3 } td:first-child, th:first-child { text-align: left }
+"""  # fmt: skip
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+
+
+def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
+    """The report of one run."""
+    ended = f"{run['status']}: {run['message']}" if run["status"] != "done" else "done"
+    parts = [
+        _head(experiment.title, f"Run {run['id']} · {comparing.machine(run)} · {when(run['created'])} · {ended}"),
+        f"<p>{_text(experiment.question)}</p>",
+        f"<p class='answer'>{_text(experiment.answer(rows))}</p>",
+        _note(run),
+        _figures(panels),
+        "<h2>Rows</h2>",
+        _table(rows.dropna(axis="columns", how="all"), index=False),
+        f"<h2>How it was measured</h2><p class='lines'>{_text(experiment.description)}</p>",
+        f"<h2>Parameters</h2>{_facts(run['spec'])}<h2>Machine</h2>{_facts(run['environment'] or {})}",
+    ]
+    return _page(experiment.title, parts)
+
+
+def of_comparison(runs: Sequence[Any], names: Mapping[str, str], rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
+    """The report of several runs side by side."""
+    parts = [_head("Comparison", f"{len(runs)} runs: {', '.join(names.values())}"), _figures(panels)]
+    for where, title in (("spec", "Parameters"), ("environment", "Machine and versions")):
+        unlike, like = comparing.differences(runs, where)
+        parts.append(f"<h2>{title} that differ</h2>{_table(unlike.rename(columns=dict(names)))}")
+        parts.append(f"<h2>{title} that are the same</h2>{_table(like.iloc[:, :1].set_axis(['all runs'], axis=1))}")
+    parts += ["<h2>Rows</h2>", _table(rows.dropna(axis="columns", how="all"), index=False)]
+    return _page("Comparison", parts)
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{_text(title)} · tinygrad lab</title>"
+        f"<meta name='viewport' content='width=device-width'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head>'
+        f"<body>{''.join(parts)}</body></html>"
+    )
+
+
+def _head(title: str, facts: str) -> str:
+    return f"<h1>{_text(title)}</h1><p class='quiet'>{_text(facts)} · tinygrad lab</p>"
+
+
+def _note(run: Any) -> str:
+    return f"<p class='lines'>{_text(run['note'])}</p>" if run["note"] else ""
+
+
+def _figures(panels: Sequence[Panel]) -> str:
+    """The figures; the first one brings plotly along for all."""
+    return "".join(
+        f"<h2>{_text(panel.title)}</h2>"
+        + panel.figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False})
+        + f"<p class='quiet'>{_text(panel.caption)}</p>"
+        for number, panel in enumerate(panels)
+    )
+
+
+def _table(frame: pd.DataFrame, index: bool = True) -> str:
+    shown = frame.to_html(index=index, na_rep="", border=0, float_format=lambda value: f"{value:.6g}")
+    return f"<div class='wide'>{shown}</div>" if len(frame) else "<p class='quiet'>none</p>"
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    said = pd.Series(
+        {name: one if isinstance(one, str) else json.dumps(one) for name, one in facts.items()}, dtype="str"
+    )
+    return _table(said.to_frame("value"))
+
+
+def _text(text: str) -> str:
+    return html.escape(text)

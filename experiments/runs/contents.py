@@ -1,0 +1,60 @@
+"""All that a run holds, read and written as one: what a bundle carries between databases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from experiments.bench.columns import Value
+from experiments.bench.spec import Row, Sample
+from experiments.runs import schema, store
+
+Records = list[dict[str, Value]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A run as the table of runs has it, its rows with their samples, details and artifacts by name."""
+
+    run: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+    details: dict[str, Records] = field(default_factory=dict)
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+
+
+def read(db: Engine, run_id: str) -> Contents | None:
+    """Everything of one run; None where there is none of this id."""
+    if (run := store.get_run(db, run_id)) is None:
+        return None
+    rows = [Row(record) for record in store.read_rows(db, run_id)]
+    for one in store.read_samples(db, run_id):
+        rows[one["number"]].samples.append(Sample(one["kind"], one["inner"], list(one["seconds"])))
+    chosen = select(schema.details.c.name).where(schema.details.c.run_id == run_id).distinct()
+    with store.reading(db) as connection:
+        names = sorted(connection.execute(chosen).scalars())
+    details = {name: store.read_detail(db, run_id, name) for name in names}
+    return Contents(dict(run), rows, details, store.read_artifacts(db, run_id))
+
+
+def add(db: Engine, contents: Contents, hashes: Mapping[str, str]) -> bool:
+    """Writes an ended run whole or not at all, marked as imported; False where its id is already here.
+
+    `hashes` are the SHA-256 of the artifacts by name.
+    """
+    run_id = contents.run["id"]
+    try:
+        with db.begin() as connection:
+            connection.execute(insert(schema.runs).values({**contents.run, "imported": True}))
+            store.write_rows(connection, run_id, contents.rows, first=0)
+            for name, records in contents.details.items():
+                chunk = {"run_id": run_id, "name": name, "chunk": 0, "records": records}
+                connection.execute(insert(schema.details).values(chunk))
+            for name, content in contents.artifacts.items():
+                store.write_artifact(connection, run_id, name, hashes[name], content)
+    except IntegrityError:
+        if store.get_run(db, run_id) is None:
+            raise
+        return False
+    return True

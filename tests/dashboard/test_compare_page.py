@@ -1,0 +1,122 @@
+"""Runs side by side on one page, with the state in its URL."""
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from experiments.runs import store
+
+PAGE = "from dashboard.pages import compare\ncompare.show()\n"
+
+
+@pytest.fixture
+def compared():
+    """Opens the page with the parameters of its URL."""
+
+    def opened(**parameters):
+        page = AppTest.from_string(PAGE, default_timeout=60)
+        for name, text in parameters.items():
+            page.query_params[name] = text
+        return page.run()
+
+    return opened
+
+
+def figures(page):
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def test_without_runs_it_says_what_to_do(compared, stored):
+    stored()
+    page = compared()
+    assert not page.exception
+    assert "Choose runs" in page.info[0].value
+
+
+def test_two_runs_are_drawn_on_the_axes_of_the_link(compared, stored):
+    ids = [stored(title="before"), stored(title="after")]
+    page = compared(runs=",".join(ids), x="batch", y="speedup")
+    assert not page.exception
+    [figure] = figures(page)
+    assert figure["layout"]["xaxis"]["title"]["text"] == "Batch [1]"
+    assert figure["layout"]["yaxis"]["title"]["text"] == "Speedup [1]"
+    names = [trace["name"] for trace in figure["data"]]
+    assert [name for name in names if name.startswith("jit · before")]
+    assert [name for name in names if name.startswith("jit · after")]
+    assert figure["data"][0]["error_y"]["array"] == pytest.approx([0.25, 0.25])
+
+
+def test_the_url_names_runs_and_axes_in_full(compared, stored):
+    run_id = stored()
+    page = compared(runs=run_id)
+    assert page.query_params == {"runs": run_id, "x": "batch", "y": "latency_ms"}
+    assert f"runs={run_id}&x=batch&y=latency_ms" in page.code[0].value
+
+
+def test_choosing_another_axis_changes_figure_and_url(compared, stored):
+    page = compared(runs=stored())
+    page.selectbox(key="compare:y").set_value("speedup").run()
+    assert page.query_params["y"] == "speedup"
+    assert figures(page)[0]["layout"]["yaxis"]["title"]["text"] == "Speedup [1]"
+
+
+def test_an_axis_that_the_runs_do_not_have_falls_back(compared, stored):
+    page = compared(runs=stored(), x="accuracy", y="<script>")
+    assert not page.exception
+    assert page.query_params["x"] == "batch"
+    assert page.query_params["y"] == "latency_ms"
+
+
+def test_unlike_machines_are_drawn_apart_on_the_same_axes_and_labelled(compared, stored):
+    here, there = stored(), stored(fingerprint="fedcba9876543210", environment={"cpu": "another processor"})
+    page = compared(runs=f"{here},{there}")
+    one, other = figures(page)
+    assert one["layout"]["yaxis"]["range"] == other["layout"]["yaxis"]["range"]
+    said = [text.value for text in page.markdown]
+    assert any("a processor of this test · 0123456789abcdef" in text for text in said)
+    assert any("another processor · fedcba9876543210" in text for text in said)
+
+
+def test_what_differs_is_shown_and_what_does_not_is_folded_away(compared, stored):
+    same = {"cpu": "one", "python": "3.11"}
+    runs = [stored(environment=same), stored(environment={**same, "python": "3.12"})]
+    page = compared(runs=",".join(runs))
+    [unlike] = [table.value for table in page.dataframe if "python" in table.value.index]
+    assert list(unlike.index) == ["python"]
+    assert unlike.iloc[0].tolist() == ["3.11", "3.12"]
+
+
+def test_the_ratio_of_two_runs_is_shown_as_the_weaker_thing_that_it_is(compared, stored):
+    page = compared(runs=f"{stored()},{stored()}")
+    table = page.dataframe[-1].value
+    assert table["ratio"].tolist() == pytest.approx([1.0] * 4)
+    assert any("Unpaired" in warning.value for warning in page.warning)
+
+
+def test_one_run_alone_has_no_ratio_and_no_differences(compared, stored):
+    page = compared(runs=stored())
+    assert not page.subheader
+
+
+@pytest.mark.parametrize("text", ["nothing", "a,b,c", "<b>,';--,../..", ",,,", ",".join(map(str, range(500)))])
+def test_nonsense_for_runs_is_one_line_and_the_page_lives(compared, stored, text):
+    stored()
+    page = compared(runs=text)
+    assert not page.exception
+    assert len(page.error) == (0 if text == ",,," else 1 if len(text) < 50 else 2)
+    assert page.info
+
+
+def test_a_deleted_run_is_named_and_the_others_are_shown(compared, stored, db):
+    kept, deleted = stored(), stored()
+    assert store.delete_run(db, deleted)
+    page = compared(runs=f"{deleted},{kept}")
+    assert deleted in page.error[0].value
+    assert len(figures(page)) == 1
+
+
+def test_runs_without_rows_have_nothing_to_draw_and_say_so(compared, stored):
+    page = compared(runs=stored(batches=()))
+    assert not page.exception
+    assert "no column of numbers" in page.warning[0].value

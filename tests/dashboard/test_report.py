@@ -1,0 +1,77 @@
+"""Reports: one HTML file with everything in it, and nothing in it that runs but plotly."""
+
+import re
+from html.parser import HTMLParser
+
+from made_runs import first_calls, records, rows_frame, timeline_frame
+
+from dashboard import report
+from dashboard.figures import jit as figures
+from experiments.compiler.jit import jit
+from experiments.runs import comparing, store
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Parsed(HTMLParser):
+    """The text of the page and every address that a tag names."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.text, self.scripts = [], "", 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.scripts += tag == "script"
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "data", "action")]
+
+    def handle_data(self, data):
+        self.text += data if self.scripts == 0 or len(data) < 5000 else ""
+
+
+def run_report(db, stored, **changes):
+    run = store.get_run(db, stored(**changes))
+    rows = rows_frame(records(16, 64))
+    panels = figures.panels(rows, {"timeline": timeline_frame(first_calls(16))})
+    return report.of_run(jit, run, rows, panels), run
+
+
+def test_a_report_has_answer_figures_rows_machine_and_method(db, stored):
+    text, run = run_report(db, stored)
+    page = Parsed(text)
+    assert run["id"] in page.text
+    assert jit.answer(rows_frame(records(16, 64))) in page.text
+    for panel in ("Latency", "Speedup against work per call"):
+        assert panel in page.text
+    assert "a processor of this test" in page.text
+    assert "Not measured" in page.text
+    assert text.count("plotly-graph-div") == 2
+
+
+def test_a_report_names_no_address_outside_itself(db, stored):
+    text, _ = run_report(db, stored)
+    assert Parsed(text).addresses == []
+    assert "default-src 'none'" in text
+    assert text.count("Plotly.newPlot") >= 2
+    assert len(re.findall(r"plotly\.js v\d", text)) == 1  # once for all figures
+
+
+def test_what_people_wrote_is_text_in_a_report(db, stored):
+    text, _ = run_report(db, stored, note=EVIL, message=EVIL, environment={"cpu": EVIL})
+    assert EVIL not in text
+    assert EVIL in Parsed(text).text
+
+
+def test_a_failed_run_says_so_in_its_report(db, stored):
+    text, _ = run_report(db, stored, status="failed", message="no kernel fits")
+    assert "failed: no kernel fits" in Parsed(text).text
+
+
+def test_a_comparison_has_its_figure_and_what_differs(db, stored):
+    runs = [store.get_run(db, stored(title=title)) for title in ("before", EVIL)]
+    names = {run["id"]: run["title"] for run in runs}
+    rows = comparing.rows_frame(db, runs)
+    text = report.of_comparison(runs, names, rows, figures.panels(rows_frame(records(16)), {}))
+    assert EVIL not in text
+    assert "Machine and versions that are the same" in Parsed(text).text
+    assert Parsed(text).addresses == []

@@ -1,0 +1,221 @@
+"""Bundles carry a run exactly, and a hostile or damaged one stores nothing and says one line."""
+
+import hashlib
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab_tools import plain_run, queue_run
+from sqlalchemy import Engine
+
+from experiments.bench.spec import BadInput, Row, Sample
+from experiments.runs import bundle, contents, frames, store
+
+Members = dict[str, bytes]
+SAMPLES = [Sample("block", 4, [0.25, 1e-9]), Sample("single", 1, [2.0])]
+ROWS = [
+    Row({"variant": "nap", "number": 1, "wait_s": 0.1 + 0.2}, SAMPLES),
+    Row({"variant": "=1+1", "number": None, "latency_ms": float("inf")}),
+]
+FILE = b"\x00\xff nothing to run"
+
+
+@pytest.fixture
+def run_id(any_db: Engine, lab: Path) -> str:
+    return stored(any_db)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Engine:
+    return store.engine(f"sqlite:///{tmp_path / 'elsewhere.db'}")
+
+
+def stored(db: Engine) -> str:
+    run_id = queue_run(db, "steps", rows=2)
+    assert store.claim(db, run_id, "tester")
+    batch = store.Batch()
+    batch.rows = ROWS
+    batch.changes = {"environment": {"cpu": "a processor", "load_average": 0.1}, "fingerprint": "abc"}
+    batch.details = [("log", [{"number": 0, "said": "a"}]), ("log", [{"number": 1, "said": ""}])]
+    batch.artifacts = [("model.bin", hashlib.sha256(FILE).hexdigest(), FILE)]
+    store.write(db, run_id, "tester", batch, 0, 0)
+    store.finish(db, run_id, "tester", "done", "done")
+    store.describe(db, run_id, "a title", "a note\nof two lines", "a, b")
+    return run_id
+
+
+def members_of(data: bytes) -> Members:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(members: Members) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def described(members: Members, change: Callable[[Any], object]) -> Members:
+    value = json.loads(members["run.json"])
+    change(value)
+    return members | {"run.json": json.dumps(value).encode()}
+
+
+def resealed(members: Members, name: str, content: bytes) -> Members:
+    """A table exchanged together with its hash: damage that no checksum shows."""
+    digest = hashlib.sha256(content).hexdigest()
+    return described(members | {name: content}, lambda value: value["sha256"].update({name: digest}))
+
+
+class TestCarrying:
+    def test_a_run_arrives_elsewhere_exactly_and_leaves_there_byte_for_byte(
+        self, any_db: Engine, elsewhere: Engine, run_id: str
+    ) -> None:
+        data = bundle.export(any_db, run_id)
+        assert bundle.add(elsewhere, data) == (run_id, True)
+        assert bundle.export(elsewhere, run_id) == data
+        here, there = contents.read(any_db, run_id), contents.read(elsewhere, run_id)
+        assert here is not None
+        assert there is not None
+        assert [row.samples for row in there.rows] == [row.samples for row in ROWS]
+        assert there.artifacts == here.artifacts == {"model.bin": FILE}
+        assert there.details == here.details == {"log": [{"number": 0, "said": "a"}, {"number": 1, "said": ""}]}
+        same = set(bundle.RunRecord.model_fields)
+        assert {name: there.run[name] for name in same} == {name: here.run[name] for name in same}
+        assert (here.run["imported"], there.run["imported"]) == (False, True)
+
+    def test_the_frames_of_an_imported_run_are_those_of_the_first(
+        self, any_db: Engine, elsewhere: Engine, run_id: str
+    ) -> None:
+        from experiments.registry import find
+
+        bundle.add(elsewhere, bundle.export(any_db, run_id))
+        for make in (lambda db, run: frames.rows_frame(db, run, find("steps")), frames.samples_frame):
+            one, other = (make(db, store.get_run(db, run_id)) for db in (any_db, elsewhere))
+            assert one.equals(other)
+            assert len(one)
+
+    def test_importing_again_changes_nothing_and_says_so(self, any_db: Engine, elsewhere: Engine, run_id: str) -> None:
+        data = bundle.export(any_db, run_id)
+        bundle.add(elsewhere, data)
+        store.describe(elsewhere, run_id, "renamed here", "", "")
+        assert bundle.add(elsewhere, data) == (run_id, False)
+        run = store.get_run(elsewhere, run_id)
+        assert run is not None
+        assert run["title"] == "renamed here"
+
+    def test_the_same_run_gives_the_same_file(self, any_db: Engine, run_id: str) -> None:
+        assert bundle.export(any_db, run_id) == bundle.export(any_db, run_id)
+        assert set(members_of(bundle.export(any_db, run_id))) == {
+            *("run.json", "rows.csv", "samples.csv", "details/log.csv"),
+            f"artifacts/{hashlib.sha256(FILE).hexdigest()}",
+        }
+
+    def test_a_run_of_an_experiment_that_is_not_installed_here_is_kept(self, db: Engine, elsewhere: Engine) -> None:
+        run_id = plain_run(db, experiment="unheard_of", status="failed", message="it said no")
+        assert bundle.add(elsewhere, bundle.export(db, run_id)) == (run_id, True)
+
+    def test_only_an_ended_run_can_be_exported(self, db: Engine) -> None:
+        with pytest.raises(BadInput, match="there is no run"):
+            bundle.export(db, "0123456789ab")
+        with pytest.raises(BadInput, match="queued"):
+            bundle.export(db, plain_run(db))
+
+
+def bomb(members: Members) -> bytes:
+    """A member that claims to be small and unpacks to 2 MB."""
+    data = bytearray(zipped(members | {"samples.csv": b"0" * 2_000_000}))
+    place = data.rindex(b"samples.csv") - 46  # its entry in the central directory
+    assert data[place : place + 4] == b"PK\x01\x02"
+    data[place + 24 : place + 28] = struct.pack("<I", 10)
+    return bytes(data)
+
+
+def twice(members: Members) -> bytes:
+    file = io.BytesIO(zipped(members))
+    with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("rows.csv", members["rows.csv"])
+    return file.getvalue()
+
+
+HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
+    "nothing": (lambda m: b"", "not a whole, plain zip"),
+    "no zip": (lambda m: b"\x89PNG and so on", "not a whole, plain zip"),
+    "truncated": (lambda m: zipped(m)[:-200], "not a whole, plain zip"),
+    "a flipped bit": (lambda m: (z := zipped(m))[:60] + bytes([z[60] ^ 8]) + z[61:], "zip"),
+    "bomb": (bomb, "not a whole, plain zip"),
+    "too much": (lambda m: zipped(m | {"artifacts/" + "0" * 64: b"0" * (65 * 2**20)}), "at most 67,108,864"),
+    "a long run.json": (lambda m: zipped(m | {"run.json": b" " * (5 * 2**20)}), "larger than"),
+    "path": (lambda m: zipped(m | {"../rows.csv": b""}), "does not belong"),
+    "absolute path": (lambda m: zipped(m | {"/root/rows.csv": b""}), "does not belong"),
+    "extra": (lambda m: zipped(m | {"code.py": b""}), "does not belong"),
+    "folder in details": (lambda m: zipped(m | {"details/../log.csv": b""}), "does not belong"),
+    "twice": (twice, "twice"),
+    "no run.json": (lambda m: zipped({n: c for n, c in m.items() if n != "run.json"}), "run.json is missing"),
+    "no rows": (lambda m: zipped({n: c for n, c in m.items() if n != "rows.csv"}), "rows.csv is missing"),
+    "no detail": (lambda m: zipped({n: c for n, c in m.items() if "log" not in n}), "tables are not those"),
+    "no artifact": (lambda m: zipped({n: c for n, c in m.items() if "art" not in n}), "artifacts are not those"),
+    "empty rows": (lambda m: zipped(m | {"rows.csv": b""}), "damaged"),
+    "empty run.json": (lambda m: zipped(m | {"run.json": b""}), "no JSON"),
+    "broken JSON": (lambda m: zipped(m | {"run.json": m["run.json"][:-9]}), "no JSON"),
+    "deep JSON": (lambda m: zipped(m | {"run.json": b"[" * 100_000}), "no JSON"),
+    "NaN": (lambda m: zipped(described(m, lambda v: v["run"].update(created=float("nan")))), "no JSON"),
+    "a list": (lambda m: zipped(m | {"run.json": b"[]"}), "not a bundle"),
+    "newer": (lambda m: zipped(described(m, lambda v: v.update(version=2))), "newer version"),
+    "wrong type": (lambda m: zipped(described(m, lambda v: v["run"].update(created="noon"))), "run.created"),
+    "text as spec": (lambda m: zipped(described(m, lambda v: v["run"].update(spec="x"))), "run.spec"),
+    "a running run": (lambda m: zipped(described(m, lambda v: v["run"].update(status="running"))), "run.status"),
+    "a strange id": (lambda m: zipped(described(m, lambda v: v["run"].update(id="../../etc"))), "run.id"),
+    "an unknown field": (lambda m: zipped(described(m, lambda v: v["run"].update(sudo=True))), "run.sudo"),
+    "an unknown kind": (lambda m: zipped(described(m, lambda v: v["tables"]["rows.csv"].update(number="x"))), "tables"),
+    "NUL": (lambda m: zipped(described(m, lambda v: v["run"].update(title="a\0b"))), "NUL"),
+    "wrong hash": (lambda m: zipped(m | {n: b"other" for n in m if "art" in n}), "damaged"),
+    "wrong cell": (lambda m: zipped(resealed(m, "rows.csv", m["rows.csv"].replace(b"nap,1", b"nap,x"))), "no integer"),
+    "not UTF-8": (lambda m: zipped(resealed(m, "rows.csv", b"\xff")), "rows.csv"),
+    "samples of no row": (
+        lambda m: zipped(resealed(m, "samples.csv", m["samples.csv"] + b"7,block,1,0,1.0\n")),
+        "of no row",
+    ),
+    "samples out of order": (
+        lambda m: zipped(resealed(m, "samples.csv", m["samples.csv"] + b"1,block,1,3,1.0\n")),
+        "not in order",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_is_no_whole_bundle_is_refused_in_one_line_and_nothing_is_stored(
+    db: Engine, elsewhere: Engine, lab: Path, case: str
+) -> None:
+    members = members_of(bundle.export(db, stored(db)))
+    spoil, said = HOSTILE[case]
+    with pytest.raises(BadInput, match=said) as refused:
+        bundle.add(elsewhere, spoil(members))
+    assert len(refused.value.problems) == 1
+    assert "\n" not in refused.value.problems[0]
+    assert store.count_runs(elsewhere) == 0
+    assert bundle.add(elsewhere, zipped(members))[1]  # and the whole one still comes in
+
+
+def test_a_column_of_another_kind_than_the_experiment_declares_is_refused(
+    db: Engine, elsewhere: Engine, lab: Path
+) -> None:
+    members = members_of(bundle.export(db, stored(db)))
+    members = resealed(members, "rows.csv", members["rows.csv"].replace(b"nap,1", b"nap,one"))
+    members = described(members, lambda value: value["tables"]["rows.csv"].update(number="text"))
+    with pytest.raises(BadInput, match="column 'number' wants integer, got 'one'"):
+        bundle.add(elsewhere, zipped(members))
+
+
+def test_a_larger_bundle_comes_in_where_the_limit_is_raised(db: Engine, elsewhere: Engine, lab: Path) -> None:
+    data = bundle.export(db, stored(db))
+    with pytest.raises(BadInput, match="at most 100 are taken"):
+        bundle.add(elsewhere, data, most_bytes=100)
+    assert bundle.add(elsewhere, data, most_bytes=100_000)[1]
