@@ -31,6 +31,10 @@ STYLES = {
     "static": Style(GREEN, "square", "dash"),
     "dynamic": Style(RED, "diamond-tall", "dashdot"),
     "weight only": Style(PURPLE, "hexagram", "longdash"),
+    "teacher": Style(GREY, "star", "dot"),
+    "alone": Style(ORANGE, "circle", "solid"),
+    "without T²": Style(SKY, "triangle-left", "dot"),
+    "distilled": Style(BLUE, "star-diamond", "dashdot"),
 }
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "triangle-down", "pentagon")
 OTHERS = (

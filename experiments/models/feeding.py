@@ -17,13 +17,20 @@ class Teacher:
 
     `table` holds them for every shift of every training image, shaped ((2 shift + 1)^2, n, classes): no teacher has
     to run while a student learns. The loss is (1 - alpha) cross entropy with the labels + alpha temperature^2
-    cross entropy with the teacher's probabilities at `temperature`.
+    cross entropy with the teacher's probabilities at `temperature`, whose gradient is that of the divergence from
+    them. `squared` false leaves temperature^2 out: the soft part's gradient then shrinks with temperature^2.
     Source: Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network.
     """
 
     table: Array
     temperature: float
     alpha: float
+    squared: bool = True
+
+    @property
+    def soft_weight(self) -> float:
+        """The factor before the cross entropy with the teacher's probabilities."""
+        return self.alpha * (self.temperature**2 if self.squared else 1.0)
 
 
 @dataclass(frozen=True)

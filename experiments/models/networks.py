@@ -147,12 +147,12 @@ class Network:
 
 def mlp(inputs: int = 784, hidden: int = 128, outputs: int = 10) -> Network:
     """The course's network: one hidden layer, 101,770 parameters."""
-    return _dense("mlp", (inputs, hidden, outputs))
+    return dense("mlp", (inputs, hidden, outputs))
 
 
 def lenet_300_100(first: int = 300, second: int = 100, inputs: int = 784, outputs: int = 10) -> Network:
     """Two hidden layers, 266,610 parameters. Source: LeCun et al. 1998; the usual subject of pruning papers."""
-    return _dense("lenet_300_100", (inputs, first, second, outputs))
+    return dense("lenet_300_100", (inputs, first, second, outputs))
 
 
 def cnn(first: int = 16, second: int = 32, kernel: int = 5, stride: int = 3, outputs: int = 10) -> Network:
@@ -193,7 +193,8 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 }
 
 
-def _dense(name: str, widths: tuple[int, ...]) -> Network:
+def dense(name: str, widths: tuple[int, ...]) -> Network:
+    """Linear layers from width to width, with ReLU between them, for images of `widths[0]` pixels in a row."""
     last = len(widths) - 2
     pairs = enumerate(itertools.pairwise(widths))
     return Network(name, tuple(Linear(into, out, relu=number < last) for number, (into, out) in pairs), (widths[0],))

@@ -71,7 +71,7 @@ class Trainer:
         self._labels = self._zeros(CHUNK_STEPS, batch, dtype=dtypes.int32)
         self._logits = self._zeros(CHUNK_STEPS, batch, network.classes)
         self._rates, self._loss = self._zeros(CHUNK_STEPS), self._zeros(1)
-        self._temperature, self._alpha = self._zeros(1), self._zeros(1)
+        self._temperature, self._hard, self._soft = (self._zeros(1) for _ in range(3))
         self._number = Variable("step", 0, CHUNK_STEPS - 1)
         self._step = TinyJit(self._one_step)
 
@@ -168,7 +168,7 @@ class Trainer:
         if self._distil:
             wanted = (self._logits[number] / self._temperature).softmax()
             soft = -(wanted * (logits / self._temperature).log_softmax()).sum(1).mean()
-            loss = ((1 - self._alpha) * loss + self._alpha * self._temperature.square() * soft).sum()
+            loss = (self._hard * loss + self._soft * soft).sum()
         gradients = loss.gradient(*self._weights.values())
         updated = [self._loss.assign(self._loss + loss.detach())]
         for (name, weight), gradient in zip(self._weights.items(), gradients, strict=True):
@@ -191,7 +191,8 @@ class Trainer:
         if teacher and not self._distil:
             raise ValueError("this step was compiled without a teacher")
         self._fill(self._temperature, np.array([teacher.temperature if teacher else 1.0]))
-        self._fill(self._alpha, np.array([teacher.alpha if teacher else 0.0]))
+        self._fill(self._hard, np.array([1 - teacher.alpha if teacher else 1.0]))
+        self._fill(self._soft, np.array([teacher.soft_weight if teacher else 0.0]))
 
     def _restart(self, weights: Mapping[str, Array], masks: Mapping[str, Array]) -> None:
         nothing = {name: np.zeros(shape, np.float32) for name, shape in self.network.shapes().items()}

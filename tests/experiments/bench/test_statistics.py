@@ -8,11 +8,13 @@ import pytest
 from experiments.bench.statistics import (
     LEAST_FOR_INTERVAL,
     LEAST_FOR_P95,
+    T_QUANTILES,
     Interval,
     break_even,
     fastest,
     holm,
     interval_rank,
+    mean_interval,
     median,
     median_interval,
     paired_ratio,
@@ -250,6 +252,28 @@ def test_a_smaller_median_that_loses_most_blocks_is_not_fastest():
 def test_one_variant_alone_is_the_fastest_and_none_has_none():
     assert fastest({"a": [1.0]}) == "a"
     assert fastest({}) is None
+
+
+def test_a_handful_of_values_has_students_interval():
+    interval = mean_interval([1, 2, 3])
+    assert (interval.median, interval.lo, interval.hi) == pytest.approx((2, -0.484, 4.484), abs=5e-4)
+    same = mean_interval([0.5] * 5)
+    assert (same.lo, same.hi) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("freedom", range(1, len(T_QUANTILES) + 1))
+def test_the_quantiles_leave_a_fortieth_above_them(freedom):
+    scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
+    steps, end = 2_000, T_QUANTILES[freedom - 1]
+    density = [scale * (1 + (end * i / steps) ** 2 / freedom) ** (-(freedom + 1) / 2) for i in range(steps + 1)]
+    area = end / steps * (sum(density) - (density[0] + density[-1]) / 2)  # from 0 to the quantile, by trapezia
+    assert area == pytest.approx(0.475, abs=5e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 21])
+def test_what_is_no_handful_has_no_t_interval(count):
+    with pytest.raises(ValueError, match=f"no t interval of {count} values"):
+        mean_interval([1.0] * count)
 
 
 @pytest.mark.parametrize(

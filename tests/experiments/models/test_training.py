@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -101,6 +102,18 @@ seen["alpha 0"] = lists(student.fit(data, settings, teacher=Teacher(table, 3.0, 
 seen["untaught"] = lists(student.fit(data, settings).weights)
 seen["alpha 1"] = student.fit(data, settings, teacher=Teacher(table, 2.0, 1.0)).curve[-1]["validation_accuracy"]
 
+# the first two steps of a taught student, with and without the temperature squared
+soft = 2 * rng.standard_normal((9, 320, 3))
+compiled, short, seen["taught"] = student._step.captured, dataclasses.replace(settings, epochs=1), []
+for squared in (True, False):
+    teacher, after = Teacher(soft, 3.0, 0.7, squared), []
+    def watch(one, step, of):
+        if step < 3: after.append((step, of, lists(one.weights())))
+    student.fit(data, short, teacher=teacher, on_step=watch)
+    seen["taught"].append(after)
+seen["soft"] = next(Feeder(data.train, short, teacher).epoch(0, 2)).logits.tolist()
+seen["teachers compiled once"] = student._step.captured is compiled
+
 # hooks
 names = []
 hooked = Trainer(network, "CPU", 8, weight=lambda name, w: w * 0 if name == "layers.1.weight" else w,
@@ -129,29 +142,51 @@ def test_training_learns(seen):
     assert seen["curve"][-1]["train_loss"] < seen["curve"][0]["train_loss"] / 2
 
 
+def chances(logits):
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def untaught(number, logits, labels):
+    """The gradient of the cross entropy by the logits."""
+    return (chances(logits) - np.eye(3)[labels]) / len(labels)
+
+
 def test_a_step_is_adam_with_a_falling_rate(seen):
+    assert seen["steps"][0][1] == 3 * 320 // 8
+    follow(seen, seen["steps"], untaught)
+
+
+@pytest.mark.parametrize(("number", "factor"), [(0, 3.0**2), (1, 1.0)])
+def test_a_taught_student_descends_the_divergence_from_its_teacher(seen, number, factor):
+    def taught(step, logits, labels):
+        soft = chances(logits / 3.0) - chances(np.array(seen["soft"][step]) / 3.0)
+        return 0.3 * untaught(step, logits, labels) + 0.7 * factor * soft / 3.0 / len(labels)
+
+    follow(seen, seen["taught"][number], taught)
+
+
+def follow(seen, steps, error):
+    """Takes the same steps in numpy; `error(step, logits, labels)` is the gradient of the loss by the logits."""
     weights = {name: np.array(one) for name, one in seen["start"].items()}
     first, second = ({name: np.zeros_like(one) for name, one in weights.items()} for _ in range(2))
-    of = seen["steps"][0][1]
-    assert of == 3 * 320 // 8
+    of = steps[0][1]
     for number, (images, labels) in enumerate(zip(*seen["batches"], strict=True)):
-        gradients = by_hand(weights, np.array(images), np.array(labels))
+        gradients = by_hand(weights, np.array(images), partial(error, number, labels=np.array(labels)))
         for name, gradient in gradients.items():
             first[name] = 0.9 * first[name] + 0.1 * gradient
             second[name] = 0.999 * second[name] + 0.001 * gradient**2
             moment, square = first[name] / (1 - 0.9 ** (number + 1)), second[name] / (1 - 0.999 ** (number + 1))
             weights[name] = weights[name] - 0.05 * (1 - number / of) * moment / (np.sqrt(square) + 1e-8)
-        after = seen["steps"][number + 1][2]
+        after = steps[number + 1][2]
         # where a gradient is all but zero, its sign is rounding
         assert all(np.mean(np.abs(after[name] - weights[name]) < 1e-4) > 0.9 for name in weights)
 
 
-def by_hand(weights, images, labels):
+def by_hand(weights, images, error_of):
     hidden = np.maximum(images @ weights["layers.0.weight"].T + weights["layers.0.bias"], 0)
     logits = hidden @ weights["layers.1.weight"].T + weights["layers.1.bias"]
-    chances = np.exp(logits - logits.max(1, keepdims=True))
-    chances /= chances.sum(1, keepdims=True)
-    error = (chances - np.eye(3)[labels]) / len(labels)
+    error = error_of(logits)
     back = error @ weights["layers.1.weight"] * (hidden > 0)
     return {
         "layers.0.weight": back.T @ images,
@@ -169,6 +204,7 @@ def test_the_same_seed_gives_the_same_weights(seen):
 def test_the_step_is_compiled_once_for_all_trainings(seen):
     assert seen["same object"]
     assert seen["compiled once"]
+    assert seen["teachers compiled once"]
 
 
 def test_the_padding_stays_exactly_zero_and_is_cut_off(seen):
