@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.theme import GREY, style
+from dashboard.theme import GREY, layout, style
 
 
 def points(figure: go.Figure, rows: pd.DataFrame, x: str, y: str, low: str, high: str, variant: str, unit: str) -> None:
@@ -49,3 +49,29 @@ def control_band(figure: go.Figure, rows: pd.DataFrame) -> None:
             annotation_text="A/A control",
             annotation_position="outside top right",
         )
+
+
+def speedups(rows: pd.DataFrame, baseline: str) -> go.Figure | None:
+    """A bar with its 95 % interval for the speedup of each row over `baseline`; None where nothing was compared."""
+    chosen = rows[rows["speedup"].notna()].sort_values("speedup")
+    if chosen.empty:
+        return None
+    figure = go.Figure(
+        go.Bar(
+            y=chosen["variant"].tolist(),
+            x=chosen["speedup"].tolist(),
+            orientation="h",
+            marker={"color": [style(str(variant)).color for variant in chosen["variant"]]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (chosen["speedup_hi"] - chosen["speedup"]).tolist(),
+                "arrayminus": (chosen["speedup"] - chosen["speedup_lo"]).tolist(),
+            },
+            hovertemplate="%{y}: %{x:.3g}x<extra></extra>",
+        )
+    )
+    figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
+    layout(figure, f"Speedup over {baseline} [x]", "")
+    figure.update_layout(height=max(240, 90 + 28 * len(chosen)), showlegend=False)
+    return figure

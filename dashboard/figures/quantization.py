@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboard.figures import Details, Panel
-from dashboard.figures.common import points
-from dashboard.theme import GREY, OTHERS, layout, log_axis, style
+from dashboard.figures.common import points, speedups
+from dashboard.theme import GREY, OTHERS, layout, log_axis
 
 MOST_LAYERS = 4
 INTEGERS = ("static", "dynamic", "weight_only")
@@ -35,27 +35,9 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     """The speedup of each variant at one batch size."""
-    chosen = rows[rows["speedup"].notna()].sort_values("speedup")
-    if chosen.empty:
+    figure = speedups(rows, "float32")
+    if figure is None:
         return []
-    figure = go.Figure(
-        go.Bar(
-            y=chosen["variant"].tolist(),
-            x=chosen["speedup"].tolist(),
-            orientation="h",
-            marker={"color": [style(str(variant)).color for variant in chosen["variant"]]},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": (chosen["speedup_hi"] - chosen["speedup"]).tolist(),
-                "arrayminus": (chosen["speedup"] - chosen["speedup_lo"]).tolist(),
-            },
-            hovertemplate="%{y}: %{x:.3g}x<extra></extra>",
-        )
-    )
-    figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
-    layout(figure, "Speedup over float32 [x]", "")
-    figure.update_layout(height=max(240, 90 + 28 * len(chosen)), showlegend=False)
     caption = "Ratio float32/variant within blocks, with its 95 % interval: right of 1 the variant is faster."
     return [Panel("Speedup at this batch", figure, caption)]
 

@@ -1,31 +1,37 @@
 """One self-contained file that alone restores a model: its length is what `size_bytes` says.
 
-The file: 8 bytes magic, uint32 length of the header, the header (JSON: network and spec), the layers one after the
-other, and a CRC-32 of all before it; little-endian. A layer with integer weights: the grid (lowest and highest
-integer), the grid of its input where that is fixed, float32 scales, zero points where they are not all 0 by
-definition, the weights at their true bit width, the bias. Biases take 4 bytes either way: int32 for the scheme
-`static`, whose sums they are added to, else float32; float16 weights come with float16 biases.
+The file: 8 bytes magic, uint16 length of the header, the header (compressed JSON: network and spec), the layers one
+after the other, and a CRC-32 of all before it; little-endian. A layer: where its weights are integers the grid
+(lowest and highest integer), the grid of its input where that is fixed, float32 scales, zero points where they are
+not all 0 by definition; then the weights at their true bit width and the bias, each in a storage of `storage`. A bias
+has 4 bytes: int32 for the scheme `static`, whose sums it is added to, else float32; float16 weights have float16
+biases.
 """
 
-import json
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from experiments.models.bits import pack_bits, packed_size, unpack_bits
 from experiments.models.descriptions import BadDescription, describe, network_of, spec_of
 from experiments.models.grids import SMALLEST, Grid
-from experiments.models.networks import Network, Placed
+from experiments.models.headers import read_header, write_header
+from experiments.models.networks import Conv, Network, Placed
 from experiments.models.quantizing import FLOAT_BITS, Quantized, QuantizedLayer, QuantSpec, check_sums
+from experiments.models.storage import Form, Reader, Storage, restore, store, write_length
 
 Array = np.ndarray[Any, Any]
 
-MAGIC = b"tinylab\x01"  # the last byte is the version
-HEADER_LIMIT = 2**16
+MAGIC = b"tinylab\x02"  # the last byte is the version
+LENGTH = struct.Struct("<H")
+MOST_WEIGHTS = 2**25  # a file may ask for: few bytes can stand for many zeros
+MOST_CODED, MOST_LINES = 2**21, 2**13  # weights and inputs of a network that is entropy-coded: seconds at worst
+FIRST = "layers.0"
 ENDS = struct.Struct("<hh")  # lowest and highest integer of a grid
 INPUT = struct.Struct("<fhhh")  # the input's scale, zero point and ends
 
@@ -34,12 +40,22 @@ class DamagedModel(ValueError):  # noqa: N818 - it is about the file, not an err
     """Bytes that are no packed model, or a damaged one: one line, and no model."""
 
 
-def pack(quantized: Quantized) -> bytes:
-    """The file of a quantized or float model; `unpack` gives back the same integers, scales and biases, bit for bit."""
-    header = {"network": describe(quantized.network), "spec": asdict(quantized.spec)}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    parts = [MAGIC, struct.pack("<I", len(text)), text]
-    parts += [_pack_layer(layer, quantized.spec) for layer in quantized.layers]
+def pack(quantized: Quantized, storage: Storage = "dense") -> bytes:
+    """The file of a quantized or float model; `unpack` gives back the same integers, scales and biases, bit for bit.
+
+    `storage` is how weights and biases are laid out; `smallest` chooses for each array. ValueError where a network
+    is too large to be entropy-coded (`smallest` then does without) or to be packed at all.
+    """
+    network, spec = quantized.network, quantized.spec
+    coded = _codable(network)
+    if storage == "entropy" and not coded:
+        raise ValueError(f"{network.name} is too large to be entropy-coded; take smallest")
+    if not _restorable(network):
+        raise ValueError(f"{network.name} has more than {MOST_WEIGHTS:,} weights")
+    header = write_header({"network": describe(network), "spec": asdict(spec)})
+    parts = [MAGIC, LENGTH.pack(len(header)), header]
+    for place, layer in zip(network.walk(), quantized.layers, strict=True):
+        parts.append(_pack_layer(place, layer, spec, partial(store, storage=storage, coded=coded)))
     content = b"".join(parts)
     return content + struct.pack("<I", zlib.crc32(content))
 
@@ -47,27 +63,25 @@ def pack(quantized: Quantized) -> bytes:
 def unpack(data: bytes) -> Quantized:
     """The model in a file, ready for `integer.logits_numpy` and `integer_kernels.build`.
 
-    DamagedModel where a byte is missing, added or changed, and where the header asks for more than the file holds;
+    DamagedModel where a byte is missing, added or changed, and where the header asks for more than a file may;
     lengths are compared before anything is allocated, and nothing in the file is executed.
     """
     if data[: len(MAGIC) - 1] != MAGIC[:-1]:
         raise DamagedModel("not a packed model of tinygrad lab")
     if data[: len(MAGIC)] != MAGIC:
         raise DamagedModel(f"a packed model of another version: {data[len(MAGIC) - 1 : len(MAGIC)].hex() or 'none'}")
-    start = len(MAGIC) + 4
+    start = len(MAGIC) + LENGTH.size
     if len(data) < start + 4 or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
         raise DamagedModel("a damaged packed model: its checksum is wrong")
-    length = struct.unpack_from("<I", data, len(MAGIC))[0]
-    if length > min(HEADER_LIMIT, len(data) - start - 4):
-        raise DamagedModel(f"a damaged packed model: a header of {length} bytes does not fit")
     try:
-        network, spec = _header(data[start : start + length])
-        body = data[start + length : -4]
-        wanted = sum(layer_bytes(place, spec) for place in network.walk())
-        if len(body) != wanted:
-            raise DamagedModel(f"a damaged packed model: its layers need {wanted} bytes, it has {len(body)}")
-        reader = _Reader(body)
-        return Quantized(network, spec, tuple(_unpack_layer(place, spec, reader) for place in network.walk()))
+        reader = Reader(data[start:-4])
+        network, spec = _header(reader.take(LENGTH.unpack_from(data, len(MAGIC))[0]))
+        if not _restorable(network):
+            raise DamagedModel(f"a damaged packed model: more than {MOST_WEIGHTS:,} weights")
+        fetch = partial(restore, reader, coded=_codable(network))
+        layers = tuple(_unpack_layer(place, spec, reader, fetch) for place in network.walk())
+        reader.finish()
+        return Quantized(network, spec, layers)
     except DamagedModel:
         raise
     except ValueError as error:
@@ -75,20 +89,48 @@ def unpack(data: bytes) -> Quantized:
 
 
 def layer_bytes(place: Placed, spec: QuantSpec) -> int:
-    """The bytes of one layer in the file."""
-    count, outputs = math.prod(place.layer.weight_shape), place.layer.outputs
+    """The bytes of one layer in the file where its storage is dense."""
+    weight, bias = _form(place, spec), _bias_form(place, spec)
+    arrays = sum(1 + len(write_length(form.dense_bytes)) + form.dense_bytes for form in (weight, bias))
     if spec.is_float:
-        return (count + outputs) * spec.weight_bits // 8
-    scales = outputs if spec.granularity == "per_channel" else 1
+        return arrays
+    scales = place.layer.outputs if spec.granularity == "per_channel" else 1
     grids = ENDS.size + (INPUT.size if spec.scheme == "static" else 0)
-    return grids + scales * (4 + _has_zeros(spec)) + packed_size(count, spec.bits(place.name)) + 4 * outputs
+    return grids + scales * (4 + _has_zeros(spec)) + arrays
 
 
-def _header(text: bytes) -> tuple[Network, QuantSpec]:
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):
-        raise DamagedModel("a damaged packed model: its header is no JSON") from None
+def _restorable(network: Network) -> bool:
+    return sum(math.prod(place.layer.weight_shape) for place in network.walk()) <= MOST_WEIGHTS
+
+
+def _codable(network: Network) -> bool:
+    """Whether it is small enough for the entropy coder, whose time is that of its inputs and weights."""
+    shapes = [place.layer.weight_shape for place in network.walk()]
+    lines = sum(math.prod(shape[1:]) for shape in shapes)
+    return sum(math.prod(shape) for shape in shapes) <= MOST_CODED and lines <= MOST_LINES
+
+
+def _form(place: Placed, spec: QuantSpec) -> Form:
+    outputs, *inputs = place.layer.weight_shape
+    return Form(math.prod(inputs), outputs, spec.bits(place.name), _across(place))
+
+
+def _across(place: Placed) -> int:
+    """Inputs in one line of the image, or of the kernel; 1 where they are no image."""
+    if isinstance(place.layer, Conv):
+        return place.layer.kernel
+    if len(place.input_shape) == 3:
+        return place.input_shape[2]
+    side = math.isqrt(place.layer.inputs)
+    return side if place.name == FIRST and side * side == place.layer.inputs else 1
+
+
+def _bias_form(place: Placed, spec: QuantSpec) -> Form:
+    return Form(1, place.layer.outputs, 16 if spec.scheme == "float16" else 32)
+
+
+def _header(content: bytes) -> tuple[Network, QuantSpec]:
+    header = read_header(content)
     if not isinstance(header, dict) or header.keys() != {"network", "spec"}:
         raise BadDescription("the header is not network and spec")
     return network_of(header["network"]), spec_of(header["spec"])
@@ -98,66 +140,77 @@ def _has_zeros(spec: QuantSpec) -> bool:
     return spec.symmetry == "asymmetric"
 
 
-def _pack_layer(layer: QuantizedLayer, spec: QuantSpec) -> bytes:
+def _pack_layer(place: Placed, layer: QuantizedLayer, spec: QuantSpec, keep: Callable[[Array, Form], bytes]) -> bytes:
+    form, parts = _form(place, spec), []
+    rows = layer.weight.reshape(form.outputs, form.inputs)
     if layer.grid is None:
-        return _little(layer.weight) + _little(layer.bias)
-    grid, parts = layer.grid, [ENDS.pack(layer.grid.low, layer.grid.high)]
-    if layer.activation:
-        ends = layer.activation
-        parts.append(INPUT.pack(ends.scale, ends.zero, ends.low, ends.high))
-    parts.append(_little(grid.scales))
-    if _has_zeros(spec):
-        parts.append(grid.zeros.astype(np.uint8).tobytes())
-    parts += [pack_bits(layer.weight.astype(np.int16) - grid.low, layer.bits), _little(layer.bias)]
-    return b"".join(parts)
+        words = _bits_of(rows)
+    else:
+        grid = layer.grid
+        parts.append(ENDS.pack(grid.low, grid.high))
+        if ends := layer.activation:
+            parts.append(INPUT.pack(ends.scale, ends.zero, ends.low, ends.high))
+        parts.append(_little(grid.scales))
+        if _has_zeros(spec):
+            parts.append(grid.zeros.astype(np.uint8).tobytes())
+        words = (rows - grid.zeros.reshape(-1, 1)).astype(np.uint32) % 2**form.width
+    return b"".join([*parts, keep(words.T, form), keep(_bits_of(layer.bias).reshape(1, -1), _bias_form(place, spec))])
+
+
+def _bits_of(values: Array) -> Array:
+    """The bits of floats or int32 as unsigned integers: 0 is 0, and so is the -0.0 that a masked weight becomes."""
+    return np.ascontiguousarray(values + values.dtype.type(0)).view(f"u{values.itemsize}")
 
 
 def _little(values: Array) -> bytes:
     return values.astype(values.dtype.newbyteorder("<")).tobytes()
 
 
-class _Reader:
-    """Takes the parts of a body whose length is known to be right, in order."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body, self._at = body, 0
-
-    def take(self, size: int) -> bytes:
-        self._at += size
-        return self._body[self._at - size : self._at]
-
-    def numbers(self, kind: str, count: int) -> Array:
-        """`count` numbers in native byte order; ValueError where one is not finite."""
-        kept = np.dtype(kind)
-        values = np.frombuffer(self.take(count * kept.itemsize), kept).astype(kept.newbyteorder("="))
-        if not np.isfinite(values).all():
-            raise ValueError("a number is not finite")
-        return values
+def _numbers(kind: str, count: int, reader: Reader) -> Array:
+    """`count` numbers in native byte order; ValueError where one is not finite."""
+    kept = np.dtype(kind)
+    return _finite(np.frombuffer(reader.take(count * kept.itemsize), kept).astype(kept.newbyteorder("=")))
 
 
-def _unpack_layer(place: Placed, spec: QuantSpec, reader: _Reader) -> QuantizedLayer:
-    shape, outputs, bits = place.layer.weight_shape, place.layer.outputs, spec.bits(place.name)
-    count = math.prod(shape)
+def _finite(values: Array) -> Array:
+    if not np.isfinite(values).all():
+        raise ValueError("a number is not finite")
+    return values
+
+
+def _unpack_layer(place: Placed, spec: QuantSpec, reader: Reader, fetch: Callable[[Form], Array]) -> QuantizedLayer:
+    shape, bits, form, bias_form = (
+        place.layer.weight_shape,
+        spec.bits(place.name),
+        _form(place, spec),
+        _bias_form(place, spec),
+    )
     if spec.is_float:
-        kind = "<f2" if FLOAT_BITS[spec.scheme] == 16 else "<f4"
-        weight, bias = reader.numbers(kind, count).reshape(shape), reader.numbers(kind, outputs)
-        return QuantizedLayer(place.name, bits, weight, bias, None, None)
+        kind = np.float16 if FLOAT_BITS[spec.scheme] == 16 else np.float32
+        weight, bias = (_finite(_floats(fetch(one), kind)) for one in (form, bias_form))
+        return QuantizedLayer(place.name, bits, weight.reshape(shape), bias.ravel(), None, None)
     low, high = ENDS.unpack(reader.take(ENDS.size))
     activation = None
     if spec.scheme == "static":
         scale, zero, *ends = INPUT.unpack(reader.take(INPUT.size))
         activation = _grid(np.array([scale], np.float32), np.array([zero]), ends[0], ends[1], spec.activation_bits or 8)
-    scales = reader.numbers("<f4", outputs if spec.granularity == "per_channel" else 1)
-    zeros = reader.numbers("<u1", len(scales)) if _has_zeros(spec) else np.zeros(len(scales))
+    scales = _numbers("<f4", form.outputs if spec.granularity == "per_channel" else 1, reader)
+    zeros = _numbers("<u1", len(scales), reader) if _has_zeros(spec) else np.zeros(len(scales))
     grid = _grid(scales, zeros, low, high, bits)
-    codes = unpack_bits(reader.take(packed_size(count, bits)), count, bits).reshape(shape)
+    codes = (fetch(form).T.astype(np.int64) + grid.zeros.reshape(-1, 1) - low) % 2**bits
     if codes.max() > high - low:
         raise ValueError("a weight is beyond its grid")
-    weight = (codes.astype(np.int16) + low).astype(grid.dtype)
-    bias = reader.numbers("<i4" if spec.scheme == "static" else "<f4", outputs)
+    weight = (codes + low).astype(grid.dtype).reshape(shape)
+    words = fetch(bias_form).ravel()
+    bias = words.view(np.int32) if spec.scheme == "static" else _finite(_floats(words, np.float32))
     layer = QuantizedLayer(place.name, bits, weight, bias, grid, activation)
     check_sums(place, layer, spec)
     return layer
+
+
+def _floats(words: Array, kind: type[np.floating[Any]]) -> Array:
+    """Floats (outputs, inputs) of words (inputs, outputs) that hold their bits."""
+    return np.ascontiguousarray(words.T.astype(f"u{np.dtype(kind).itemsize}")).view(kind)
 
 
 def _grid(scales: Array, zeros: Array, low: int, high: int, bits: int) -> Grid:

@@ -13,8 +13,7 @@ from experiments.models.networks import NETWORKS, Linear, Network, initial
 if TYPE_CHECKING:
     from experiments.bench.session import Bench
 
-MATVEC = "matvec"
-MATVEC_WIDTH = 4096
+MATRICES = {"matvec": (4096, 4096), "matrix": (1000, 500)}  # inputs and outputs of one untrained layer
 RANDOM_IMAGES = 256
 
 Array = np.ndarray[Any, Any]
@@ -34,11 +33,12 @@ class Subject:
 def subject_of(name: str, batch: int, calibration_images: int, train: bool, bench: "Bench") -> Subject:
     """The network called `name` with its checkpoint, or trained anew with progress and the detail `learning`.
 
-    `matvec` is one layer of 4096 x 4096 with seeded random weights and images, at least `batch` of them.
+    `matvec` and `matrix` are one layer with seeded random weights and images, at least `batch` of them.
     """
-    if name == MATVEC:
-        network = Network(MATVEC, (Linear(MATVEC_WIDTH, MATVEC_WIDTH),), (MATVEC_WIDTH,))
-        shape = (max(batch, RANDOM_IMAGES), MATVEC_WIDTH)
+    if name in MATRICES:
+        inputs, outputs = MATRICES[name]
+        network = Network(name, (Linear(inputs, outputs),), (inputs,))
+        shape = (max(batch, RANDOM_IMAGES), inputs)
         images = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
         return Subject(network, initial(network, 1), images[:RANDOM_IMAGES], images, None)
 
@@ -50,3 +50,10 @@ def subject_of(name: str, batch: int, calibration_images: int, train: bool, benc
     bench.detail("learning", checkpoint.curve)
     calibration = data.train.first(calibration_images).images
     return Subject(network, checkpoint.weights, calibration, data.test.images, data.test)
+
+
+def units_of(name: str) -> list[int]:
+    """The units of each layer of the network called `name` that may lose some: all but the last, or the only one."""
+    if name in MATRICES:
+        return [MATRICES[name][1]]
+    return [layer.outputs for layer in NETWORKS[name]().layers[:-1]]

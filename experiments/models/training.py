@@ -99,6 +99,7 @@ class Trainer:
         data: Dataset,
         settings: Settings,
         *,
+        steps: int | None = None,
         start: Mapping[str, Array] | None = None,
         masks: Mapping[str, Array] | None = None,
         teacher: Teacher | None = None,
@@ -109,15 +110,20 @@ class Trainer:
     ) -> Trained:
         """Trains from `start` (default: new seeded weights) on the training images, judged on the validation images.
 
+        `steps`: as many as this instead of the epochs of the settings, the last epoch then being cut short.
         `on_step(trainer, step, steps)` runs before every step and may set masks or weights. `evaluate` replaces the
         validation accuracy of the float network. `state` is a file that is written after every epoch, continued from
         where it exists and removed at the end: the result is the same as without the interruption.
         Raises ValueError where the loss is no number any more.
         """
         began = time.perf_counter()
+        if steps is not None and steps < 1:
+            raise ValueError(f"{steps} steps are no training")
         if settings.batch != self.batch:
             raise ValueError(f"this step was compiled for batch {self.batch}, not {settings.batch}")
         feeder = Feeder(data.train, settings, teacher)
+        last = settings.epochs * feeder.steps if steps is None else steps
+        epochs = math.ceil(last / feeder.steps)
         self._teach(teacher)
         tell = progress or (lambda *_: None)
         judge = evaluate or (lambda now: accuracy_numpy(self.network, now, *_pair(data)))
@@ -125,10 +131,10 @@ class Trainer:
         if not curve:
             self._restart(initial(self.network, settings.seed) if start is None else start, masks or {})
         for record in curve:
-            tell(record["epoch"] / settings.epochs, "continued", record)
-        for epoch in range(len(curve), settings.epochs):
-            where = _where(epoch, settings)
-            loss = self._epoch(feeder, settings, epoch, on_step, tell)
+            tell(record["epoch"] / epochs, "continued", record)
+        for epoch in range(len(curve), epochs):
+            where = _where(epoch, feeder, last)
+            loss = self._epoch(feeder, epoch, last, settings.rate, on_step, tell)
             if not math.isfinite(loss):
                 raise ValueError(f"training of {self.network.name} diverged in {where}; lower the learning rate")
             curve.append(
@@ -136,29 +142,34 @@ class Trainer:
                     "epoch": epoch + 1,
                     "train_loss": loss,
                     "validation_accuracy": judge(self.weights()),
-                    "learning_rate": settings.rate * (1 - (epoch + 1) / settings.epochs),
+                    "learning_rate": settings.rate * (1 - min(1.0, (epoch + 1) * feeder.steps / last)),
                 }
             )
             if state:
                 self._save(state, curve)
-            tell((epoch + 1) / settings.epochs, where, curve[-1])
+            tell((epoch + 1) / epochs, where, curve[-1])
         if state:
             state.unlink(missing_ok=True)
         return Trained(self.weights(), curve, time.perf_counter() - began)
 
-    def _epoch(self, feeder: Feeder, settings: Settings, epoch: int, on_step: OnStep | None, tell: Progress) -> float:
-        """The mean loss of one epoch."""
-        steps, total = settings.epochs * feeder.steps, epoch * feeder.steps
+    def _epoch(
+        self, feeder: Feeder, epoch: int, last: int, rate: float, on_step: OnStep | None, tell: Progress
+    ) -> float:
+        """The mean loss of one epoch, which ends where `last` steps are done since the start."""
+        first = total = epoch * feeder.steps
         self._fill(self._loss, np.zeros(1))
         for chunk in feeder.epoch(epoch, CHUNK_STEPS):
-            self._feed(chunk, np.arange(total, total + len(chunk.labels)), steps, settings.rate)
-            for number in range(len(chunk.labels)):
+            count = min(len(chunk.labels), last - total)
+            if not count:
+                break
+            self._feed(chunk, np.arange(total, total + len(chunk.labels)), last, rate)
+            for number in range(count):
                 if on_step:
-                    on_step(self, total, steps)
+                    on_step(self, total, last)
                 self._step(self._number.bind(number))
                 total += 1
-            tell(total / steps, _where(epoch, settings), None)
-        return float(self._loss.item()) / feeder.steps
+            tell(total / last, _where(epoch, feeder, last), None)
+        return float(self._loss.item()) / (total - first)
 
     def _one_step(self, number: Any) -> None:
         """Forward, backward and Adam for the batch `number` of the chunk on the device."""
@@ -175,8 +186,11 @@ class Trainer:
             first = self._first[name].assign(MOMENT * self._first[name] + (1 - MOMENT) * gradient)
             second = self._second[name].assign(SQUARE * self._second[name] + (1 - SQUARE) * gradient.square())
             moved = weight.detach() - self._rates[number] * first / (second.sqrt() + EPSILON)
-            updated += [first, second, weight.assign(moved * self._masks[name])]
+            updated += [first, second, weight.assign(self._masked(name, moved))]
         Tensor.realize(*updated)
+
+    def _masked(self, name: str, moved: Any) -> Any:
+        return moved * self._masks[name]
 
     def _feed(self, chunk: Chunk, steps: Array, of: int, rate: float) -> None:
         """Puts a chunk on the device; Adam's bias corrections are in the rates (Kingma & Ba 2015, end of section 2)."""
@@ -246,8 +260,8 @@ class Trainer:
         return unpad(self.network, {name: one.numpy() for name, one in held.items()})
 
 
-def _where(epoch: int, settings: Settings) -> str:
-    return f"epoch {epoch + 1} of {settings.epochs}"
+def _where(epoch: int, feeder: Feeder, last: int) -> str:
+    return f"epoch {epoch + 1} of {math.ceil(last / feeder.steps)}"
 
 
 def _under(part: str, arrays: Mapping[str, Array]) -> Weights:

@@ -69,6 +69,13 @@ seen["no such mask"] = refused(lambda: plain.set_masks({"layers.9.bias": np.ones
 judged = plain.fit(data, settings, evaluate=lambda weights: 0.25)
 seen["judged"] = [record["validation_accuracy"] for record in judged.curve]
 
+# a number of steps instead of epochs: 40 to an epoch
+counted = []
+cut = plain.fit(data, settings, steps=50, on_step=lambda one, step, of: counted.append([step, of]))
+seen["counted"], seen["cut"] = counted, cut.curve
+seen["whole"] = lists(plain.fit(data, settings, steps=120).weights)
+seen["no steps"] = refused(lambda: plain.fit(data, settings, steps=0))
+
 # interrupted
 state = Path(sys.argv[1])
 class Stop(Exception): pass
@@ -231,6 +238,14 @@ def test_progress_tells_the_fraction_and_a_record_after_each_epoch(seen):
     assert seen["told"][0][1] == "epoch 1 of 3"
 
 
+def test_steps_may_be_given_instead_of_epochs(seen):
+    assert seen["counted"] == [[step, 50] for step in range(50)]
+    assert [record["epoch"] for record in seen["cut"]] == [1, 2]
+    assert seen["cut"][0]["learning_rate"] == pytest.approx(0.05 * (1 - 40 / 50))
+    assert seen["cut"][-1]["learning_rate"] == 0
+    assert seen["whole"] == seen["first"]
+
+
 def test_an_interrupted_training_continues_as_if_it_had_not_been(seen):
     assert seen["state is left"]
     assert seen["resumed epochs"] == [["continued", 1], ["continued", 2], ["epoch 3 of 3", 3]]
@@ -269,6 +284,7 @@ def test_hooks_change_the_forward_pass(seen):
         ("no such mask", "a mask for layers.9.bias, which mlp does not have"),
         ("batch", "this step was compiled for batch 8, not 4"),
         ("diverged", "training of mlp diverged in epoch 1 of 3; lower the learning rate"),
+        ("no steps", "0 steps are no training"),
         ("no teacher", "this step was compiled without a teacher"),
     ],
 )

@@ -1,0 +1,266 @@
+"""Figures of the pruning experiment."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures import Details, Panel
+from dashboard.figures.common import points, speedups
+from dashboard.theme import BLUE, ORANGE, OTHERS, layout, log_axis, style
+
+DENSE = "dense"
+TICKS = (0, 25, 50, 75, 80, 90, 95, 98, 99)  # % that is gone
+DEEPEST = 8  # points of accuracy below the dense network that are drawn
+TILES, GAP = 4, 2  # of the picture, and columns between them
+
+
+def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """Accuracy against sparsity and bytes, latency, storages, layers, the weights as a picture, the fine-tuning."""
+    if rows.empty:
+        return []
+    rows = rows.assign(left=1 - rows["sparsity"], target_left=1 - rows["target"])
+    for name in ("seed_accuracy", "seed_accuracy_lo", "seed_accuracy_hi"):
+        rows[name] = rows[name] * 100
+    once = rows[rows["form"] != "gather"]
+    tested = once[once["seed_accuracy"].notna()]
+    drawn = [_sparsity(tested), _bytes(tested)] if len(tested) else []
+    if rows["latency_ms"].notna().any():
+        drawn.append(_latency(rows))
+    target = _pictured(details["picture"])
+    makers = (
+        ("storage", lambda: _storage(details["storage"], once)),
+        ("layers", lambda: _layers(details["layers"], target)),
+        ("sensitivity", lambda: _sensitivity(details["sensitivity"])),
+        ("picture", lambda: _picture(details["picture"])),
+        ("fine_tuning", lambda: _fine_tuning(details["fine_tuning"], target)),
+    )
+    return drawn + [panel for name, make in makers if len(details[name]) and (panel := make())]
+
+
+def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """The speedup of each program at one target."""
+    figure = speedups(rows, "the dense network")
+    caption = (
+        "Ratio dense/variant within blocks, with its 95 % interval: right of 1 the variant is faster. Zeros that are "
+        "multiplied like other numbers take as long as these; only smaller tensors or skipped weights save time."
+    )
+    return [Panel("Speedup at this target", figure, caption)] if figure else []
+
+
+def _gone_axis(figure: go.Figure, what: str, left: Sequence[float]) -> None:
+    """The x axis of a share that is left, logarithmic and reversed, with ticks that say what is gone."""
+    low = min([share for share in left if share > 0], default=1.0)
+    ticks = [tick for tick in TICKS if 1 - tick / 100 >= low * 0.95]
+    figure.update_xaxes(
+        title=f"{what} [%]",
+        type="log",
+        autorange="reversed",
+        tickmode="array",
+        tickvals=[1 - tick / 100 for tick in ticks],
+        ticktext=[str(tick) for tick in ticks],
+    )
+
+
+def _sparsity(tested: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    _accuracies(figure, tested, "left")
+    layout(figure, "", "Test accuracy [%]")
+    _gone_axis(figure, "Weights gone", tested["left"].tolist())
+    _cut(figure, tested)
+    caption = (
+        "Mean over the seeds of the fine-tuned network, each as its file restores it, with its 95 % interval; the "
+        f"dense network was trained as long. What falls {DEEPEST} points below it leaves the figure."
+    )
+    return Panel("Accuracy against sparsity", figure, caption)
+
+
+def _bytes(tested: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    _accuracies(figure, tested, "size_bytes")
+    layout(figure, "Smallest file that restores the model [bytes]", "Test accuracy [%]")
+    log_axis(figure, "x", tested["size_bytes"])
+    _cut(figure, tested)
+    caption = "The same accuracies against the smallest file, which holds all that is needed to run the network."
+    return Panel("Accuracy against size", figure, caption)
+
+
+def _accuracies(figure: go.Figure, tested: pd.DataFrame, x: str) -> None:
+    for variant, chosen in tested.groupby("variant", sort=False):
+        points(figure, chosen, x, "seed_accuracy", "seed_accuracy_lo", "seed_accuracy_hi", str(variant), "%")
+
+
+def _cut(figure: go.Figure, tested: pd.DataFrame) -> None:
+    """No more of the y axis than what can be told apart."""
+    top, bottom = tested["seed_accuracy"].max(), tested["seed_accuracy"].min()
+    figure.update_yaxes(range=[max(bottom - 0.5, top - DEEPEST), top + 0.5])
+
+
+def _latency(rows: pd.DataFrame) -> Panel:
+    """The smaller networks, and of the networks of the same size the first with its gather."""
+    figure = go.Figure()
+    same = rows[(rows["form"] == DENSE) & (rows["variant"] != DENSE)]["variant"]
+    shown = [DENSE, *rows.loc[rows["form"] == "smaller", "variant"].unique()]
+    shown += [same.iloc[0], f"{same.iloc[0]} gather"] if len(same) else []
+    chosen = rows[rows["variant"].isin(shown)]
+    for variant, one in chosen.groupby("variant", sort=False):
+        points(figure, one, "target_left", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms")
+    layout(figure, "", "Latency of one call [ms]")
+    _gone_axis(figure, "Weights, or units of the hidden layers, gone", chosen["target_left"].tolist())
+    figure.update_yaxes(rangemode="tozero")
+    caption = (
+        "Median of one replay with its 95 % interval. Zeros in a tensor of the same size change nothing: the kernels "
+        "multiply them. Networks without the units are smaller; a gather fetches only the weights that are left."
+    )
+    return Panel("Latency against width", figure, caption)
+
+
+def _storage(sizes: pd.DataFrame, once: pd.DataFrame) -> Panel | None:
+    """The files of the first way that leaves the tensors their size."""
+    same = once[(once["form"] == DENSE) & (once["variant"] != DENSE)]
+    if same.empty:
+        return None
+    variant = same["variant"].iloc[0]
+    figure = go.Figure()
+    chosen = sizes[sizes["variant"].isin([DENSE, variant])].assign(left=1 - sizes["target"])
+    for number, (storage, one) in enumerate(chosen.groupby("storage", sort=False)):
+        ordered, look = one.sort_values("left"), OTHERS[number % len(OTHERS)]
+        figure.add_trace(
+            go.Scatter(
+                name=str(storage),
+                x=ordered["left"].tolist(),
+                y=ordered["size_bytes"].tolist(),
+                mode="lines+markers",
+                line={"color": look.color, "dash": look.dash},
+                marker={"color": look.color, "symbol": look.symbol, "size": 9},
+                hovertemplate="%{y:,} bytes<extra>" + str(storage) + "</extra>",
+            )
+        )
+    layout(figure, "", "File [bytes]")
+    _gone_axis(figure, "Weights gone", chosen["left"].tolist())
+    log_axis(figure, "y", chosen["size_bytes"])
+    caption = (
+        f"Files of {variant}: all weights; a bit for each weight and those that are left; gaps between them in narrow "
+        "integers; entropy-coded. The smallest is the one that is kept."
+    )
+    return Panel("Size by storage", figure, caption)
+
+
+def _pictured(picture: pd.DataFrame) -> dict[str, float]:
+    """The target at which each way is shown layer by layer."""
+    return {str(variant): float(one["target"].iloc[0]) for variant, one in picture.groupby("variant", sort=False)}
+
+
+def _at(records: pd.DataFrame, target: dict[str, float]) -> pd.DataFrame:
+    """The records of each way at the target at which it is shown."""
+    return records[[target.get(row.variant) == row.target for row in records.itertuples()]]
+
+
+def _layers(layers: pd.DataFrame, target: dict[str, float]) -> Panel:
+    figure = go.Figure()
+    shown = _at(layers, target)
+    for variant, one in shown[shown["variant"] != DENSE].groupby("variant", sort=False):
+        figure.add_trace(
+            go.Bar(
+                name=f"{variant}, {one['target'].iloc[0]:.0%}",
+                x=one["layer"].tolist(),
+                y=(one["sparsity"] * 100).tolist(),
+                marker={"color": style(str(variant)).color},
+                customdata=one[["nonzero", "weights", "units"]].astype("int64").to_numpy(),
+                hovertemplate="%{y:.2f} % gone, %{customdata[0]:,} of %{customdata[1]:,} weights left, "
+                "%{customdata[2]:,} units",
+            )
+        )
+    layout(figure, "Layer [name]", "Weights gone [%]")
+    caption = "Where each way takes the weights from: global magnitude spares small layers, LAMP also the last of them."
+    return Panel("Sparsity of each layer", figure, caption)
+
+
+def _sensitivity(records: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    shown = records.assign(left=1 - records["sparsity"])
+    for name in ("accuracy", "accuracy_lo", "accuracy_hi"):
+        shown[name] = shown[name] * 100
+    for layer, one in shown.groupby("layer", sort=False):
+        points(figure, one, "left", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
+    layout(figure, "", "Validation accuracy [%]")
+    _gone_axis(figure, "Weights of this layer gone, by magnitude", shown["left"].tolist())
+    caption = (
+        "One layer at a time, without any training, on 2,000 validation images with the 95 % Wilson interval: the "
+        "layer that falls first needs its weights."
+    )
+    return Panel("Sensitivity of each layer", figure, caption)
+
+
+def _picture(picture: pd.DataFrame) -> Panel:
+    """Tiles side by side: before, and after each of the first two ways that remove anything; what is gone is empty."""
+    ways = [way for way in picture["variant"].unique() if way != DENSE] or [DENSE]
+    first = picture[picture["variant"] == ways[0]]
+    bands = [("before", first, "before")]
+    bands += [
+        (f"{way} {one['target'].iloc[0]:.0%}", one, "after")
+        for way in ways[:2] + ways[-1:] * (len(ways) > 2)
+        if len(one := picture[picture["variant"] == way])
+    ]
+    stitched = [_band(one, column) for _, one, column in bands]
+    height = stitched[0].shape[0]
+    gap = np.full((GAP, stitched[0].shape[1]), np.nan)
+    image = np.concatenate([part for band in stitched for part in (band, gap)][:-1])
+    most = float(np.nanmax(np.abs(image))) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=image,
+            zmin=-most,
+            zmax=most,
+            colorscale=[[0, BLUE], [0.5, "#D9D9D9"], [1, ORANGE]],
+            colorbar={"title": "Weight [1]"},
+            hovertemplate="%{z:.3g}<extra></extra>",
+        )
+    )
+    layout(figure, "Weights of the first layer, unit by unit [column]", "")
+    figure.update_xaxes(showticklabels=False, showgrid=False, constrain="domain")
+    figure.update_yaxes(
+        autorange="reversed",
+        showgrid=False,
+        zeroline=False,
+        tickmode="array",
+        tickvals=[number * (height + GAP) + height / 2 for number in range(len(bands))],
+        ticktext=[name for name, _, _ in bands],
+    )
+    figure.update_layout(height=120 + 110 * len(bands))
+    caption = (
+        "Filters, or what a neuron looks at, before and after; those with the largest norm. Zeros are left empty: "
+        "single weights go where the image has nothing to say, units go whole."
+    )
+    return Panel("The weights before and after", figure, caption)
+
+
+def _band(one: pd.DataFrame, column: str) -> "np.ndarray":
+    tiles = []
+    for _, tile in list(one.groupby("tile"))[:TILES]:
+        values = tile.pivot(index="row", columns="column", values=column).to_numpy(dtype=float)
+        values[values == 0] = np.nan
+        tiles += [values, np.full((values.shape[0], GAP), np.nan)]
+    return np.concatenate(tiles[:-1], axis=1)
+
+
+def _fine_tuning(curve: pd.DataFrame, target: dict[str, float]) -> Panel:
+    figure = go.Figure()
+    for variant, one in _at(curve, target).groupby("variant", sort=False):
+        look = style(str(variant))
+        figure.add_trace(
+            go.Scatter(
+                name=f"{variant}, {one['target'].iloc[0]:.0%}",
+                x=one["step"].tolist(),
+                y=(one["validation_accuracy"] * 100).tolist(),
+                mode="lines+markers",
+                line={"color": look.color, "dash": look.dash},
+                marker={"symbol": look.symbol},
+                customdata=(one[["sparsity"]] * 100).astype("float64").to_numpy(),
+                hovertemplate="step %{x}: %{y:.2f} %, %{customdata[0]:.0f} % gone",
+            )
+        )
+    layout(figure, "Step of the fine-tuning [1]", "Validation accuracy [%]")
+    caption = "First seed. A gradual schedule takes weights away over the first 60 % of the steps; the rest heals."
+    return Panel("While weights go", figure, caption)
