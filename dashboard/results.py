@@ -128,6 +128,8 @@ def draw_panels(panels: Sequence[Panel], key: str) -> None:
                 st.markdown(f"**{panel.title}**")
                 st.plotly_chart(panel.figure, key=f"{key}-{panel.title}", alt=f"{panel.title}. {panel.caption}")
                 st.caption(panel.caption)
+                if panel.code:
+                    st.code(panel.code, language="python", wrap_lines=True)
 
 
 def table(experiment: Experiment[Any], run: Any, rows: pd.DataFrame) -> None:

@@ -44,6 +44,30 @@ STYLES = {
     "alone": Style(ORANGE, "circle", "solid"),
     "without T²": Style(SKY, "triangle-left", "dot"),
     "distilled": Style(BLUE, "star-diamond", "dashdot"),
+    "fused": Style(BLUE, "diamond", "solid"),
+    "contiguous once": Style(GREEN, "triangle-up", "dash"),
+    "contiguous every op": Style(ORANGE, "circle", "solid"),
+    "realize every op": Style(PURPLE, "x", "dot"),
+    "symbolic batch": Style(GREEN, "pentagon", "dashdot"),
+    "pad to bucket": Style(PURPLE, "hourglass", "dot"),
+    "noopt": Style(GREY, "circle", "solid"),
+    "heuristic": Style(ORANGE, "circle", "solid"),
+    "beam=1": Style(SKY, "diamond", "dot"),
+    "beam=2": Style(BLUE, "diamond", "dash"),
+    "beam=4": Style(GREEN, "square", "dashdot"),
+    "beam=8": Style(PURPLE, "hexagram", "longdash"),
+    "copy": Style(GREY, "circle", "solid"),
+    "row sum": Style(BLUE, "triangle-right", "dash"),
+    "column sum": Style(RED, "triangle-down", "dash"),
+    "full sum": Style(SKY, "square", "dot"),
+    "transpose": Style(ORANGE, "triangle-up", "dashdot"),
+    "flip": Style(GREEN, "triangle-left", "dot"),
+    "strided rows": Style(PURPLE, "square", "dashdot"),
+    "strided columns": Style(PURPLE, "square-open", "dot"),
+    "gather sequential": Style(GREEN, "cross", "longdash"),
+    "gather random": Style(RED, "x", "longdash"),
+    "matmul transposed": Style(BLUE, "diamond", "dash"),
+    "matmul": Style(ORANGE, "circle", "solid"),
 }
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "triangle-down", "pentagon")
 OTHERS = (
@@ -55,9 +79,12 @@ OTHERS = (
 
 
 def style(technique: str) -> Style:
-    """The style of a technique, also by its name within `int8 static`; an unknown one keeps one of the rest."""
-    named = next((look for name, look in STYLES.items() if f" {name} " in f" {technique} "), None)
-    return named or OTHERS[sum(technique.encode()) % len(OTHERS)]
+    """The style of a technique, also by its name within `int8 static`; an unknown one keeps one of the rest.
+
+    The longest name wins: `gather random` is not drawn as `random`.
+    """
+    named = [name for name in STYLES if f" {name} " in f" {technique} "]
+    return STYLES[max(named, key=len)] if named else OTHERS[sum(technique.encode()) % len(OTHERS)]
 
 
 def layout(figure: go.Figure, x: str, y: str) -> go.Figure:

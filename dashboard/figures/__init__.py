@@ -24,11 +24,12 @@ Panels = Callable[[pd.DataFrame, Details], "list[Panel]"]
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure with the sentence that says how to read it; also its name for screen readers."""
+    """One figure with the sentence that says how to read it, also its name for screen readers; code shown below it."""
 
     title: str
     figure: go.Figure
     caption: str
+    code: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ The function returns its answer, or having prepared, a call that gives it: that 
 that several processes can prepare at once and still be measured one after another. The answer is one line of JSON.
 """
 
+import contextlib
 import importlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -14,10 +16,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from experiments.bench.columns import Value
 from experiments.bench.toolchain import child_environment
 
 READY = "ready"
+GRACE_S = 1.0  # between SIGTERM and SIGKILL of what a process has started
 
 
 class ColdProcess:
@@ -45,16 +50,31 @@ class ColdProcess:
 
     def go(self) -> dict[str, Any]:
         """Measures; the process has ended when the answer is there. RuntimeError with the cause where it fails."""
+        self.start()
+        return self.answer()
+
+    def start(self) -> None:
+        """Says go, and returns while the process measures."""
         self._tell("go")
+
+    def answered(self, seconds: float) -> bool:
+        """Waits at most `seconds`; whether the process has answered or ended by then."""
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
+
+    def answer(self) -> dict[str, Any]:
+        """What was measured, and the end of the process. RuntimeError with the cause where it fails."""
         answer: dict[str, Any] = json.loads(self._hear())
         self.close()
         return answer
 
     def close(self) -> None:
-        """Ends the process, whatever it does; harmless after its end."""
+        """Ends the process and all that it has started, whatever they do; harmless after its end."""
+        started = _stopped_with_children(self._process.pid)
         self._process.kill()
         self._process.communicate()
         self._said.close()
+        _end(started)
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None  # noqa: S101 - asked for above
@@ -74,6 +94,26 @@ class ColdProcess:
         cause = self._said.read().strip().splitlines()[-1:] or [f"exit code {code}"]
         self.close()
         raise RuntimeError(f"the cold process of {self._function} failed: {cause[0]}")
+
+
+def _stopped_with_children(pid: int) -> list[psutil.Process]:
+    """What this process has started; it is stopped first, so that it starts no more."""
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        parent.suspend()
+        return parent.children(recursive=True)
+    return []
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Asked first, so that Python's tracker of shared resources outlives the rest and cleans up after it."""
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            one.terminate()
+    _, alive = psutil.wait_procs(processes, GRACE_S)
+    for one in alive:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
 
 
 def in_process(device: str, function: str, cache: Path, **arguments: Value) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def dissect(
     device: str, function: Callable[..., Any], jit: Any, inputs: Sequence[Any], ceilings: Ceilings | None
 ) -> Inspected:
     """Launches every kernel of a captured TinyJit one by one and lays out what was compiled."""
-    found, synchronize = kernels(jit), synchronizer(device)
+    found, synchronize = kernels(jit, inputs), synchronizer(device)
     once = sum(one.host_s for one in replay(jit, inputs, synchronize, 1))
     rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(ROUNDS_S / once))) if once else LEAST_ROUNDS
     timed = replay(jit, inputs, synchronize, rounds)

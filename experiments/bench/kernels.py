@@ -1,7 +1,7 @@
 """The adapter to what the JIT has captured (tinygrad 0.14.0, engine.jit and engine.realize)."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,27 +60,37 @@ def calls(jit: Any) -> Iterator[tuple[Any, bool]]:
             yield call, False
 
 
-def captured_work(jit: Any) -> Work:
-    """Kernels, operations and unique bytes of one replay."""
-    found = kernels(jit)
+def captured_work(jit: Any, inputs: Sequence[Any] = ()) -> Work:
+    """Kernels, operations and unique bytes of one replay; symbolic inputs say for which size."""
+    found = kernels(jit, inputs)
     compiled = [one for one in found if one.uops]
     return Work(len(compiled), sum(one.ops for one in found), sum(one.bytes for one in found))
 
 
-def kernels(jit: Any) -> list[Kernel]:
-    """All kernels and copies of one replay in order; empty where the capture holds none."""
-    return [_kernel(call, batched) for call, batched in calls(jit)]
+def kernels(jit: Any, inputs: Sequence[Any] = ()) -> list[Kernel]:
+    """All kernels and copies of one replay in order; empty where the capture holds none.
+
+    A capture of symbolic shapes is told by `inputs` which size is meant.
+    """
+    sizes = bound_sizes(inputs)
+    return [_kernel(call, batched, sizes) for call, batched in calls(jit)]
 
 
-def _kernel(call: Any, batched: bool) -> Kernel:
+def bound_sizes(inputs: Sequence[Any]) -> dict[str, int]:
+    """The values of the variables in the shapes of `inputs`, by name; empty where all shapes are fixed."""
+    return {variable.expr: value for one in inputs for variable, value in one.uop.unbind_all()[1].items()}
+
+
+def _kernel(call: Any, batched: bool, sizes: Mapping[str, int]) -> Kernel:
     program, estimates = call.src[0], estimate_uop(call)
-    ops, unique, loaded = (int(sym_infer(one, {})) for one in (estimates.ops, estimates.mem, estimates.lds))
+    counted = (estimates.ops, estimates.mem, estimates.lds)
+    ops, unique, loaded = (int(sym_infer(one, dict(sizes))) for one in counted)
     where = call.src[1].device
     device = where if isinstance(where, str) else ",".join(where)
     if program.op is not Ops.PROGRAM:
         return Kernel(program.op.name, device, "", "", "", ops, unique, loaded, "", 0, 0, "", batched)
     sink, linear, source, binary = program.src
-    global_size, local_size = program.arg.launch_dims({"core_id": 0})
+    global_size, local_size = program.arg.launch_dims({"core_id": 0, **sizes})
     return Kernel(
         name=ansistrip(program.arg.name),
         device=device,
@@ -107,7 +117,8 @@ def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], r
 
     A batched kernel is launched apart from its graph, so its host time is not that of the graph's replay.
     """
-    context = ExecContext({}, tuple(one.uop.base for one in inputs), update_stats=False, jit=True, wait=True)
+    buffers = tuple(one.uop.base for one in inputs)
+    context = ExecContext(bound_sizes(inputs), buffers, update_stats=False, jit=True, wait=True)
     launches = [call for call, _ in calls(jit)]
     seen: list[list[Launched]] = [[] for _ in launches]
     for _ in range(rounds):

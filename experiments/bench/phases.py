@@ -97,7 +97,7 @@ def split(device: str, build: Callable[[], Callable[[], object]]) -> dict[str, d
         opened = tinygrad.Device[device]
     function = build()
     opened.synchronize()
-    _watch_stages(watch)
+    watch_stages(watch)
 
     def call() -> dict[str, float]:
         with tinygrad.Context(PARALLEL=0), watch.phase("other"):
@@ -111,7 +111,8 @@ def split(device: str, build: Callable[[], Callable[[], object]]) -> dict[str, d
     return {"first": first, "warm": warm[WARM_CALLS // 2]}
 
 
-def _watch_stages(watch: Stopwatch) -> None:
+def watch_stages(watch: Stopwatch) -> None:
+    """From now on the stages of every call in this process are counted to their phases by `watch`."""
     for phase, module, path in STAGES:
         owner: Any = importlib.import_module(module)
         *holders, name = path.split(".")

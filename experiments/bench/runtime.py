@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from tinygrad import Device, GlobalCounters, Tensor, TinyJit
+from tinygrad.codegen import to_program_cache
 
 from experiments.bench.kernels import Work
 
@@ -26,6 +27,20 @@ def tensor(array: "np.ndarray[Any, Any]", device: str) -> Any:
 def normal(rng: np.random.Generator, *shape: int, device: str, scale: float = 1.0) -> Any:
     """A realised float32 tensor of seeded normal values."""
     return tensor((rng.standard_normal(shape) * scale).astype(np.float32), device)
+
+
+def stored(result: Any) -> "np.ndarray[Any, Any]":
+    """All numbers of the buffer that holds a realised result, in a row.
+
+    The result of a symbolic replay still has the shape that it was captured with; its buffer holds the largest.
+    """
+    numbers: np.ndarray[Any, Any] = Tensor(result.uop.base).numpy()
+    return numbers.ravel()
+
+
+def compiled_programs() -> int:
+    """Kernels that this process has compiled or loaded so far, and holds."""
+    return len(to_program_cache)
 
 
 def throw_away_compile(device: str) -> None:

@@ -61,6 +61,14 @@ class Bench:
 
         return compare(variants, baseline, synchronizer(self.device), budget or self.budget, self._rng)
 
+    def compare_kernels(
+        self, captured: Mapping[str, tuple[Any, Sequence[Any]]], baseline: str, budget: Budget | None = None
+    ) -> Comparison:
+        """The same of kernels alone, as the device times them: a variant is a captured TinyJit and its inputs."""
+        from experiments.bench.kernel_times import compare_kernels
+
+        return compare_kernels(self.device, captured, baseline, budget or self.budget, self._rng)
+
     def ceilings(self) -> Ceilings | None:
         """The ceilings of this device: those that the runner knew, else measured now; kept with the run."""
         if self._ceilings is None:

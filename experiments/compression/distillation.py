@@ -98,6 +98,9 @@ class DistillationSpec(MeasuredSpec):
     seeds: int = Field(
         3, ge=3, le=20, title="Seeds", description="students of each kind; start, images, wrong labels and order differ"
     )
+    first_seed: int = Field(
+        0, ge=0, le=10_000, title="First seed", description="to see whether a finding holds for seeds that nobody chose"
+    )
     steps: int = Field(
         1300,
         ge=10,
@@ -206,7 +209,7 @@ def distillation(spec: DistillationSpec, bench: Bench) -> Iterator[Row]:
         bench,
         network_called(spec.teacher),
         network_called(spec.student),
-        spec.seeds,
+        range(spec.first_seed, spec.first_seed + spec.seeds),
         treatments=1 + len(spec.treatments),
         steps=spec.steps,
         fraction=spec.data_fraction,

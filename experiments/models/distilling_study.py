@@ -51,7 +51,7 @@ def study_of(
     bench: "Bench",
     teacher: Network,
     student: Network,
-    seeds: int,
+    seeds: Sequence[int],
     *,
     treatments: int,
     steps: int,
@@ -59,7 +59,7 @@ def study_of(
     noise: float,
     shift: int,
 ) -> Study:
-    """Loads or trains the teacher on all clean labels, and makes the lessons of the seeds 0, 1, ... as `lessons`."""
+    """Loads or trains the teacher on all clean labels, and makes the lessons of the seeds as `lessons`."""
     from experiments.models.training import Trainer
 
     def progress(done: float, message: str, _: dict[str, Any] | None) -> None:
@@ -74,7 +74,7 @@ def study_of(
         (teacher, loaded.weights),
         student,
         data,
-        range(seeds),
+        seeds,
         steps=steps,
         fraction=fraction,
         noise=noise,

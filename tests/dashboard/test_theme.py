@@ -65,3 +65,8 @@ def test_too_many_given_ticks_are_thinned():
 @pytest.mark.parametrize("values", [[], [0.0, -1.0], [None]])
 def test_an_axis_without_positive_values_stays_linear(values):
     assert ticks(pd.array(values, dtype="Float64")).type is None
+
+
+def test_the_longest_known_name_gives_the_look():
+    assert style("gather random") == STYLES["gather random"] != STYLES["random"]
+    assert style("int8 static") == STYLES["static"]

@@ -111,7 +111,7 @@ BAD = [
     (["run", "jit", "btach=1"], "btach: unknown field, did you mean batch?"),
     (["run", "jit", "16"], "16: not understood; give field=value with "),
     (["run", "jit", "--preset", "nothing"], "preset: nothing is not allowed; give one of basics"),
-    (["run", "nothing"], "experiment: nothing is unknown; the experiments are jit"),
+    (["run", "nothing"], "experiment: nothing is unknown; the experiments are beam"),
     (["run", "../../etc/passwd"], "experiment: ../../etc/passwd is unknown"),
     (["run", "x" * 5000], "experiment: xxx"),
     (["show", "nothing"], "experiment: nothing is unknown"),

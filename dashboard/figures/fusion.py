@@ -1,0 +1,60 @@
+"""Figures of the fusion experiment."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures import Details, Panel
+from dashboard.figures.common import control_band, points
+from dashboard.theme import layout, log_axis, style
+
+APART = "contiguous every op"
+VARIANTS = ("fused", "contiguous once", APART, "realize every op")
+
+
+def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """Bytes and time saved at each size, and the time of a call against its bytes."""
+    return [_saved(rows), _time_by_bytes(rows)] if not rows.empty else []
+
+
+def _saved(rows: pd.DataFrame) -> Panel:
+    """Both ratios to the chain that is not fused: of the bytes dotted, of the time with intervals."""
+    figure = go.Figure()
+    most = rows.loc[rows["variant"] == APART].set_index("elements")["traffic"]
+    for variant in ("fused", "contiguous once"):
+        chosen = rows[rows["variant"] == variant].sort_values("elements")
+        points(figure, chosen, "elements", "speedup", "speedup_lo", "speedup_hi", variant, "x")
+        fewer = (chosen["elements"].map(most) / chosen["traffic"]).astype("float64")
+        figure.add_trace(
+            go.Scatter(
+                name=f"{variant}: bytes",
+                x=chosen["elements"].tolist(),
+                y=fewer.tolist(),
+                mode="lines",
+                line={"color": style(variant).color, "dash": "dot"},
+                hovertemplate="%{y:.3g}x fewer bytes<extra>" + variant + "</extra>",
+            )
+        )
+    control_band(figure, rows)
+    layout(figure, "Elements [1]", "Saved against one kernel per step [x]")
+    log_axis(figure, "x", rows["elements"], rows["elements"])
+    figure.update_yaxes(rangemode="tozero")
+    caption = (
+        "Dotted: how many times fewer bytes a call moves. Points: how many times faster it is, with the 95 % interval; "
+        "fusing pays above the grey control band, and has given all it can where the points reach the dotted line."
+    )
+    return Panel("Bytes saved and time saved", figure, caption)
+
+
+def _time_by_bytes(rows: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    for variant in VARIANTS:
+        chosen = rows[rows["variant"] == variant]
+        points(figure, chosen, "bytes", "latency_ms", "latency_lo_ms", "latency_hi_ms", variant, "ms")
+    layout(figure, "Unique bytes of one call [bytes]", "Latency of one call [ms]")
+    log_axis(figure, "x", rows["bytes"])
+    log_axis(figure, "y", rows["latency_ms"])
+    caption = (
+        "Each point is a size; median with its 95 % interval, both axes logarithmic. Where all lines lie on one, time "
+        "follows the bytes alone; a flat part at the left is the time of launching kernels."
+    )
+    return Panel("Time against bytes", figure, caption)

@@ -1,0 +1,29 @@
+"""The optimisations of tinygrad's kernels (0.14.0) in words. Pure."""
+
+import re
+
+ONE = re.compile(r"([A-Z]+)\((\w+),(\([^)]*\)|[^)]*)\)")
+WORDS = {
+    "UPCAST": "{amount} neighbours of axis {axis} at once in registers",
+    "UNROLL": "{amount} steps of sum {axis} written out",
+    "LOCAL": "work groups of {amount} along axis {axis}",
+    "GROUP": "{amount} work items share sum {axis}, taking turns",
+    "GROUPTOP": "{amount} work items share sum {axis}, a block each",
+    "THREAD": "axis {axis} in {amount} blocks for threads",
+    "TC": "tensor cores",
+    "SWAP": "axes {axis} and {amount} exchanged",
+    "PADTO": "axis {axis} padded to a multiple of {amount}",
+    "NOLOCALS": "no work groups",
+}
+NONE = "none"
+
+
+def in_words(opts: str) -> str:
+    """`UPCAST(0,4) UNROLL(0,0)`: 4 neighbours of axis 0 at once in registers; all steps of sum 0 written out."""
+    said = [
+        WORDS.get(name, f"{name.lower()} {{axis}} {{amount}}").format(
+            axis=axis, amount="all" if amount == "0" and name != "SWAP" else amount
+        )
+        for name, axis, amount in ONE.findall(opts)
+    ]
+    return "; ".join(said) or NONE

@@ -1,0 +1,337 @@
+"""What BEAM search adds to tinygrad's heuristic, what it costs, and when it has paid."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, model_validator
+
+from experiments.bench.answers import says
+from experiments.bench.beam import Found, Variant, search
+from experiments.bench.columns import COMPILED, TIMED, Column, Value
+from experiments.bench.inspection import REASON
+from experiments.bench.measure import Comparison
+from experiments.bench.opts import in_words
+from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.statistics import break_even, median_interval
+from experiments.models.kernels import FILTER, NAMES, DType, Name, build
+from experiments.models.workloads import Workload
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAKE = f"{__name__}:prepare"
+NOOPT, HEURISTIC = Variant(optimised=False), Variant()
+BASELINE = HEURISTIC.name
+ATOL = 1e-5
+RTOL: dict[DType, float] = {"float32": 1e-4, "float16": 2e-3}  # against float64, of the largest value
+
+
+class BeamSpec(MeasuredSpec):
+    """A kernel, its sizes, and the widths of the searches."""
+
+    kernel: Name = Field("matmul", title="Kernel", description="; ".join(f"{one}: {NAMES[one]}" for one in NAMES))
+    size: list[Annotated[int, Field(ge=4, le=8192)]] = Field(
+        [256],
+        min_length=1,
+        max_length=8,
+        title="Sizes n",
+        description="n of the n x n matrices; of conv2d: pixels of an image's side",
+    )
+    widths: list[Annotated[int, Field(ge=1, le=32)]] = Field(
+        [1, 2],
+        min_length=1,
+        max_length=6,
+        title="BEAM widths",
+        description="candidates that survive each round: a wider search tries more and takes longer",
+    )
+    search_budget_s: float = Field(
+        60,
+        ge=0.5,
+        le=3600,
+        title="Budget per search [s]",
+        description="a search that takes longer is ended, and the best that it had found is timed",
+    )
+    dtype: DType = Field("float32", title="Number format", description="float16 is for matmul and conv2d alone")
+    images: int = Field(4, ge=1, le=256, title="Images", description="in the batch of conv2d")
+    channels: int = Field(16, ge=1, le=512, title="Channels", description="of an image of conv2d")
+    filters: int = Field(32, ge=1, le=512, title="Filters", description="of conv2d, each 3 x 3")
+
+    @model_validator(mode="after")
+    def _float16_does_not_overflow(self) -> "BeamSpec":
+        if self.dtype == "float16" and self.kernel not in ("matmul", "conv2d"):
+            raise ValueError(f"dtype: float16 overflows in the sums of {self.kernel}; give float32")
+        return self
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Unoptimised, the heuristic, and a search of each width."""
+        return [NOOPT, HEURISTIC, *(Variant(width) for width in dict.fromkeys(self.widths))]
+
+    def need(self) -> Need:
+        """Arrays as the search holds them (twice: it times on buffers of its own), and the float64 reference."""
+        n = max(self.size)
+        if self.kernel == "conv2d":
+            pixels = self.images * (self.channels + self.filters) * n * n
+            numbers = pixels + self.filters * self.channels * FILTER**2
+            return Need(16 * numbers, f"{self.images} images of {n}x{n}, searched and checked (16 bytes a number)")
+        matrices = 1 if self.kernel in ("row_reduce", "column_reduce", "outer_product") else 3
+        what = f"{matrices} matrices of {n}x{n}" if matrices > 1 else f"a matrix of {n}x{n}"
+        return Need(16 * matrices * n * n, f"{what}, searched and checked (16 bytes a number)")
+
+
+@experiment(
+    section="Compiler",
+    title="BEAM search",
+    question="What does BEAM search add to the heuristic's kernels, and after how many calls has the search paid?",
+    spec=BeamSpec,
+    presets={
+        "course": BeamSpec(kernel="products", size=[512], widths=[1, 2, 4]),
+        "course_outer_product": BeamSpec(kernel="outer_product", size=[2048], widths=[1, 2, 4]),
+        "matmul": BeamSpec(size=[512], widths=[1, 2, 4]),
+        "convolution": BeamSpec(kernel="conv2d", size=[32], widths=[1, 2]),
+        "reductions": BeamSpec(kernel="row_reduce", size=[2048], widths=[1, 2, 4]),
+        "tensor_cores": BeamSpec(size=[1024, 4096], widths=[1, 2, 4], dtype="float16"),
+        "quick": BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=20, budget_s=0.4),
+    },
+    columns=[
+        Column("kernel", "text", "what is computed"),
+        Column("size", "integer", "n of the n x n matrices, or pixels of an image's side"),
+        Column("dtype", "text", "format of the numbers"),
+        *TIMED,
+        *("first_call_ms", "search_s"),
+        Column("candidates", "integer", "kernels that the search compiled and timed"),
+        Column("applied_opts", "text", "optimisations of the timed kernels, in order; kernels separated by |"),
+        Column("in_words", "text", "the same in words"),
+        "break_even_calls",
+        Column("break_even_calls_lo", "integer", "the same at the upper end of the gain's 95 % interval"),
+        Column("break_even_calls_hi", "integer", "the same at the lower end of the gain's 95 % interval"),
+        *COMPILED,
+        *REASON,
+        Column("kernel_lo_ms", "number", "lower end of the 95 % interval of kernel_ms"),
+        Column("kernel_hi_ms", "number", "upper end of the 95 % interval of kernel_ms"),
+        "max_abs_error",
+        Column("note", "text", "why there is no time"),
+    ],
+    details={
+        "candidates": [
+            Column("size", "integer", "n of the n x n matrices, or pixels of an image's side"),
+            Column("variant", "text", "the search"),
+            Column("kernel", "integer", "number of the kernel that was searched for, from 1"),
+            Column("candidate", "integer", "number of the candidate in this search, from 1"),
+            Column("at_s", "number", "when it had been timed, since the start of the search"),
+            Column("opts", "text", "its optimisations"),
+            Column("candidate_ms", "number", "time of the kernel as the search saw it; empty where it did not run"),
+            Column("best_ms", "number", "the best candidate of this kernel so far"),
+        ]
+    },
+    grid=("size",),
+    summary=(
+        *("size", "variant", "kernel_ms", "speedup", "verdict", "search_s", "candidates", "break_even_calls"),
+        *("gflops", "in_words"),
+    ),
+    inspects=True,
+    answer=lambda frame: answer(frame),
+)
+def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
+    """Compares a function's kernels unoptimised, by tinygrad's heuristic, and by BEAM searches of several widths.
+
+    Each variant's first call runs in a process of its own with an empty cache and an end: the search's start of
+    compiling processes is in search_s, the start of Python and of the device are not. A search that has not ended
+    within its budget is killed; its verdict is `timeout`, and what is timed is the best that it had found. All
+    variants are then timed side by side in this process, which applies the optimisations found and never searches:
+    a kernel timed where it was searched reads slow. Latency and speedup are of the whole call; kernel_ms, gflops
+    and gb_s of its kernels alone. Break-even compares first call and steady latency with the heuristic's; its
+    interval is that of the gain per call. A candidate's time is the search's own: few runs, of a part of a large
+    kernel.
+    Not measured: searches of more than one kernel at once, how a search would end on a second try (it is not
+    deterministic), kernels of other shapes (each is a search of its own).
+    Results of every variant, eager, captured and replayed, are compared with numpy in float64; atol 1e-5 + rtol
+    1e-4 (float16: 2e-3) of the largest value. Source: the BEAM part of the tinygrad course.
+    """
+    points = [(size, variant) for size in dict.fromkeys(spec.size) for variant in spec.variants]
+    found: dict[str, Found] = {}
+    for number, (size, variant) in enumerate(points):
+        done = number / len(points)
+        where = f"{NAMES[spec.kernel]} {size}, {variant.name}"
+
+        def look(candidates: int, done: float = done, where: str = where) -> None:
+            bench.progress(done, f"{where}: {candidates} candidates timed")
+
+        look(0)
+        one = search(bench.device, MAKE, variant, spec.search_budget_s, look, spec=spec.model_dump_json(), n=size)
+        bench.detail("candidates", _candidates(one, size))
+        found[variant.name] = one
+        if variant == spec.variants[-1]:
+            bench.progress(done + 0.5 / len(points), f"size {size}: timing all variants side by side")
+            yield from _measure(spec, bench, size, found)
+
+
+def prepare(device: str, spec: str, n: int) -> Callable[[], object]:
+    """In a fresh process: a call of the function on inputs of its own."""
+    workload = _workload(BeamSpec.model_validate_json(spec))
+    inputs = workload.inputs(n, device)
+    return lambda: workload.function(*inputs)
+
+
+def _workload(spec: BeamSpec) -> Workload:
+    return build(spec.kernel, spec.dtype, spec.images, spec.channels, spec.filters)
+
+
+def _candidates(found: Found, size: int) -> list[dict[str, Value]]:
+    kernels = {kernel: number for number, kernel in enumerate(dict.fromkeys(one.kernel for one in found.candidates), 1)}
+    best: dict[str, float] = {}
+    records: list[dict[str, Value]] = []
+    for number, one in enumerate(found.candidates, start=1):
+        if one.seconds is not None:
+            best[one.kernel] = min(one.seconds, best.get(one.kernel, one.seconds))
+        records.append(
+            {
+                "size": size,
+                "variant": found.variant.name,
+                "kernel": kernels[one.kernel],
+                "candidate": number,
+                "at_s": one.at_s,
+                "opts": one.text,
+                "candidate_ms": None if one.seconds is None else one.seconds * 1e3,
+                "best_ms": best[one.kernel] * 1e3 if one.kernel in best else None,
+            }
+        )
+    return records
+
+
+def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -> Iterator[Row]:
+    from tinygrad import TinyJit
+
+    from experiments.bench.beam_adapter import applied
+    from experiments.bench.kernels import captured_work, kernels
+
+    workload = _workload(spec)
+    arrays = workload.draw(size)
+    reference, inputs = workload.reference(*arrays), workload.inputs(size, bench.device)
+    timed = {name: one for name, one in found.items() if one.chosen or not one.variant.width}
+    jits = {name: TinyJit(workload.function) for name in timed}
+    errors = {}
+    for name, one in timed.items():
+        with applied(one.variant, one.chosen):
+            results = [jits[name](*inputs).numpy() for _ in range(3)]  # eager, capture, replay
+        errors[name] = max(max_abs_error(result, reference) for result in results)
+    comparison = bench.compare({name: partial(jit, *inputs) for name, jit in jits.items()}, BASELINE)
+    alone = bench.compare_kernels({name: (jit, inputs) for name, jit in jits.items()}, BASELINE)
+    work = captured_work(jits[BASELINE])  # the same for all: what one variant repeats is no work
+    for name, one in found.items():
+        values: dict[str, Value] = {
+            "kernel": NAMES[spec.kernel],
+            "size": size,
+            "dtype": spec.dtype,
+            "first_call_ms": None if one.first_call_s is None else one.first_call_s * 1e3,
+            "search_s": one.seconds if one.variant.width else None,
+            "candidates": len(one.candidates) if one.variant.width else None,
+        }
+        if name not in timed:
+            note = one.cause or f"no candidate had been timed after {one.seconds:.0f} s"
+            yield Row({"variant": name, **values, "verdict": one.ended, "note": note})
+            continue
+        with applied(one.variant, one.chosen):
+            latency_s = comparison.latency(name).median
+            reason = bench.inspect({name: latency_s}, workload.function, jits[name], inputs, size=size)[name]
+        wrong = errors[name] > tolerance(reference, ATOL, RTOL[spec.dtype])
+        opts = [kernel.opts for kernel in kernels(jits[name]) if kernel.uops]
+        kernel_s = alone.latency(name)
+        values |= {
+            "applied_opts": " | ".join(opts),
+            "in_words": " | ".join(in_words(each) for each in opts),
+            "kernels": work.kernels,
+            "ops": work.ops,
+            "bytes": work.bytes,
+            **rates(work.ops, work.bytes, kernel_s.median),
+            **reason,
+            "kernel_ms": kernel_s.median * 1e3,
+            "kernel_lo_ms": None if kernel_s.lo is None else kernel_s.lo * 1e3,
+            "kernel_hi_ms": None if kernel_s.hi is None else kernel_s.hi * 1e3,
+            "max_abs_error": errors[name],
+        }
+        if not wrong and comparison.verdict(name) == "faster":
+            values |= _break_even(comparison, one, found[BASELINE])
+        row = timed_row(comparison, name, wrong=wrong, **values)
+        ended_early = one.ended != "done" and not wrong
+        yield Row(row.values | {"verdict": one.ended, "note": one.cause or None}, row.samples) if ended_early else row
+
+
+def _break_even(comparison: Comparison, found: Found, heuristic: Found) -> dict[str, Value]:
+    """Calls until what the search has cost is made up for by the gain per call, with the gain's interval."""
+    base = comparison.timings[BASELINE].blocks
+    searched = comparison.timings[found.variant.name].blocks
+    gain = median_interval([a - b for a, b in zip(base, searched, strict=True)])
+    steady = comparison.latency(BASELINE).median
+    first = heuristic.first_call_s or 0.0
+    cost = found.seconds if found.first_call_s is None else found.first_call_s
+
+    def calls(gained: float | None) -> int | None:
+        return None if gained is None else break_even([first], steady, [cost], steady - gained)
+
+    return {
+        "break_even_calls": calls(gain.median),
+        "break_even_calls_lo": calls(gain.hi),
+        "break_even_calls_hi": calls(gain.lo),
+    }
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """How far the heuristic is from nothing, and what each search added or lost, at the last size."""
+    timed = frame[frame["latency_ms"].notna()]
+    if timed.empty or BASELINE not in set(timed["variant"]):
+        return ""
+    last = frame[frame["size"] == timed["size"].iloc[-1]]
+    first = last.iloc[0]
+    said = []
+    for _, row in last[last["variant"] != BASELINE].iterrows():
+        if row["variant"] == NOOPT.name:
+            said.append(_unoptimised(row))
+        else:
+            said.append(_searched(row))
+    return f"On {first['device']}, {first['kernel']} at size {first['size']}: {'; '.join(one for one in said if one)}."
+
+
+def _unoptimised(row: Any) -> str:
+    if row["verdict"] == "slower":
+        lo, hi = 1 / row["speedup_hi"], 1 / row["speedup_lo"]
+        ratio = f"{1 / row['speedup']:.3g}x slower (95 % {lo:.3g} to {hi:.3g})"
+        return f"without optimisations it is {ratio} than with the heuristic"
+    return f"switching optimisations off {says(row, 'it')}"
+
+
+def _searched(row: Any) -> str:
+    name, took = str(row["variant"]).upper(), f"{row['search_s']:.3g} s"
+    tried = f"{row['candidates']} candidates"
+    if row["verdict"] == "failed":
+        return f"the search {name} failed"
+    if row["verdict"] == "wrong":
+        return f"{name} computes it wrongly"
+    if not row["latency_ms"] > 0:
+        return f"{name} had found nothing when its {took} were spent"
+    if row["verdict"] == "timeout":
+        name = f"the best of {tried} that {name} had timed when its {took} were spent"
+        cost = ""
+    else:
+        cost = f" after a search of {took} and {tried}"
+    if row["speedup_lo"] > 1:
+        return f"{name} is {_ratio(row['speedup'], row['speedup_lo'], row['speedup_hi'])} faster{cost}{_paid(row)}"
+    if row["speedup_hi"] < 1:
+        slower = _ratio(1 / row["speedup"], 1 / row["speedup_hi"], 1 / row["speedup_lo"])
+        return f"{name} is {slower} slower than the heuristic here{cost}: the search lost"
+    interval = f"ratio {row['speedup']:.3g}, 95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+    return f"{name} makes no difference that can be told ({interval}){cost}"
+
+
+def _ratio(ratio: float, lo: float, hi: float) -> str:
+    return f"{ratio:.3g}x (95 % {lo:.3g} to {hi:.3g})"
+
+
+def _paid(row: Any) -> str:
+    said = row[["break_even_calls", "break_even_calls_lo", "break_even_calls_hi"]].dropna()
+    if "break_even_calls" not in said:
+        return ""
+    calls, *interval = (f"{int(one):,}" for one in said)
+    return f", paid for after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")

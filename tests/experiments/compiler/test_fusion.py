@@ -1,0 +1,175 @@
+"""Kernel fusion: the quick preset really run, the spec's limits, the answer's words."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import experiments
+from experiments.bench.columns import VERDICTS
+from experiments.bench.spec import BadInput, parse
+from experiments.bench.toolchain import child_environment
+from experiments.compiler.fusion import ATOL, CHAIN, RTOL, FusionSpec, answer, fusion
+
+VARIANTS = ["fused", "contiguous once", "contiguous every op", "realize every op"]
+QUICK = fusion.presets["quick"]
+
+
+@pytest.fixture(scope="module")
+def ran(apart):
+    rows = experiments.run("fusion", preset="quick", device="CPU", time_limit_s=120)
+    return rows, experiments.detail(rows["run_id"].iloc[0], "kernels")
+
+
+@pytest.fixture
+def rows(ran):
+    return ran[0]
+
+
+def test_every_size_has_a_row_per_variant_with_a_verdict(rows):
+    assert [tuple(row) for row in rows[["elements", "variant"]].to_numpy()] == [
+        (elements, variant) for elements in QUICK.elements for variant in VARIANTS
+    ]
+    assert set(rows["verdict"]) <= set(VERDICTS) - {"wrong", "failed", "timeout"}
+    assert (rows["verdict"] == "baseline").equals(rows["variant"] == "contiguous every op")
+
+
+def test_a_chain_of_five_steps_moves_exactly_five_times_the_bytes_unfused(rows):
+    assert rows.groupby("variant", sort=False)["kernels"].unique().map(list).to_dict() == dict(
+        zip(VARIANTS, [[1], [2], [5], [5]], strict=True)
+    )
+    assert rows["bytes"].tolist() == [8 * n * kernels for n in QUICK.elements for kernels in (1, 2, 5, 5)]
+    assert rows["traffic"].tolist() == [1, 2, 5, 5] * len(QUICK.elements)
+
+
+def test_the_arithmetic_is_the_same_however_the_chain_is_cut(rows):
+    assert (rows["ops"] == 6 * rows["elements"]).all()  # ReLU compares and chooses
+
+
+def test_the_results_are_right(rows):
+    assert (rows["max_abs_error"] < ATOL + 4 * RTOL).all()  # the largest result is near 2
+
+
+def test_every_variant_has_its_kernels_and_its_reason(ran):
+    rows, kernels = ran
+    assert rows["bound"].isin(["memory", "compute", "launch"]).all()
+    assert kernels.groupby(["elements", "variant"]).size().to_dict() == {
+        (row["elements"], row["variant"]): row["kernels"] for _, row in rows.iterrows()
+    }
+
+
+def test_the_answer_of_a_real_run_says_five_times(rows):
+    assert answer(rows).startswith("On CPU a chain of 5 steps moves 5x the bytes if every step writes its result")
+    assert "at 2,097,152 elements" in answer(rows)
+
+
+def test_the_courses_chain_is_four_steps_at_a_thousand_squared():
+    course = fusion.presets["course"]
+    assert [step.name for step in CHAIN[: course.steps]] == ["x*2", "+1", "relu", "/3"]
+    assert course.elements == [1000 * 1000]
+
+
+COUNTED = """
+import json
+from tinygrad import TinyJit
+from experiments.bench.kernels import captured_work
+from experiments.bench.runtime import tensor
+from experiments.compiler.fusion import CHAIN, FusionSpec, variants
+import numpy as np
+
+x, counted = tensor(np.ones(64, np.float32), "CPU"), {}
+for steps in (2, len(CHAIN)):
+    jits = {name: TinyJit(one) for name, one in variants(FusionSpec(steps=steps, cut_after=1)).items()}
+    for jit in jits.values():
+        [jit(x) for _ in range(3)]
+    counted[steps] = [captured_work(jit).bytes // 512 for jit in jits.values()]
+print(json.dumps(counted))
+"""
+
+
+def test_the_shortest_and_the_longest_chain_move_their_length_in_bytes_unfused():
+    command = [sys.executable, "-c", COUNTED]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
+    assert json.loads(done.stdout) == {str(n): [1, 2, n, n] for n in (2, len(CHAIN))}
+
+
+WRONG = """
+import json
+from experiments.bench.measure import Budget
+from experiments.bench.session import Bench
+from experiments.compiler import fusion as module
+
+right = module.variants
+def broken(spec):
+    return {**right(spec), "fused": lambda x: (right(spec)["fused"](x) + 1).realize()}
+module.variants = broken
+module._reference = lambda spec, x: right(spec)["contiguous once"](__import__("tinygrad").Tensor(x)).numpy()
+ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
+bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
+spec = module.FusionSpec(elements=[64])
+print(json.dumps([[row.values["variant"], row.values["verdict"], row.values.get("speedup")]
+                  for row in module.fusion.run(spec, bench)]))
+"""
+
+
+def test_a_chain_that_computes_something_else_is_wrong_and_has_no_speedup():
+    command = [sys.executable, "-c", WRONG]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
+    assert json.loads(done.stdout)[0] == ["fused", "wrong", None]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": "1"}, "steps: 1 is not allowed; give an integer from 2 to 8"),
+        (
+            {"steps": "4", "cut_after": "4"},
+            "cut_after: 4 is not allowed; a chain of 4 steps can be cut after step 1 to 3",
+        ),
+        ({"elements": "0"}, "elements: 0 is not allowed; give integers from 1 to 268435456"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(given, said):
+    with pytest.raises(BadInput) as refused:
+        parse(FusionSpec, given)
+    assert len(refused.value.problems) == 1
+    assert refused.value.problems[0].startswith(said)
+
+
+def test_the_need_is_that_of_the_longest_vector():
+    spec = FusionSpec(elements=[10, 1000])
+    assert (spec.need().bytes, spec.need().what) == ((80 + 8 * 5) * 1000, "a chain of 5 steps over 1,000 numbers")
+
+
+def told(*verdicts):
+    """Fused and unfused rows of sizes 1000, 2000 … with these verdicts."""
+    common = {"device": "CPU", "steps": 5, "bound": None}
+    made = []
+    for number, verdict in enumerate(verdicts, start=1):
+        at = {**common, "elements": 1000 * number}
+        made.append({**at, "variant": "fused", "verdict": verdict, "traffic": 1.0})
+        made[-1] |= {"speedup": 4.0, "speedup_lo": 3.9, "speedup_hi": 4.1}
+        made.append({**at, "variant": "contiguous every op", "verdict": "baseline", "traffic": 5.0})
+    return answer(pd.DataFrame(made))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "ends"),
+    [
+        (["faster", "faster"], "it pays at every size that was measured, from 1,000 elements on."),
+        (["cannot tell", "faster", "faster"], "it pays from 2,000 elements on, at 1,000 no gain can be told."),
+        (["faster", "slower", "faster"], "it pays from 3,000 elements on, at 2,000 the verdict is slower."),
+        (["faster", "cannot tell"], "no size was measured from which on it pays for certain."),
+    ],
+)
+def test_the_answer_says_from_which_size_on_fusion_pays(verdicts, ends):
+    assert told(*verdicts).endswith(ends)
+
+
+def test_the_answer_gives_bytes_and_time():
+    assert told("faster").startswith(
+        "On CPU a chain of 5 steps moves 5x the bytes if every step writes its result to memory; fusing them into one "
+        "kernel makes the chain 4x faster (95 % 3.9 to 4.1) at 1,000 elements; "
+    )
