@@ -111,7 +111,8 @@ def _latency(rows: pd.DataFrame) -> Panel:
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "Median of one replay with its 95 % interval. Zeros in a tensor of the same size change nothing: the kernels "
-        "multiply them. Networks without the units are smaller; a gather fetches only the weights that are left."
+        "multiply them. A gather fetches only the weights that are left. Networks without the units are smaller, but "
+        "a width that the compiler cannot tile well may be slower than the whole."
     )
     return Panel("Latency against width", figure, caption)
 

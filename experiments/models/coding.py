@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 ONE = 2**16  # probabilities are integers of 1 to ONE - 1
 LOWEST = 2**16  # a state is at least so large; below it 16 bits are taken in
 MOST_LANES = 256
-DECISIONS_PER_LANE = 8192  # a lane costs 4 bytes, a step about 15 microseconds
+DECISIONS_PER_LANE = 2**14  # a lane costs 4 bytes, a step about 15 microseconds
 
 
 def lanes_for(decisions: int) -> int:

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from experiments.models.networks import Array, Layer, Linear, Network, Placed, Weights, check
-from experiments.models.pruning import Masks
+from experiments.models.pruning import Masks, masked
 
 Score = Literal["l1", "l2", "taylor", "random"]
 Kept = dict[str, Array]
@@ -103,6 +103,24 @@ def unit_masks(network: Network, kept: Mapping[str, Array]) -> Masks:
         masks |= {place.weight: mask, place.bias: rows}
         before = _columns(network, place, units)
     return masks
+
+
+def alive(network: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """The units of every hidden layer that something reaches and that something hears, by layer, one at least.
+
+    Biases are not looked at: a unit that only its bias reaches is constant, and the next biases can learn that.
+    """
+    kept = {place.name: np.arange(place.layer.outputs) for place in network.walk()[:-1]}
+    while True:
+        left = masked(weights, unit_masks(network, kept))
+        found = {}
+        for place, after in zip(network.walk(), network.walk()[1:], strict=False):
+            reached = left[place.weight].reshape(place.layer.outputs, -1).any(axis=1)
+            heard = np.moveaxis(left[after.weight], 1, 0).reshape(place.layer.outputs, -1).any(axis=1)
+            found[place.name] = np.flatnonzero(reached & heard) if (reached & heard).any() else kept[place.name][:1]
+        if all(len(found[name]) == len(kept[name]) for name in kept):
+            return kept
+        kept = found
 
 
 def structure(network: Network) -> str:

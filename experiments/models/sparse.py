@@ -5,7 +5,7 @@ weights, and an output that uses a pixel often uses the pixels around it. Two co
 symbols at its ones.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,11 @@ from experiments.models.mixing import Mixer
 Array = np.ndarray[Any, Any]
 
 LEVELS = 16  # into how many steps a density is sorted
-WINDOW = 9  # neighbours of one weight that are looked at, itself not among them
+TOUCHING = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours known by then: lines up, columns left
+AROUND = (*TOUCHING, (0, 2), (2, 0), (1, 2), (1, -2), (2, 1))
+MOST_NEAR = 4  # levels of symbols whose neighbours are looked at
+BESIDE = (2**MOST_NEAR + 1, 2**MOST_NEAR + 1, 2 * len(TOUCHING) + 1)  # what `_beside` gives is less than that
+MOST_CONTEXTS = 2**20  # of a table of counts: 16 MB
 FIRST_PART, LARGEST_PART = 16, 4096  # symbols that are coded before the counts are brought up to date
 
 
@@ -41,10 +45,11 @@ def _code_mask(mask: Array, across: int, prior: int, code: Callable[[Array, int]
     """Fills `mask` row by row with what `code(chances, row)` gives."""
     outputs = mask.shape[1]
     own = np.arange(outputs)
-    sizes = (outputs, 64, LEVELS * LEVELS, WINDOW * LEVELS + LEVELS, LEVELS * LEVELS)
+    sizes = (outputs, 64, LEVELS * LEVELS, (len(AROUND) + 1) * LEVELS, LEVELS * LEVELS)
     model = Mixer(sizes, sets=5, prior=prior)
     seen = np.zeros(outputs, np.int64)
-    for row, near in enumerate(_neighbours(mask, across)):
+    for row in range(len(mask)):
+        near = _near(mask, row, across, AROUND)
         left, up, corner, other, *_ = near
         beside = left + up + corner + other
         pattern = left + 2 * up + 4 * corner + 8 * other + 16 * near[4] + 32 * near[5]
@@ -64,16 +69,13 @@ def _code_mask(mask: Array, across: int, prior: int, code: Callable[[Array, int]
         seen += mask[row]
 
 
-def _neighbours(mask: Array, across: int) -> Iterator[list[Array]]:
-    """For each input the rows of `mask` beside it that are known by then; the first four touch it."""
-    nothing = np.zeros(mask.shape[1], np.int64)
-    places = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0), (1, 2), (1, -2), (2, 1))
-    for row in range(len(mask)):
-        line, column = divmod(row, across)
-        yield [
-            mask[row - down * across - back] if line >= down and 0 <= column - back < across else nothing
-            for down, back in places
-        ]
+def _near(rows: Array, row: int, across: int, places: Sequence[tuple[int, int]]) -> list[Array]:
+    """The earlier rows that lie lines up and columns left of one, as `places` says; zeros beyond the image."""
+    line, column = divmod(row, across)
+    nothing = np.zeros(rows.shape[1], np.int64)
+    return [
+        rows[row - up * across - left] if line >= up and 0 <= column - left < across else nothing for up, left in places
+    ]
 
 
 def _level(ones: int, of: int) -> int:
@@ -89,42 +91,64 @@ def _levels(ones: Array, of: int) -> Array:
 EDGES = np.array([1, 64, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096, 5793, 8192])
 
 
-def encode_symbols(symbols: Array, mask: Array, levels: int) -> bytes:
+def encode_symbols(symbols: Array, mask: Array, levels: int, across: int) -> bytes:
     """Symbols (n,) of `levels` bits at the ones of `mask` (inputs, outputs), input by input."""
-    coder = Encoder(lanes_for(len(symbols) * levels))
-    wanted = symbols.astype(np.int64)
+    coder, wanted = Encoder(lanes_for(len(symbols) * levels)), symbols.astype(np.int64)
     _code_symbols(
-        mask, levels, lambda chances, part, level: coder.encode(chances, wanted[part] >> (levels - 1 - level) & 1)
+        mask,
+        levels,
+        across,
+        lambda chances, part, level: coder.encode(chances, wanted[part] >> (levels - 1 - level) & 1),
     )
     return coder.content()
 
 
-def decode_symbols(content: bytes, mask: Array, levels: int) -> Array:
+def decode_symbols(content: bytes, mask: Array, levels: int, across: int) -> Array:
     """The symbols that `encode_symbols` took, int64; ValueError where the bytes are none."""
     coder = Decoder(content, lanes_for(int(mask.sum()) * levels))
-    symbols = _code_symbols(mask, levels, lambda chances, *_: coder.decode(chances))
+    symbols = _code_symbols(mask, levels, across, lambda chances, *_: coder.decode(chances))
     coder.finish()
     return symbols
 
 
-def _code_symbols(mask: Array, levels: int, code: Callable[[Array, slice, int], Array]) -> Array:
+def _code_symbols(mask: Array, levels: int, across: int, code: Callable[[Array, slice, int], Array]) -> Array:
     """The symbols bit by bit as `code(chances, part, level)` gives them, the most significant first.
 
-    A bit's contexts hold the bits of the symbol before it.
+    A bit's contexts hold the bits of the symbol before it. Of few levels, those of the inputs beside it are looked
+    at too: the weights of one output to adjacent pixels often have the same sign, the uppermost bit.
     """
-    outputs = np.nonzero(mask)[1]
-    symbols = np.zeros(len(outputs), np.int64)
-    model = Mixer((2**levels, mask.shape[1] * 2**levels), sets=levels)
-    for part in _parts(len(symbols)):
-        prefix = np.ones(part.stop - part.start, np.int64)
+    inputs, outputs = np.nonzero(mask)
+    symbols, known = np.zeros(len(outputs), np.int64), np.zeros(mask.shape, np.int64)
+    states = 2**levels
+    near, each = levels <= MOST_NEAR and across > 1, mask.shape[1] * states <= MOST_CONTEXTS
+    sizes = [1, *([mask.shape[1]] if each else []), *(BESIDE if near else [])]
+    model = Mixer([size * states for size in sizes], sets=levels)
+    for part in _rows(inputs) if near else _parts(len(symbols)):
+        own = outputs[part]
+        places = [np.zeros(len(own), np.int64), *([own] if each else [])]
+        places += _beside(known, int(inputs[part.start]), own, across, states) if near else []
+        prefix = np.ones(len(own), np.int64)
         for level in range(levels):
-            contexts = (prefix, outputs[part] * 2**levels + prefix)
-            chances = model.predict(contexts, np.full(len(prefix), level))
+            chances = model.predict([place * states + prefix for place in places], np.full(len(own), level))
             bits = code(chances, part, level)
             model.learn(bits)
             prefix = prefix << 1 | bits
-        symbols[part] = prefix - 2**levels
+        symbols[part] = prefix - states
+        known[inputs[part], own] = symbols[part] + 1
     return symbols
+
+
+def _beside(known: Array, row: int, own: Array, across: int, states: int) -> list[Array]:
+    """Symbol + 1 (0: none) of the inputs left of and above one, and the balance of signs, 0 to 8, of all around it."""
+    around = [near[own] for near in _near(known, row, across, TOUCHING)]
+    signs = [np.sign(one) - 2 * (one > states // 2) for one in around]
+    return [around[0], around[1], np.asarray(sum(signs)) + len(TOUCHING)]
+
+
+def _rows(inputs: Array) -> list[slice]:
+    """The symbols of one input after another."""
+    starts = np.flatnonzero(np.diff(inputs, prepend=-1)).tolist()
+    return [slice(*ends) for ends in zip(starts, [*starts[1:], len(inputs)], strict=True)] if starts else []
 
 
 def _parts(count: int) -> Sequence[slice]:

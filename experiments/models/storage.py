@@ -175,7 +175,7 @@ def _write_entropy(words: Array, form: Form) -> bytes:
         low = max(form.width - 8, 0)
         symbols, bits = values >> low, min(form.width, 8)
         rest = write_length(0) + _write_rest(values, low)
-    coded = encode_symbols(symbols, mask, bits)
+    coded = encode_symbols(symbols, mask, bits, form.across)
     return b"".join(write_length(len(part)) + part for part in (coded_mask, coded)) + rest
 
 
@@ -187,12 +187,12 @@ def _read_entropy(reader: Reader, form: Form) -> Array:
         raise ValueError("a table of values is too long")
     if size:
         table = _read_words(reader, size, form.width)
-        symbols = decode_symbols(coded, mask, max(1, (size - 1).bit_length()))
+        symbols = decode_symbols(coded, mask, max(1, (size - 1).bit_length()), form.across)
         if symbols.max(initial=0) >= size:
             raise ValueError("a value is beyond its table")
         return _filled(mask, table[symbols], form)
     low = max(form.width - 8, 0)
-    upper = decode_symbols(coded, mask, min(form.width, 8)).astype(np.uint32)
+    upper = decode_symbols(coded, mask, min(form.width, 8), form.across).astype(np.uint32)
     return _filled(mask, upper << low | _read_rest(reader, count, low), form)
 
 

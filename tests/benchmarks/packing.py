@@ -1,0 +1,37 @@
+"""Bytes and seconds of every storage: `python -m tests.benchmarks.packing [SPARSITY ...]`.
+
+The carried lenet_300_100 in float32, its smallest weights by LAMP set to zero without training: what a pruning sweep
+packs and restores dozens of times. CPU seconds, so that a busy machine changes little.
+"""
+
+import sys
+import time
+
+from experiments.models.checkpoints import load
+from experiments.models.networks import lenet_300_100
+from experiments.models.packing import pack, unpack
+from experiments.models.pruning import masked, masks_of
+from experiments.models.quantizing import QuantSpec, quantize
+from experiments.models.storage import STORAGES
+
+
+def main(sparsities: list[float]) -> None:
+    network = lenet_300_100()
+    weights = load(network).weights
+    print("sparsity storage     bytes  pack s  unpack s")
+    for sparsity in sparsities or [0.0, 0.9, 0.99]:
+        pruned = masked(weights, masks_of(network, weights, sparsity, "lamp"))
+        model = quantize(network, pruned, QuantSpec("float32"))
+        for storage in STORAGES:
+            began = time.process_time()
+            file = pack(model, storage)
+            packed = time.process_time()
+            unpack(file)
+            print(
+                f"{sparsity:8g} {storage:9} {len(file):8,} {packed - began:6.2f} {time.process_time() - packed:8.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main([float(one) for one in sys.argv[1:]])
