@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import inspector, links, report, services, sharing
+from dashboard import inspector, links, parts, report, services, sharing
 from dashboard.attempt import attempt
 from dashboard.figures import Details, Panel, drawings, none
 from dashboard.text import plain
@@ -40,6 +40,7 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
     _noise(rows)
     _ending(run, len(rows))
     _figures(experiment, run, rows, details)
+    parts.show(experiment.name, run)
     if not rows.empty:
         table(experiment, run, rows)
     _downloads(experiment, run, rows, details)

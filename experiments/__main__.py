@@ -4,13 +4,14 @@ import argparse
 import functools
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from experiments.bench.spec import BadInput, Experiment, fields, parse
+from experiments.bench.spec import BadInput, Experiment, Spec, fields, parse
 from experiments.registry import find, registered
 
 Command = Callable[[argparse.Namespace], int]
@@ -84,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("file", nargs="+")
     bring.add_argument("--most-mb", type=int, default=64, metavar="MB", help="unpacked bytes allowed (default 64 MB)")
     command("cancel", _cancel, "cancel a queued or running run").add_argument("run")
+    export = command("export-c", _export_c, "a trained network as one C program, in a zip")
+    export.add_argument("fields", nargs="*", metavar="field=value", help="as `show edge` lists them: network, width …")
+    export.add_argument("-o", "--output", default="model.zip", metavar="FILE", help="the zip (default model.zip)")
     command("doctor", _doctor, "what works on this machine, what does not, and what to do")
     return parser
 
@@ -137,12 +141,18 @@ def _default(one: Experiment[Any], field: str) -> str:
 def _spec(one: Experiment[Any], preset: str | None, assignments: Sequence[str]) -> Any:
     """The spec that `field=value …` on top of a preset makes."""
     values: dict[str, object] = one.preset(preset).model_dump() if preset else {}
+    return parse(one.spec, values | _assigned(one.spec, assignments))
+
+
+def _assigned(spec: type[Spec], assignments: Sequence[str]) -> dict[str, object]:
+    """The values that `field=value …` gives, as text."""
+    values: dict[str, object] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise BadInput(f"{assignment[:60]}: not understood; give field=value with {', '.join(fields(one.spec))}")
+            raise BadInput(f"{assignment[:60]}: not understood; give field=value with {', '.join(fields(spec))}")
         values[name] = value
-    return parse(one.spec, values)
+    return values
 
 
 @_stored
@@ -275,6 +285,18 @@ def _cancel(given: argparse.Namespace) -> int:
     if store.ask_to_cancel(store.engine(store.database_url()), given.run):
         return 0
     return _say(f"run: {given.run[:60]} is not waiting or running; `python -m experiments runs` lists the runs")
+
+
+def _export_c(given: argparse.Namespace) -> int:
+    from experiments.bench.toolchain import NO_COMPILER, child_environment, compiler
+    from experiments.deployment.export.choice import ChoiceSpec
+
+    choice = parse(ChoiceSpec, _assigned(ChoiceSpec, given.fields))
+    _check_file("--output", given.output)
+    if compiler() is None:
+        return _say(NO_COMPILER)
+    command = [sys.executable, "-m", "experiments.deployment.export.command", choice.model_dump_json(), given.output]
+    return subprocess.run(command, env=child_environment("CPU"), check=False).returncode
 
 
 def _doctor(_: argparse.Namespace) -> int:

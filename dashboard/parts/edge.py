@@ -1,0 +1,70 @@
+"""What a run of the edge experiment hands out: its C program, and its WebAssembly build to try. Needs no network."""
+
+import base64
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from dashboard import services
+from experiments.models.datasets import mnist
+from experiments.runs import store
+
+EXAMPLES = 40  # test images that can be tried instead of a drawing
+HERE = Path(__file__)
+ENDING = ".wasm"
+
+_panel = st.components.v2.component(
+    "tinylab_edge",
+    html=HERE.with_suffix(".html").read_text(encoding="utf-8"),
+    css=HERE.with_suffix(".css").read_text(encoding="utf-8"),
+    js=HERE.with_suffix(".js").read_text(encoding="utf-8"),
+)
+
+
+def show(run: Any) -> None:
+    """The zip to download, and a digit to draw where the run has a WebAssembly build made by this database's runner."""
+    db = services.database()
+    names = list(store.artifact_names(db, run["id"]))
+    for name in (one for one in names if one.endswith(".zip")):
+        st.download_button(
+            "Download the C program (zip)",
+            partial(store.read_artifact, db, run["id"], name),
+            name.replace(" ", "-"),
+            "application/zip",
+            on_click="ignore",
+            icon=":material/folder_zip:",
+            key=f"{run['id']}-zip",
+            help="model.c with the weights inside, model.h, a test vector, the recipe and instructions",
+        )
+    for name in (one for one in names if one.endswith(ENDING)):
+        _try(run, name, partial(store.read_artifact, db, run["id"], name))
+
+
+def _try(run: Any, name: str, read: Callable[[], bytes]) -> None:
+    st.markdown("#### Try it: the same program, in this page")
+    if run["imported"]:
+        st.info(
+            "Programs of imported runs are not run here. Run it on this machine to try it.", icon=":material/block:"
+        )
+        return
+    module = read()
+    _panel(
+        data={"module": base64.b64encode(module).decode(), "name": name.removesuffix(ENDING), **_examples()},
+        key=f"{run['id']}-try",
+    )
+    st.caption(
+        f"{len(module):,} bytes of WebAssembly, compiled from the same model.c, run by your browser; nothing is sent "
+        "anywhere. What you draw is scaled and centred as the MNIST digits are."
+    )
+
+
+@st.cache_data(show_spinner=False)
+def _examples() -> dict[str, Any]:
+    """The first test images as bytes, and their labels."""
+    test = mnist().test
+    pixels = np.rint(test.images[:EXAMPLES] * 255).astype(np.uint8)
+    return {"images": base64.b64encode(pixels.tobytes()).decode(), "labels": test.labels[:EXAMPLES].tolist()}
