@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.bench.spec import BadInput, Experiment, Spec, fields, parse
+from experiments.deployment.server.serve import add_options as serve_options
+from experiments.deployment.server.serve import serve
 from experiments.registry import find, registered
 
 Command = Callable[[argparse.Namespace], int]
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     export = command("export-c", _export_c, "a trained network as one C program, in a zip")
     export.add_argument("fields", nargs="*", metavar="field=value", help="as `show edge` lists them: network, width …")
     export.add_argument("-o", "--output", default="model.zip", metavar="FILE", help="the zip (default model.zip)")
+    serve_options(command("serve", _serve, "a model behind HTTP on this machine, until Ctrl-C"))
     command("doctor", _doctor, "what works on this machine, what does not, and what to do")
     return parser
 
@@ -297,6 +300,10 @@ def _export_c(given: argparse.Namespace) -> int:
         return _say(NO_COMPILER)
     command = [sys.executable, "-m", "experiments.deployment.export.command", choice.model_dump_json(), given.output]
     return subprocess.run(command, env=child_environment("CPU"), check=False).returncode
+
+
+def _serve(given: argparse.Namespace) -> int:
+    return serve(given)
 
 
 def _doctor(_: argparse.Namespace) -> int:

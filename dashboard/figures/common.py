@@ -3,15 +3,28 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.theme import GREY, layout, style
+from dashboard.theme import GREY, Style, layout, style
 
 
-def points(figure: go.Figure, rows: pd.DataFrame, x: str, y: str, low: str, high: str, variant: str, unit: str) -> None:
-    """Adds one variant's measured points with their 95 % intervals, joined by its line, ordered by x."""
+def points(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    low: str,
+    high: str,
+    variant: str,
+    unit: str,
+    look: Style | None = None,
+) -> None:
+    """Adds one variant's measured points with their 95 % intervals, joined by its line, ordered by x.
+
+    `look` is for variants of which several share a technique's style.
+    """
     rows = rows.dropna(subset=[x, y]).sort_values(x)
     if rows.empty:
         return
-    look = style(variant)
+    look = look or style(variant)
     figure.add_trace(
         go.Scatter(
             name=variant,

@@ -1,0 +1,107 @@
+"""Figures of the multi-device experiment."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures import Details, Panel
+from dashboard.figures.common import points
+from dashboard.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, Style, layout
+
+LOOKS = {
+    "one device": Style(GREY, "circle", "solid"),
+    "replicas": Style(BLUE, "diamond", "dash"),
+    "data parallel": Style(GREEN, "square", "dot"),
+    "tensor parallel": Style(PURPLE, "triangle-up", "dashdot"),
+    "processes": Style(ORANGE, "x", "longdash"),
+}
+
+
+def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
+    """Speedup of each layout, against devices where there are several numbers of them, and the cores it kept busy."""
+    if rows.empty:
+        return []
+    compared = rows[rows["speedup"].notna()]
+    drawn = [_bars(compared)] if len(compared) else []
+    if compared["devices"].nunique() > 1:
+        drawn.insert(0, _scaling(compared))
+    return [*drawn, _busy(rows)]
+
+
+def _point(row: pd.Series) -> str:
+    return f"batch {row['batch']}, {row['inputs']}"
+
+
+def _look(layout_name: object) -> Style:
+    return LOOKS.get(str(layout_name), LOOKS["one device"])
+
+
+def _scaling(rows: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    last = rows.iloc[-1]
+    there = rows[(rows["batch"] == last["batch"]) & (rows["inputs"] == last["inputs"])]
+    most = int(there["devices"].max())
+    ideal = go.Scatter(
+        x=[1, most], y=[1, most], mode="lines", name="nothing wasted", line={"color": GREY, "dash": "dot"}
+    )
+    figure.add_trace(ideal)
+    for name, chosen in there.groupby("layout", sort=False):
+        points(figure, chosen, "devices", "speedup", "speedup_lo", "speedup_hi", str(name), "x", _look(name))
+    layout(figure, "Devices [1]", "Speedup over one device [x]")
+    figure.update_xaxes(dtick=1)
+    caption = f"{_point(last)}: speedup with its 95 % interval; on the grey line every device counts in full."
+    return Panel("Speedup against devices", figure, caption)
+
+
+def _bars(rows: pd.DataFrame) -> Panel:
+    figure = go.Figure()
+    for number, (_, chosen) in enumerate(rows.groupby(["batch", "inputs"], sort=False)):
+        point = _point(chosen.iloc[0])
+        ordered = chosen.iloc[::-1]
+        figure.add_trace(
+            go.Bar(
+                name=point,
+                y=ordered["variant"].tolist(),
+                x=ordered["speedup"].tolist(),
+                orientation="h",
+                marker={
+                    "color": [_look(one).color for one in ordered["layout"]],
+                    "pattern": {"shape": ("", "/", "x", ".", "\\", "+")[number % 6]},
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": (ordered["speedup_hi"] - ordered["speedup"]).fillna(0).tolist(),
+                    "arrayminus": (ordered["speedup"] - ordered["speedup_lo"]).fillna(0).tolist(),
+                },
+                customdata=ordered[["efficiency"]].astype("float64").to_numpy(),
+                hovertemplate=f"%{{y}}, {point}: %{{x:.3g}}x, efficiency %{{customdata[0]:.0%}}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
+    layout(figure, "Speedup over one device [x]", "")
+    groups = rows.groupby(["batch", "inputs"]).ngroups
+    figure.update_layout(height=max(280, 120 + 26 * len(rows)), showlegend=groups > 1)
+    caption = "Ratio one device/layout within blocks, with its 95 % interval: right of 1 the layout is faster."
+    return Panel("Speedup of each layout", figure, caption)
+
+
+def _busy(rows: pd.DataFrame) -> Panel:
+    last = rows.iloc[-1]
+    there = rows[(rows["batch"] == last["batch"]) & (rows["inputs"] == last["inputs"])].iloc[::-1]
+    figure = go.Figure(
+        go.Bar(
+            y=there["variant"].tolist(),
+            x=there["cpu_per_wall"].tolist(),
+            orientation="h",
+            marker={"color": [_look(one).color for one in there["layout"]]},
+            hovertemplate="%{y}: %{x:.3g} cores<extra></extra>",
+        )
+    )
+    figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
+    layout(figure, "CPU time over wall time [cores]", "")
+    figure.update_layout(height=max(280, 120 + 26 * len(there)), showlegend=False)
+    caption = (
+        f"{_point(last)}: how many cores of this machine were busy. Layouts within one process never use more than one "
+        "core on the CPU device; on a GPU this is the host's share alone."
+    )
+    return Panel("Cores kept busy", figure, caption)

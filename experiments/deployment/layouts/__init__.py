@@ -1,0 +1,1 @@
+"""Ways to lay the same work over several devices, and over several processes."""

@@ -1,0 +1,124 @@
+"""The figures of serving and of several devices."""
+
+import pytest
+
+from dashboard.figures import multi_device, serving
+from experiments.registry import find
+from experiments.runs import frames
+
+
+def frame(name, made):
+    same = {"run_id": "r", "experiment": name, "device": "CPU"}
+    return frames.frame_of([{**same, **one} for one in made], (*frames.IDENTITY, *find(name).columns))
+
+
+def details(**records):
+    declared = find("serving").details
+    return {name: frames.frame_of(records.get(name, []), columns) for name, columns in declared.items()}
+
+
+def load(variant, arrival, rate=None, clients=None, p99=4.0, **further):
+    timed = {"p50_ms": 2.0, "p50_lo_ms": 1.5, "p50_hi_ms": 2.5, "p95_ms": 3.0, "p99_ms": p99, "mean_ms": 2.2}
+    parts = dict.fromkeys(serving.PARTS, 0.3)
+    point = {"variant": variant, "arrival": arrival, "rate_per_s": rate, "clients": clients, "objective_ms": 10.0}
+    return {**point, **timed, **parts, "achieved_per_s": 100.0, "mean_batch": 2.0, "in_time": 1.0, **further}
+
+
+def titles(panels):
+    return [panel.title for panel in panels]
+
+
+OPEN = [load(name, "open", rate) for rate in (50.0, 400.0) for name in ("no batching", "batch 32, drain")]
+
+
+def test_the_policies_are_compared_at_the_expected_rate_with_the_objective():
+    [first, *_] = serving.panels(frame("serving", OPEN), details())
+    assert first.title == "At 50 requests per second"
+    median, p95, p99 = first.figure.data
+    assert (median.name, p95.name, p99.name) == ("median", "95th percentile", "99th")
+    assert set(median.y) == {"no batching", "batch 32, drain"}
+    assert median.error_x.array == pytest.approx((0.5, 0.5))
+    assert [line.x0 for line in first.figure.layout.shapes] == [10.0]
+
+
+def test_a_percentile_that_was_not_supported_is_not_drawn():
+    [panel] = serving.panels(frame("serving", [load("no batching", "open", 50.0, p99=None)]), details())
+    assert [trace.name for trace in panel.figure.data] == ["median", "95th percentile"]
+
+
+def test_latency_is_drawn_against_load_and_a_rate_tried_twice_counts_once():
+    again = [*OPEN, load("no batching", "open", 400.0, p99=9.0)]
+    _, panel = serving.panels(frame("serving", again), details())
+    assert panel.title == "Latency against load"
+    first = panel.figure.data[0]
+    assert (first.name, first.x, first.y) == ("no batching", (50.0, 400.0), (4.0, 9.0))
+    assert panel.figure.layout.xaxis.title.text == "Scheduled arrivals [1/s]"
+
+
+def test_clients_and_both_kinds_of_settings_have_their_figures():
+    rows = [load("no batching", "single", clients=1), load("no batching", "closed", clients=8)]
+    rows += [load("no batching", "offline", clients=8, p50_ms=None)]
+    drawn = serving.panels(frame("serving", rows), details())
+    assert titles(drawn) == ["Throughput and latency by clients", "Edge against cloud"]
+    assert drawn[0].figure.data[0].text == ("8",)
+    edge, cloud = drawn[1].figure.data
+    assert (edge.x, cloud.x) == ((2.0,), (100.0,))
+
+
+def test_the_plain_paths_parts_stand_beside_the_fast_path():
+    same = {"rows": 1, "latency_ms": 1.0, "latency_lo_ms": 0.9, "latency_hi_ms": 1.1}
+    parts = [("plain", "all of it"), ("plain", "numpy to tensor"), ("plain", "replay"), ("fast", "all of it")]
+    made = [{**same, "path": path, "part": part} for path, part in parts]
+    panel = serving.panels(frame("serving", OPEN), details(paths=made))[-1]
+    assert panel.title == "The way through tinygrad"
+    shown = {(bar, trace.name) for trace in panel.figure.data for bar in trace.y}
+    assert shown == {
+        ("plain, 1 row", "numpy to tensor"),
+        ("plain, 1 row", "replay"),
+        ("fast, 1 row", "fast: kernels on the captured buffers"),
+    }
+
+
+def test_one_load_shows_where_the_time_went_its_distribution_and_its_course():
+    where = {"variant": "no batching", "arrival": "open", "rate_per_s": 50.0}
+    made = details(
+        distribution=[{**where, "share": 0.5, "request_ms": 2.0}, {**where, "share": 0.9, "request_ms": 3.0}],
+        requests=[{**where, "arrived_ms": 1.0, "request_ms": 2.0, "in_flight": 3, "rows": 4, "status": 200}],
+    )
+    parts, shares, course = serving.point_panels(frame("serving", OPEN[:1]), made)
+    assert [trace.x for trace in parts.figure.data] == [(0.3,)] * len(serving.PARTS)
+    assert shares.figure.data[0].y == (50.0, 90.0)
+    assert [trace.y for trace in course.figure.data] == [(2.0,), (3,), (4,)]
+
+
+def test_a_policy_keeps_its_colour_on_the_page_and_like_ones_are_told_apart():
+    alone = serving.looks(frame("serving", [load("batch 32, drain", "single")]))
+    both = serving.looks(frame("serving", OPEN))
+    assert alone["batch 32, drain"] == both["batch 32, drain"]
+    like = serving.looks(frame("serving", [load(f"batch {size}, drain", "single") for size in (4, 16, 64)]))
+    assert len(set(like.values())) == 3
+
+
+def laid(layout, devices, speedup, inputs="resident"):
+    values = {"variant": f"{layout} x{devices}", "layout": layout, "devices": devices, "batch": 16, "inputs": inputs}
+    interval = {"speedup_lo": speedup - 0.1, "speedup_hi": speedup + 0.1, "efficiency": speedup / devices}
+    return {**values, "speedup": speedup, **interval, "cpu_per_wall": 0.9}
+
+
+def test_layouts_are_drawn_by_speedup_and_against_devices_where_there_are_several_numbers():
+    rows = [laid("data parallel", 2, 1.9), laid("data parallel", 4, 3.6), laid("tensor parallel", 2, 1.5)]
+    scaling, bars, busy = multi_device.panels(frame("multi_device", rows), {})
+    assert [trace.name for trace in scaling.figure.data] == ["nothing wasted", "data parallel", "tensor parallel"]
+    assert scaling.figure.data[1].error_y.array == pytest.approx((0.1, 0.1))
+    assert bars.figure.data[0].x == (1.5, 3.6, 1.9)
+    assert busy.figure.layout.xaxis.title.text == "CPU time over wall time [cores]"
+    assert titles(multi_device.panels(frame("multi_device", rows[:1]), {})) == [
+        "Speedup of each layout",
+        "Cores kept busy",
+    ]
+
+
+def test_no_rows_give_no_figures():
+    assert serving.panels(frame("serving", []), details()) == []
+    assert serving.point_panels(frame("serving", []), details()) == []
+    assert multi_device.panels(frame("multi_device", []), {}) == []
