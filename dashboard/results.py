@@ -1,7 +1,7 @@
 """What a run found: the answer, figures, the table, downloads, the link, how it was measured."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import inspector, links, parts, report, services, sharing
+from dashboard import inspector, links, parts, picker, report, services, sharing
 from dashboard.attempt import attempt
 from dashboard.figures import Details, Panel, drawings, none
 from dashboard.text import plain
@@ -41,9 +41,7 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
     _ending(run, len(rows))
     _figures(experiment, run, rows, details)
     parts.show(experiment.name, run)
-    if not rows.empty:
-        table(experiment, run, rows)
-    _downloads(experiment, run, rows, details)
+    _listed(experiment, run, rows, details)
     method(experiment, run)
 
 
@@ -88,7 +86,8 @@ def _ending(run: Any, rows: int) -> None:
 
 def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
     drawn = drawings(experiment.name)
-    draw_panels(attempt("The figures", partial(drawn.panels, rows, details), []), f"{run['id']}-run")
+    selects = partial(_select, run["id"])
+    draw_panels(attempt("The figures", partial(drawn.panels, rows, details), []), f"{run['id']}-run", selects)
     choices = grid_points(experiment, details)
     if not choices or (drawn.point_panels is none and "kernels" not in details):
         return
@@ -99,7 +98,8 @@ def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details:
     point = choices[chosen]
     there = {name: _at(frame, point) for name, frame in details.items()}
     of_point = attempt("The figures of this point", partial(drawn.point_panels, _at(rows, point), there), [])
-    draw_panels(of_point, f"{run['id']}-pt")
+    draw_panels(of_point, f"{run['id']}-pt", selects)
+    attempt("What to pick", partial(picker.show, run, _at(rows, point), there), None)
     inspector.show(run, there, draw_panels)
 
 
@@ -121,16 +121,57 @@ def _at(frame: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def draw_panels(panels: Sequence[Panel], key: str) -> None:
-    """Draws figures two by two, a single one as wide as the page; a narrow screen stacks them."""
+def draw_panels(panels: Sequence[Panel], key: str, selects: Callable[[str], None] | None = None) -> None:
+    """Draws figures two by two, a single one as wide as the page; a narrow screen stacks them.
+
+    `selects` gets the key of a chart in which points were selected.
+    """
     for start in range(0, len(panels), 2):
         for column, panel in zip(st.columns(min(2, len(panels))), panels[start : start + 2], strict=False):
             with column:
                 st.markdown(f"**{panel.title}**")
-                st.plotly_chart(panel.figure, key=f"{key}-{panel.title}", alt=f"{panel.title}. {panel.caption}")
+                chart = f"{key}-{panel.title}"
+                chosen: Any = partial(selects, chart) if panel.selects and selects else "ignore"
+                st.plotly_chart(panel.figure, key=chart, on_select=chosen, alt=f"{panel.title}. {panel.caption}")
                 st.caption(panel.caption)
                 if panel.code:
                     st.code(panel.code, language="python", wrap_lines=True)
+
+
+def _select(run_id: str, chart: str) -> None:
+    """Keeps the variants of the points that were selected last, and draws the table alone again."""
+    points = st.session_state[chart]["selection"]["points"]
+    variants = [point["customdata"][0] for point in points if point.get("customdata")]
+    st.session_state[_selected(run_id)] = list(dict.fromkeys(variants))
+    st.rerun(_list(run_id))
+
+
+def _selected(run_id: str) -> str:
+    return f"{run_id}-selected"
+
+
+def _list(run_id: str) -> str:
+    return f"{run_id}-list"
+
+
+def _listed(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
+    """The table and the downloads, in a fragment of their own: selecting points draws nothing else again."""
+
+    @st.fragment(key=_list(run["id"]))
+    def listed() -> None:
+        chosen = st.session_state.get(_selected(run["id"])) or []
+        there = rows[rows["variant"].isin(chosen)] if chosen else rows
+        if chosen:
+            st.info(
+                f"{len(there)} of {len(rows)} rows: those of the {len(chosen)} variants that are selected in the "
+                "figure. Double-click into the figure for all.",
+                icon=":material/filter_alt:",
+            )
+        if not there.empty:
+            table(experiment, run, there)
+        _downloads(experiment, run, there, details)
+
+    listed()
 
 
 def table(experiment: Experiment[Any], run: Any, rows: pd.DataFrame) -> None:

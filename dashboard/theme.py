@@ -105,8 +105,13 @@ def layout(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure
 
 
-def log_axis(figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series | None = None) -> None:
-    """Makes one axis (`x` or `y`) logarithmic, with ticks at 1, 2 and 5 (or powers of ten over a wide range)."""
+def log_axis(
+    figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series | None = None, *, few: bool = False
+) -> None:
+    """Makes one axis (`x`, `y` or `x2`) logarithmic, with ticks at 1, 2 and 5 (or powers of ten over a wide range).
+
+    `few`: at powers of ten where there are several, for a narrow figure.
+    """
     positive = values.dropna().astype("float64")
     positive = positive[positive > 0]
     if positive.empty:
@@ -115,10 +120,10 @@ def log_axis(figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series |
         shown = sorted(ticks.dropna().unique().tolist())
     else:
         low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
-        steps = (1, 2, 5) if high - low <= 3 else (1,)
+        steps = (1, 2, 5) if high - low <= (1 if few else 3) else (1,)
         shown = [step * 10.0**power for power in range(low, high + 1) for step in steps]
     update = {"type": "log", "tickmode": "array", "tickvals": shown, "ticktext": [tick_label(tick) for tick in shown]}
-    figure.update_layout({f"{axis}axis": update})
+    figure.update_layout({f"{axis[0]}axis{axis[1:]}": update})
 
 
 def tick_label(value: float) -> str:

@@ -131,6 +131,8 @@ def _show(given: argparse.Namespace) -> int:
     for name, preset in one.presets.items():
         changed = [f"{key}={preset.text(key)}" for key in fields(one.spec) if preset.text(key) != _default(one, key)]
         print(f"  {name:<14} {' '.join(changed) or '(the defaults)'}")
+        if planned := one.plan(preset):
+            print(f"  {'':<14} {planned}")
     print("\nColumns")
     for column in one.columns:
         print(f"  {column.name:<18} {f'[{column.unit}]' if column.unit else '':<10} {column.description}")
@@ -163,6 +165,8 @@ def _run(given: argparse.Namespace) -> int:
     one = find(given.name)
     spec = _spec(one, given.preset, given.fields)
     _check_file("--csv", given.csv)
+    if planned := one.plan(spec):
+        print(planned, file=sys.stderr)
     from experiments.runs import store
 
     if given.no_store:

@@ -24,12 +24,17 @@ Panels = Callable[[pd.DataFrame, Details], "list[Panel]"]
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure with the sentence that says how to read it, also its name for screen readers; code shown below it."""
+    """One figure with the sentence that says how to read it, also its name for screen readers.
+
+    `code` is shown below it. `selects`: its points carry the variant first in their customdata, and those that are
+    selected filter the table.
+    """
 
     title: str
     figure: go.Figure
     caption: str
     code: str = ""
+    selects: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
     said = st.container()  # of its own, so that Run keeps its place when a problem comes or goes
     for problem in filled.problems:
         said.error(plain(problem), icon=":material/error:")
+    if filled.spec is not None and (planned := experiment.plan(filled.spec)):
+        said.caption(f":material/schedule: {plain(planned)}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = st.number_input(
             "Time limit [s]",

@@ -7,14 +7,18 @@ import streamlit as st
 
 from dashboard import links, services
 from dashboard.attempt import attempt
+from dashboard.figures import drawings
 from dashboard.links import RUN
 from dashboard.pages.experiment import submit
 from dashboard.text import plain
+from experiments.bench.environment import host
+from experiments.compression.tradeoff.picks import last_point
 from experiments.registry import find, registered
 from experiments.runs import frames, store
 from experiments.runs.terminal import when
 
 LATEST = 10
+STUDY = "tradeoffs"
 FIRST = ("jit", "quick")  # the run that a newcomer is offered
 
 
@@ -25,6 +29,7 @@ def show() -> None:
     for probe in services.candidates():
         if not probe.works and probe.device == "CPU":
             st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
+    _latest_study()
     runs = store.list_runs(services.database(), limit=LATEST)
     if not runs:
         st.info(
@@ -45,6 +50,29 @@ def show() -> None:
             with column.container(border=True):
                 st.page_link(links.experiment_page(name), label=f"**{find(name).title}**")
                 st.caption(find(name).question)
+
+
+def _latest_study() -> None:
+    """The latest trade-offs of this machine, if there are any: the one figure that shows what all techniques give."""
+    studies = store.list_runs(services.database(), limit=1, experiment=STUDY, status="done", host=host())
+    if not studies:
+        return
+    run, experiment = studies[0], find(STUDY)
+    rows = frames.rows_frame(services.database(), run, experiment)
+    empty = {name: frames.frame_of([], columns) for name, columns in experiment.details.items()}
+    panels = drawings(STUDY).point_panels(last_point(rows), empty)[:2]
+    if not panels:
+        return
+    with st.container(border=True):
+        st.page_link(
+            links.experiment_page(STUDY),
+            label=f"**What it buys on this machine** · {run['device']} · {when(run['created'])}",
+            query_params={RUN: run["id"]},
+        )
+        for column, panel in zip(st.columns(2), panels, strict=False):
+            with column:
+                st.plotly_chart(panel.figure, key=f"study-{panel.title}", alt=f"{panel.title}. {panel.caption}")
+        st.caption(plain(experiment.answer(rows)))
 
 
 def _run(run: Any) -> None:

@@ -208,6 +208,7 @@ class Row:
 
 Run = Callable[[SpecT, "Bench"], Iterator[Row]]
 Answer = Callable[["pd.DataFrame"], str]
+Plan = Callable[[SpecT], str]
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ class Experiment(Generic[SpecT]):
     grid: tuple[str, ...]
     summary: tuple[str, ...]
     answer: Answer
+    plan: Plan[SpecT]
 
     def preset(self, name: str) -> SpecT:
         """A named spec, or BadInput that lists the names."""
@@ -252,13 +254,15 @@ def experiment(
     answer: Answer | None = None,
     details: Mapping[str, Sequence[str | Column]] | None = None,
     inspects: bool = False,
+    plan: Plan[SpecT] | None = None,
 ) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
     """Declares the decorated run function an experiment; its name is the experiment's name.
 
     `grid` names the columns whose values make a grid point: rows of one point were measured side by side.
     `summary` names the columns that a narrow table shows; `answer` makes one sentence with numbers out of
     the frame, or an empty one where the rows do not carry an answer yet; without it the sentence is plain.
-    `inspects` declares the details that `Bench.inspect` fills, each with the columns of the grid.
+    `inspects` declares the details that `Bench.inspect` fills, each with the columns of the grid. `plan` says in one
+    line what a spec would do and how long it would take, shown before it is run.
     """
 
     def declare(run: Run[SpecT]) -> Experiment[SpecT]:
@@ -281,6 +285,7 @@ def experiment(
             grid=tuple(grid),
             summary=tuple(summary),
             answer=answer or (lambda frame: plain_answer(frame, tuple(grid))),
+            plan=plan or (lambda spec: ""),
         )
 
     return declare

@@ -193,3 +193,19 @@ def wilson(successes: int, n: int) -> Interval:
     middle = share + squared / (2 * n)
     half = Z * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
     return Interval(share, max(0.0, (middle - half) / (1 + squared / n)), min(1.0, (middle + half) / (1 + squared / n)))
+
+
+def paired_difference(only_first: int, only_second: int, n: int) -> Interval:
+    """By how much the first of two proportions of the same n trials is larger (in `median`), with its 95 % interval.
+
+    `only_first` trials succeed for the first alone, `only_second` for the second alone: far narrower than two
+    separate intervals. paired_difference(30, 10, 1000): 0.02, 0.007 to 0.032.
+    Source: Agresti & Min 2005, Simple improved confidence intervals for comparing matched proportions.
+    """
+    if min(only_first, only_second) < 0 or only_first + only_second > n or n == 0:
+        raise ValueError(f"{only_first} and {only_second} of {n} are no proportions")
+    first, second, trials = only_first + 0.5, only_second + 0.5, n + 2
+    middle = (first - second) / trials
+    half = Z * math.sqrt((first + second) / trials - middle**2) / math.sqrt(trials)
+    difference = (only_first - only_second) / n
+    return Interval(difference, min(difference, middle - half), max(difference, middle + half))

@@ -201,6 +201,13 @@ def test_show_names_fields_presets_and_columns_with_units(capsys: Said) -> None:
         assert part in out
 
 
+def test_show_says_what_each_preset_plans(capsys: Said) -> None:
+    assert main(["show", "tradeoffs"]) == 0
+    out = capsys.readouterr().out
+    assert "course         batch=32" in out
+    assert "8 variants of 4 models" in out
+
+
 # --- interrupts, in a process of its own: `device` is probed there, so it must be one that works anywhere
 
 

@@ -17,7 +17,7 @@ class Laid:
     def __init__(self, devices: Sequence[str], inputs: list[Any], jits: list[Any], shape: tuple[int, int]) -> None:
         from experiments.bench.runtime import synchronizer
 
-        self._inputs, self._jits, self._shape = inputs, jits, shape
+        self._first, self._inputs, self._jits, self._shape = devices[0], inputs, jits, shape
         self._synchronizers = [synchronizer(device) for device in devices]
         for _ in range(3):  # eager, capture, replay
             self.call()
@@ -30,10 +30,14 @@ class Laid:
             synchronize()
 
     def results(self) -> Array:
-        """The logits of all batches one under the other, without what was added to make the parts even."""
+        """The logits of all batches one under the other, without what was added to make the parts even.
+
+        Parts are put together on the first device: left to itself, numpy() does so on the CPU device, which wants a
+        compiler that a GPU box may not have.
+        """
         rows, classes = self._shape
         pairs = zip(self._jits, self._inputs, strict=True)
-        return np.concatenate([jit(x).numpy()[:rows, :classes] for jit, x in pairs])
+        return np.concatenate([jit(x).to(self._first).numpy()[:rows, :classes] for jit, x in pairs])
 
     def counted(self) -> tuple[int, int]:
         """Kernels of one call, and the bytes that it copies between devices."""

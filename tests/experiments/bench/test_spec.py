@@ -227,6 +227,11 @@ def test_an_unknown_preset_is_refused_with_the_names():
         declared().preset("slow")
 
 
+def test_a_plan_is_said_where_there_is_one():
+    assert declared().plan(Sweep()) == ""
+    assert declared(plan=lambda spec: f"{len(spec.batch)} sizes").plan(Sweep()) == "2 sizes"
+
+
 def test_a_row_is_held_to_the_declared_columns():
     declared().check_row(Row({"variant": "one", "latency_ms": 1.5, "model": None}))
     with pytest.raises(ValueError, match="'speedup' is not declared"):

@@ -17,6 +17,7 @@ from experiments.bench.statistics import (
     mean_interval,
     median,
     median_interval,
+    paired_difference,
     paired_ratio,
     percentile,
     sign_test_p,
@@ -319,3 +320,31 @@ class TestUnpairedRatio:
         made = [[rng.lognormvariate(0, 0.1) for _ in range(15)] for _ in range(1200)]
         alarms = sum(not unpaired_ratio(a, b).holds(1.0) for a, b in zip(made[::2], made[1::2], strict=True))
         assert 15 <= alarms <= 45  # of 600
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "n", "expected"),
+    [
+        (30, 10, 1000, (0.02, 0.0075, 0.0324)),
+        (0, 0, 10_000, (0, -0.0002, 0.0002)),
+        (10, 30, 1000, (-0.02, -0.0324, -0.0075)),
+    ],
+)
+def test_a_paired_difference_has_agresti_and_mins_interval(only_first, only_second, n, expected):
+    found = paired_difference(only_first, only_second, n)
+    assert (found.median, found.lo, found.hi) == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_paired_difference_covers_the_truth_in_95_percent():
+    rng = random.Random(4)
+    held = 0
+    for _ in range(1000):
+        draws = [rng.random() for _ in range(500)]
+        held += paired_difference(sum(d < 0.04 for d in draws), sum(0.04 <= d < 0.06 for d in draws), 500).holds(0.02)
+    assert held >= 940
+
+
+@pytest.mark.parametrize("given", [(-1, 0, 10), (6, 5, 10), (0, 0, 0)])
+def test_a_paired_difference_refuses_what_is_no_proportion(given):
+    with pytest.raises(ValueError, match="no proportions"):
+        paired_difference(*given)

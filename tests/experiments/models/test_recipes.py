@@ -10,7 +10,8 @@ from experiments.models.integer import accuracy_numpy
 from experiments.models.networks import initial
 from experiments.models.packing import pack
 from experiments.models.quantizing import QuantSpec
-from experiments.models.recipes import Recipe, apply, build, from_json
+from experiments.models.recipes import Recipe, apply, build, from_json, whole
+from experiments.models.shrinking import keep_units, shrink
 
 RECIPE = Recipe(
     "lenet_300_100", (("second", 20), ("first", 30)), 3, QuantSpec(weight_bits=4, layer_bits=(("layers.0", 3),))
@@ -69,3 +70,35 @@ def test_bad_recipes_are_refused_in_one_line(wrong, said):
     with pytest.raises(ValueError, match=said) as raised:
         wrong()
     assert "\n" not in str(raised.value)
+
+
+PRUNED = Recipe("lenet_5", sparsity=0.7, width=0.5, tune_steps=100)
+
+
+def test_what_is_done_besides_is_said_only_where_it_is_done():
+    assert from_json(PRUNED.json()) == PRUNED
+    assert Recipe(distilled=True).json() == Recipe().json().replace('{"network"', '{"distilled":true,"network"')
+    assert Recipe(tune_steps=100) == Recipe()  # nothing is taken away, nothing is tuned
+    assert len({PRUNED.hash, PRUNED.unquantized.hash, Recipe("lenet_5").hash, Recipe("lenet_5", width=0.5).hash}) == 3
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet_300_100", "cnn", "lenet_5"])
+def test_the_network_of_a_recipe_is_the_one_that_shrinking_leaves(name):
+    recipe = Recipe(name, width=0.3)
+    network = whole(recipe)
+    weights = initial(network, 0)
+    assert build(recipe) == shrink(network, weights, keep_units(network, weights, 0.3))[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"width": 0}, "width: 0 is not allowed; give a share above 0, at most 1"),
+        ({"sparsity": 1}, "sparsity: 1 is not allowed; give 0 or more and less than 1"),
+        ({"sparsity": 0.5, "tune_steps": -1}, "tune_steps: -1 is not allowed; give 0 to 100000"),
+        ({"network": "lenet_5", "distilled": True}, "distilled: lenet_5 has no larger network to learn from"),
+    ],
+)
+def test_shares_that_make_no_sense_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        Recipe(**wrong)

@@ -1,0 +1,173 @@
+"""What the techniques of a trade-off study contribute: effects, lines from techniques to objectives, the way to one."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboard.figures import Panel
+from dashboard.theme import GREY, OTHERS, layout, log_axis, style, tick_label
+from experiments.compression.tradeoff.grid import FACTORS, thinned
+
+MOST_EFFECTS = 12
+MOST_LEVELS = 12  # of one factor that are named
+
+
+def contributions(effects: pd.DataFrame) -> Panel:
+    """Main effects first, then the largest interactions, of each response in a column of its own."""
+    named = effects.assign(
+        label=[_label(row) for row in effects.to_dict("records")], strength=effects.apply(_strength, axis=1)
+    )
+    alone = named["with_factor"].isna()
+    order = named.groupby("label", sort=False)["strength"].max()
+    together = order[list(dict.fromkeys(named.loc[~alone, "label"]))].sort_values(ascending=False)
+    labels = [*dict.fromkeys(named.loc[alone, "label"]), *together.index][:MOST_EFFECTS][::-1]
+    responses = (("accuracy", "Accuracy [points]"), ("latency", "Latency [x]"), ("bytes", "Bytes [x]"))
+    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
+    for place, (response, title) in enumerate(responses, start=1):
+        chosen = named[(named["response"] == response) & named["label"].isin(labels)].set_index("label")
+        chosen = chosen.loc[[label for label in labels if label in chosen.index]]
+        factor = 100.0 if response == "accuracy" else 1.0
+        middle, low, high = (chosen[name].astype("float64") * factor for name in ("effect", "effect_lo", "effect_hi"))
+        mark = go.Scatter(
+            x=middle.tolist(),
+            y=chosen.index.tolist(),
+            mode="markers",
+            marker={"color": OTHERS[place - 1].color, "symbol": OTHERS[place - 1].symbol, "size": 9},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (high - middle).tolist(),
+                "arrayminus": (middle - low).tolist(),
+            },
+            customdata=np.column_stack([low, high]),
+            hovertemplate="%{y}: %{x:.3g} (%{customdata[0]:.3g} to %{customdata[1]:.3g})<extra></extra>",
+            showlegend=False,
+        )
+        figure.add_trace(mark, row=1, col=place)
+        neutral = 0 if response == "accuracy" else 1
+        figure.add_vline(x=neutral, line={"color": GREY, "dash": "dot"}, row=1, col=place)
+        figure.update_xaxes(title=title, automargin=True, nticks=4, tickangle=0, row=1, col=place)
+        if response != "accuracy":
+            log_axis(figure, "x" if place == 1 else f"x{place}", pd.concat([low, high, pd.Series([1.0])]), few=True)
+    figure.update_yaxes(automargin=True)
+    figure.update_layout(height=160 + 26 * len(labels), margin={"l": 10, "r": 10, "t": 30, "b": 10})
+    caption = (
+        "What each technique does by itself, averaged over all settings of the others, with its 95 % interval; dotted: "
+        "nothing. With x: what two do together beyond what each does alone. Latency and bytes are factors: left of 1 "
+        "is faster or smaller."
+    )
+    return Panel("What each technique contributes", figure, caption)
+
+
+def _label(row: dict[str, str]) -> str:
+    first = _level(row["factor"], row["level"])
+    return first if pd.isna(row["with_factor"]) else f"{first} x {_level(row['with_factor'], row['with_level'])}"
+
+
+def _level(factor: str, level: str) -> str:
+    said: dict[str, Callable[[str], str]] = {
+        "distilled": lambda _: "distilled",
+        "hidden": lambda width: f"{width} hidden",
+        "quantization": lambda scheme: scheme if scheme != "none" else "float32",
+        "pruning": thinned,
+    }
+    return said.get(factor, str)(level)
+
+
+def _short(level: str) -> str:
+    """Fits between two axes: `90%`, `w50% 70%`."""
+    return level.removesuffix(" pruned").replace("width ", "w")
+
+
+def _strength(row: pd.Series) -> float:
+    """How large an effect is beside its kind: points of accuracy against doublings."""
+    return abs(row["effect"]) * 100 if row["response"] == "accuracy" else abs(np.log2(row["effect"]))
+
+
+def parallel(shown: pd.DataFrame) -> Panel:
+    """Every variant a line over all axes; drag along an axis to keep some."""
+    dimensions = []
+    for factor in ("execution", "pruning", "quantization", "distilled", "hidden"):
+        named = [_short(_level(factor, one)) for one in shown[factor].astype(str)]
+        levels = list(dict.fromkeys(named))
+        if len(levels) > 1:
+            values = [levels.index(one) for one in named]
+            shown_at = range(0, len(levels), -(-len(levels) // MOST_LEVELS))
+            ticks = {"tickvals": list(shown_at), "ticktext": [levels[at] for at in shown_at]}
+            dimensions.append({"label": factor, "values": values, **ticks})
+    for label, column in (("bytes", "size_bytes"), ("latency [ms]", "latency_ms")):
+        logs = np.log10(shown[column].astype("float64"))
+        ends = [float(logs.min()), float(logs.max())]
+        ticks = {"tickvals": ends, "ticktext": [tick_label(float(f"{10**end:.3g}")) for end in ends]}
+        dimensions.append({"label": label, "values": logs.tolist(), **ticks})
+    ends = [float(shown["percent"].min()), float(shown["percent"].max())]
+    accuracy = {"label": "accuracy [%]", "values": shown["percent"].tolist(), "tickvals": ends}
+    dimensions.append({**accuracy, "ticktext": [f"{end:.2f}" for end in ends]})
+    figure = go.Figure(
+        go.Parcoords(
+            dimensions=dimensions,
+            line={
+                "color": shown["p_front"].astype("float64").tolist(),
+                "cmin": 0,
+                "cmax": 1,
+                "colorscale": [[0, "#C8C8C8"], [1, style("jit").color]],
+            },
+            labelangle=-15,
+        )
+    )
+    layout(figure, "Factors and objectives [1]", "")
+    figure.update_layout(height=380, margin={"l": 50, "r": 45, "t": 70, "b": 20})
+    caption = (
+        "One line for each variant, from its techniques (w: the width that is left, %: pruned weights) to what they "
+        "give, bluer the more surely it is on the front; "
+        "bytes and latency logarithmic, each axis from its smallest to its largest value. Drag along an axis to keep "
+        "some lines."
+    )
+    return Panel("From techniques to objectives", figure, caption)
+
+
+def waterfall(steps: pd.DataFrame) -> Panel:
+    """From the baseline to the chosen variant, one technique more in each row: bytes, time, accuracy."""
+    labels = ["baseline", *(_step(before, after) for before, after in itertools.pairwise(steps.to_dict("records")))]
+    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.05)
+    percent = (steps[name].astype("float64") * 100 for name in ("accuracy", "accuracy_lo", "accuracy_hi"))
+    times = (steps[name].astype("float64") for name in ("latency_ms", "latency_lo_ms", "latency_hi_ms"))
+    bars = (
+        ("Bytes [KB]", steps["size_bytes"].astype("float64") / 1000, None, None, ",.4g"),
+        ("Latency [ms]", *times, ".3g"),
+        ("Accuracy [%]", *percent, ".2f"),
+    )
+    for place, (title, middle, low, high, shape) in enumerate(bars, start=1):
+        errors = {"visible": False}
+        if low is not None and high is not None:
+            array, minus = (high - middle).fillna(0).tolist(), (middle - low).fillna(0).tolist()
+            errors = {"type": "data", "symmetric": False, "array": array, "arrayminus": minus, "width": 3}
+        accuracy = place == len(bars)
+        mark = {
+            "x": middle.tolist(),
+            "y": labels,
+            "error_x": errors,
+            "text": [f"{one:{shape}}" for one in middle],
+            "hovertemplate": "%{y}: %{text}<extra></extra>",
+            "showlegend": False,
+        }
+        color = OTHERS[place - 1].color
+        if accuracy:  # far from 0, so that a bar would lie
+            figure.add_trace(go.Scatter(mode="markers", marker={"color": color, "size": 9}, **mark), row=1, col=place)
+        else:
+            bar = go.Bar(orientation="h", marker={"color": color}, insidetextanchor="start", **mark)
+            figure.add_trace(bar, row=1, col=place)
+        figure.update_xaxes(title=title, automargin=True, nticks=4, row=1, col=place)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_layout(height=150 + 34 * len(labels), margin={"l": 10, "r": 10, "t": 20, "b": 10})
+    caption = "One technique after the other, in the order in which a model is made; bars: 95 % intervals."
+    return Panel("From the baseline to this variant", figure, caption)
+
+
+def _step(before: dict[str, str], after: dict[str, str]) -> str:
+    changed = [factor for factor in FACTORS if before[factor] != after[factor]]
+    return "+ " + ", ".join(_level(factor, str(after[factor])) for factor in changed)

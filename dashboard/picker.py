@@ -1,0 +1,142 @@
+"""The section `Pick one` of a trade-off study: a question, its answer, the way to it, and the model to take along."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import links, services
+from dashboard.figures import Details
+from dashboard.figures.contributions import waterfall
+from dashboard.text import plain
+from experiments.bench.spec import BadInput, fields, parse
+from experiments.compression.tradeoff.picks import QUESTIONS, Evidence, Pick, Question, path, pick
+from experiments.models import tensorfile
+from experiments.models.recipes import Recipe, from_json
+from experiments.registry import registered
+from experiments.runs import frames, store
+
+EDGE = "edge"  # the experiment that a recipe is handed over to
+FLOAT_BITS = 32
+
+
+def show(run: Any, rows: pd.DataFrame, details: Details) -> None:
+    """Draws the section for the rows of one grid point; nothing for a run without models and a front."""
+    models = details.get("models", pd.DataFrame())
+    if models.empty or rows.empty or not rows["p_front"].notna().any():
+        return
+
+    @st.fragment
+    def section() -> None:
+        _section(run, rows[rows["p_front"].notna()], models)
+
+    section()
+
+
+def _section(run: Any, rows: pd.DataFrame, models: pd.DataFrame) -> None:
+    key = f"{run['id']}-pick"
+    st.markdown("#### Pick one")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        named: dict[str, Question] = {name.removeprefix("the ").capitalize(): one for one, name in QUESTIONS.items()}
+        label = st.selectbox("Take", list(named), key=f"{key}-question", width=260)
+        question = named[label]
+        limit = _limit(question, rows, key)
+    found = pick(question, rows, _evidence(run, rows), limit)
+    if found is None:
+        st.info("No variant of this study qualifies: give more room.", icon=":material/search_off:")
+        return
+    _answer(found)
+    recipe = models[models["recipe"] == rows.set_index("variant").loc[found.winner, "recipe"]].iloc[0]
+    left, right = st.columns(2)
+    with left:
+        _recipe(run, from_json(recipe["text"]), found, key)
+    with right:
+        panel = waterfall(path(rows, found.winner))
+        st.markdown(f"**{panel.title}**")
+        st.plotly_chart(panel.figure, key=f"{key}-waterfall", alt=f"{panel.title}. {panel.caption}")
+        st.caption(panel.caption)
+
+
+def _limit(question: Question, rows: pd.DataFrame, key: str) -> float:
+    """The size in bytes or the latency in milliseconds that the reader allows."""
+    if question == "best_by_size":
+        start = float(np.ceil(rows["size_bytes"].median() / 1000))
+        return 1000 * st.number_input("At most [KB]", 0.1, 1e6, start, key=f"{key}-size", width=160, help="of 1,000")
+    if question == "best_by_latency":
+        start = float(np.ceil(rows["latency_ms"].median() * 1000))
+        return st.number_input("At most [µs]", 1.0, 1e9, start, key=f"{key}-latency", width=160) / 1000
+    return 0.0
+
+
+def _evidence(run: Any, rows: pd.DataFrame) -> Evidence:
+    """Block timings and right answers of a run, as they are stored."""
+    db = services.database()
+    samples = frames.samples_frame(db, run)
+    blocks = samples[(samples["kind"] == "block") & samples["row"].isin(rows.index)]
+    seconds = {str(variant): one["seconds"].tolist() for variant, one in blocks.groupby("variant", sort=False)}
+    try:
+        packed, about = tensorfile.decode(store.read_artifact(db, run["id"], "answers.safetensors"))
+        right = {name: np.unpackbits(one, count=int(about["images"])).astype(bool) for name, one in packed.items()}
+    except (KeyError, ValueError):  # a run that was ended before all models were made
+        right = {}
+    return Evidence(seconds, right)
+
+
+def _answer(found: Pick) -> None:
+    st.markdown(f"**{plain(found.sentence)}**")
+    if found.runner_up is None:
+        st.caption(f"{plain(found.difference.capitalize())}.")
+        return
+    words = {True: "the difference is real", False: "the difference cannot be told", None: "not told apart here"}
+    icon = {True: ":material/check:", False: ":material/question_mark:", None: ":material/question_mark:"}[found.told]
+    st.caption(f"{icon} Runner-up {plain(found.runner_up)}: {plain(found.difference)}; {words[found.told]}.")
+
+
+def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
+    """The recipe to copy, its file to download, and the page on which it becomes a C program."""
+    st.markdown(f"**Recipe `{recipe.hash}`**")
+    st.code(recipe.json(), language="json", wrap_lines=True)
+    file = f"{recipe.hash}.tinylab"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the model",
+            partial(store.read_artifact, services.database(), run["id"], file),
+            file,
+            "application/octet-stream",
+            on_click="ignore",
+            icon=":material/download:",
+            key=f"{key}-file-{recipe.hash}",
+            help="The file that alone restores it: `experiments.models.packing.unpack`.",
+        )
+        if parameters := edge_parameters(recipe):
+            st.page_link(
+                links.experiment_page(EDGE),
+                label="As a C program",
+                icon=":material/developer_board:",
+                query_params=parameters,
+            )
+
+
+def edge_parameters(recipe: Recipe) -> dict[str, str]:
+    """The fields of the edge experiment that make this recipe's model; empty where it cannot."""
+    if EDGE not in registered() or recipe.sizes or recipe.seed or recipe.distilled:
+        return {}
+    bits = recipe.quant.weight_bits
+    activations = recipe.quant.activation_bits or FLOAT_BITS
+    wanted = {
+        "network": recipe.network,
+        "width": f"{recipe.width:g}",
+        "sparsity": f"{recipe.sparsity:g}",
+        "fine_tune_steps": str(recipe.tune_steps),
+        "weight_bits": str(bits),
+        "activation_bits": str(activations),
+    }
+    spec = registered()[EDGE].spec
+    known = {name: text for name, text in wanted.items() if name in fields(spec)}
+    try:
+        parse(spec, known)
+    except BadInput:
+        return {}
+    return known

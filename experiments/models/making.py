@@ -1,0 +1,202 @@
+"""Carries recipes out: every model is made once on this machine and kept by the hash of its recipe.
+
+The order: train (distilled or not), take away units and train on, take away weights and train on, quantize, pack. A
+quantized model starts from the kept float32 one of the same recipe, so that the trainings of a grid are done once. A
+process that is ended in between leaves whole files alone, and whoever asks again gets those.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.bench.toolchain import cache_folder
+from experiments.models import checkpoints, tensorfile
+from experiments.models.datasets import SHA256, mnist
+from experiments.models.feeding import Teacher, teacher_table
+from experiments.models.finetuning import fine_tune
+from experiments.models.integer import logits_numpy
+from experiments.models.networks import NETWORKS, Network, Weights, check, parameters
+from experiments.models.packing import pack, unpack
+from experiments.models.plans import Plan, unit_plan, weight_plan
+from experiments.models.pruning import masked, nonzero
+from experiments.models.quantizing import Quantized
+from experiments.models.recipes import TEACHERS, Recipe, apply, build, whole
+from experiments.models.settings import default_settings
+from experiments.models.shrinking import keep_units, shrink
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[float, str], None]
+
+CALIBRATION_IMAGES = 512
+SAY_EVERY = 50  # steps
+TEMPERATURE, ALPHA = 4.0, 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A model: its file, and what the model that the file restores says.
+
+    `right` (test images,): whether it classifies each of them rightly. `seconds` it took to make, of that what came
+    before the float32 model left out; `kept`: it had been made before. `plain`: the model that the file restores,
+    packed without entropy coding, which is quick to restore.
+    """
+
+    recipe: Recipe
+    file: bytes
+    plain: bytes
+    right: Array
+    validation_accuracy: float
+    seconds: float
+    kept: bool
+
+    @functools.cached_property
+    def restored(self) -> Quantized:
+        """The model that the file restores."""
+        return unpack(self.plain)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of the model."""
+        return parameters(build(self.recipe))
+
+    @property
+    def nonzero(self) -> int:
+        """How many of them are not zero."""
+        return nonzero(self.restored.real_weights())
+
+
+def path_of(recipe: Recipe) -> Path:
+    """Where the model of a recipe is kept on this machine, made or not."""
+    stands_for = json.dumps([recipe.json(), SHA256, code()])
+    return cache_folder() / "models" / f"{hashlib.sha256(stands_for.encode()).hexdigest()[:24]}.safetensors"
+
+
+@functools.cache
+def code() -> str:
+    """The hash of all code that has a part in a model: what other code has kept is not found, and cannot mislead."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def make(recipe: Recipe, device: str = "CPU", progress: Progress = lambda fraction, message: None) -> Made:
+    """The model of a recipe: the kept one, else made now, on `device` where it needs training, and kept.
+
+    ValueError with one line where the recipe cannot be carried out.
+    """
+    path = path_of(recipe)
+    if kept := _read(path, recipe):
+        return kept
+    start = recipe.unquantized
+    if start != recipe:
+        make(start, device, progress)
+    began = time.perf_counter()
+    weights = _weights(recipe, device, progress) if start == recipe else kept_weights(start)
+    data = mnist()
+    file = pack(apply(recipe, weights, data.train.first(CALIBRATION_IMAGES).images), "smallest")
+    restored = unpack(file)
+    right, valid = (
+        logits_numpy(restored, split.images).argmax(axis=1) == split.labels for split in (data.test, data.validation)
+    )
+    seconds = time.perf_counter() - began
+    made = Made(recipe, file, pack(restored), right, float(valid.mean()), seconds, kept=False)
+    about = {
+        "recipe": recipe.json(),
+        "digest": _digest(made.file, made.plain),
+        "validation": repr(made.validation_accuracy),
+        "seconds": repr(made.seconds),
+    }
+    arrays = {name: np.frombuffer(getattr(made, name), np.uint8) for name in ("file", "plain")}
+    arrays |= {"right": np.packbits(right), "images": np.array([len(right)])}
+    tensorfile.write(path, arrays, about)
+    return made
+
+
+def kept_weights(recipe: Recipe) -> Weights:
+    """The float32 weights of a model that has been made; KeyError where it has not."""
+    if (made := _read(path_of(recipe), recipe)) is None:
+        raise KeyError(recipe.hash)
+    return made.restored.real_weights()
+
+
+def _read(path: Path, recipe: Recipe) -> Made | None:
+    """What is kept; a file that cannot be read is as good as none, since it can be made again."""
+    try:
+        arrays, about = tensorfile.read(path)
+        right = np.unpackbits(arrays["right"], count=int(arrays["images"][0])).astype(bool)
+        file, plain = (arrays[name].tobytes() for name in ("file", "plain"))
+        if about["recipe"] != recipe.json() or about["digest"] != _digest(file, plain):
+            return None
+        return Made(recipe, file, plain, right, float(about["validation"]), float(about["seconds"]), kept=True)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _digest(*files: bytes) -> str:
+    return hashlib.sha256(b"".join(files)).hexdigest()
+
+
+def _weights(recipe: Recipe, device: str, progress: Progress) -> Weights:
+    """Trained, and thinned out where the recipe says so: the weights of `build(recipe)`."""
+    network, weights = whole(recipe), _trained(recipe, device, progress)
+    if recipe.width < 1:
+        weights = _thinned(recipe, network, weights, unit_plan(network, "l2"), 1 - recipe.width, device, progress)
+        network, weights = shrink(network, weights, keep_units(network, weights, recipe.width))
+    if recipe.sparsity:
+        plan = weight_plan(network, "magnitude")
+        weights = _thinned(recipe, network, weights, plan, recipe.sparsity, device, progress)
+    check(build(recipe), weights)
+    return weights
+
+
+def _trained(recipe: Recipe, device: str, progress: Progress) -> Weights:
+    """The whole network, trained on the labels or on a teacher's answers as well."""
+    network = whole(recipe)
+    settings = dataclasses.replace(default_settings(network.name), seed=recipe.seed)
+    if not recipe.distilled:
+        told = _telling(f"training {network.name}", progress)
+        return checkpoints.load(network, settings, device=device, progress=told).weights
+    if recipe.is_pruned:
+        return kept_weights(make(_plain(recipe), device, progress).recipe)
+    from experiments.models.training import Trainer
+
+    larger = checkpoints.load(NETWORKS[TEACHERS[recipe.network]]())
+    progress(0.0, f"distilling: asking {larger.network.name}")
+    data = mnist()
+    table = teacher_table(larger.network, larger.weights, data.train.images, settings.shift)
+    student = Trainer(network, device, settings.batch, distil=True)
+    told = _telling(f"distilling {larger.network.name} into {network.name}", progress)
+    return student.fit(data, settings, teacher=Teacher(table, TEMPERATURE, ALPHA), progress=told).weights
+
+
+def _plain(recipe: Recipe) -> Recipe:
+    """The float32 recipe before anything is taken away."""
+    return dataclasses.replace(recipe.unquantized, width=1.0, sparsity=0.0)
+
+
+def _thinned(
+    recipe: Recipe, network: Network, weights: Weights, plan: Plan, share: float, device: str, progress: Progress
+) -> Weights:
+    """The weights with `share` taken away by `plan`, gradually while they are trained on."""
+    if not recipe.tune_steps:  # no tinygrad for what needs no training
+        return masked(weights, plan(weights, share, {}))
+    from experiments.models.training import trainer
+
+    def say(step: int, steps: int) -> None:
+        if step % SAY_EVERY == 0:
+            progress(step / steps, f"pruning {network.name} and training it on: step {step} of {steps}")
+
+    student = trainer(network, device, default_settings(recipe.network).batch)
+    steps, seed = recipe.tune_steps, recipe.seed
+    return fine_tune(student, mnist(), weights, plan, share, steps=steps, seed=seed, on_step=say).weights
+
+
+def _telling(what: str, progress: Progress) -> checkpoints.Progress:
+    return lambda fraction, message, record: progress(fraction, f"{what}: {message}")

@@ -1,0 +1,100 @@
+"""The page of a trade-off study: pick one, its recipe, its file, and the table of what is selected."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from made_studies import STUDY, rows
+from streamlit.testing.v1 import AppTest
+
+from dashboard.picker import edge_parameters
+from experiments.bench.spec import Row, Sample
+from experiments.models import tensorfile
+from experiments.models.quantizing import QuantSpec
+from experiments.models.recipes import Recipe
+from experiments.registry import registered
+from experiments.runs import store
+
+RECIPE = Recipe(sparsity=0.9, tune_steps=1500, quant=QuantSpec("static", 8))
+
+
+@pytest.fixture
+def run_id(db):
+    """A stored study of 18 made-up variants, with samples, answers and the models' recipes."""
+    spec = STUDY.preset("course").model_dump(mode="json") | {"device": "CPU"}
+    made = store.add_run(db, experiment="tradeoffs", spec=spec, device="CPU", host="here", time_limit_s=9.0)
+    assert store.claim(db, made, "somebody")
+    frame = rows().drop(columns=["run_id", "experiment", "device"])
+    batch = store.Batch()
+    for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+        batch.rows.append(Row(row, [Sample("block", 1, [row["latency_ms"] / 1e3] * 12)]))
+    names = frame["recipe"].unique()
+    batch.details = [
+        ("models", [{"recipe": name, "text": RECIPE.json(), "size_bytes": 1, "kept": False} for name in names]),
+        ("effects", [{"batch": 32, "seed": 0, "factor": "execution", "level": "jit", "response": "latency",
+                      "effect": 0.2, "effect_lo": 0.19, "effect_hi": 0.21, "settings": 9}]),
+    ]  # fmt: skip
+    answers = tensorfile.encode({name: np.packbits(np.ones(80, bool)) for name in names}, {"images": "80"})
+    batch.artifacts = [("answers.safetensors", hashlib.sha256(answers).hexdigest(), answers)]
+    store.write(db, made, "somebody", batch, 0, 0)
+    store.finish(db, made, "somebody", "done", "done")
+    return made
+
+
+def opened(run_id, **state):
+    page = AppTest.from_string(
+        "from dashboard.pages import experiment\nexperiment.show('tradeoffs')\n", default_timeout=60
+    )
+    page.query_params["run"] = run_id
+    for key, value in state.items():
+        page.session_state[key] = value
+    return page.run()
+
+
+def test_the_smallest_is_picked_with_its_recipe_its_way_and_its_runner_up(run_id):
+    page = opened(run_id)
+    assert not page.exception
+    said = [text.value for text in page.markdown]
+    assert "#### Pick one" in said
+    assert any(text.startswith("**jit int8 static 90% pruned: ") for text in said)
+    assert any("pruned: of the same size; the difference cannot be told" in text.value for text in page.caption)
+    assert any(code.value == RECIPE.json() for code in page.code)
+    assert any(f"`{RECIPE.hash}`" in text for text in said)
+    drawn = [json.loads(chart.proto.spec)["layout"] for chart in page.get("plotly_chart")]
+    assert any(layout["xaxis"]["title"]["text"] == "Bytes [KB]" for layout in drawn)
+
+
+def test_a_limit_is_asked_for_where_the_question_has_one(run_id):
+    page = opened(run_id)
+    chosen = page.selectbox(key=f"{run_id}-pick-question").select("Best under a size").run()
+    assert not chosen.exception
+    limited = chosen.number_input(key=f"{run_id}-pick-size").set_value(0.2).run()
+    assert any("No variant of this study qualifies" in text.value for text in limited.info)
+
+
+def test_selected_points_filter_the_table(run_id):
+    two = ["jit float32 dense", "jit int8 static dense"]
+    everything, chosen = opened(run_id), opened(run_id, **{f"{run_id}-selected": two})
+    assert [len(table.value) for table in everything.dataframe] == [18]
+    assert chosen.dataframe[0].value["variant"].tolist() == two
+    assert any("2 of 18 rows" in text.value for text in chosen.info)
+
+
+def test_the_plan_stands_under_the_form(db):
+    page = AppTest.from_string(
+        "from dashboard.pages import experiment\nexperiment.show('tradeoffs')\n", default_timeout=60
+    ).run()
+    assert any("8 variants of 4 models" in text.value for text in page.caption)
+
+
+@pytest.mark.skipif("edge" not in registered(), reason="there is no experiment that exports to C")
+def test_a_recipe_is_handed_over_to_the_edge_page():
+    wanted = {"network": "mlp", "sparsity": "0.9", "weight_bits": "8", "activation_bits": "8"}
+    assert wanted.items() <= edge_parameters(RECIPE).items()
+    assert edge_parameters(Recipe())["weight_bits"] == "32"
+
+
+def test_what_the_edge_page_cannot_make_is_not_handed_over():
+    assert edge_parameters(Recipe(distilled=True)) == {}
+    assert edge_parameters(Recipe(seed=1)) == {}
