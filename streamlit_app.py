@@ -2,10 +2,13 @@
 
 import streamlit as st
 
-from dashboard import navigation, services, sharing
+from dashboard import navigation, people, services, sharing
 
 st.set_page_config(page_title="tinygrad lab", page_icon="⚗️", layout="wide")
+people.gate()
 services.start()
 page = st.navigation(navigation.sections(), position="sidebar", expanded=True)
 sharing.network_notice()
-page.run()
+services.team_notice()
+with services.database_errors():
+    page.run()

@@ -8,55 +8,63 @@ import streamlit as st
 
 from dashboard import services
 from dashboard.links import RUN
+from dashboard.text import plain
 from experiments.bench.devices import AUTO
 from experiments.bench.spec import BadInput, Experiment, FieldInfo, Spec, fields, parse
+from experiments.runs.team import AT, Place
 
 COLUMNS = 4  # of the form on a wide screen; a narrow one stacks them
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What the form holds: a valid spec, or the problems with it."""
+    """What the form holds: a valid spec, or the problems with it, and the host where it is to run, if one is named."""
 
     spec: Spec | None
     problems: tuple[str, ...]
+    host: str
 
 
-def form(experiment: Experiment[Any], shown: Spec | None) -> Filled:
-    """Draws the form and writes its state to the URL. `shown` is the spec of the run that the page shows."""
+def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> Filled:
+    """Draws the form and writes its state to the URL. `shown` and `host` are those of the run that the page shows."""
     known = fields(experiment.spec)
     base = shown or experiment.spec()
-    _follow_url(experiment, known, base)
+    place = str(Place(base.device, host)) if host and services.dispatcher() else base.device
+    _follow_url(experiment, known, base, place)
     _presets(experiment, known)
     for start in range(0, len(known), COLUMNS):  # row by row: so Tab and a narrow screen keep the order
         for column, info in zip(st.columns(COLUMNS), list(known.values())[start : start + COLUMNS], strict=False):
             with column:
                 _widget(experiment, info)
     texts = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
+    device, _, chosen_host = texts["device"].partition(AT)
     try:
-        spec, problems = parse(experiment.spec, texts), st.session_state.get(_key(experiment, "?"), ())
+        spec, problems = (
+            parse(experiment.spec, texts | {"device": device}),
+            st.session_state.get(_key(experiment, "?"), ()),
+        )
     except BadInput as refused:
         spec, problems = None, refused.problems
-    _write_url(experiment, texts, base)
-    return Filled(spec, problems)
+    _write_url(experiment, texts, base, place)
+    return Filled(spec, problems, chosen_host)
 
 
 def _key(experiment: Experiment[Any], field: str) -> str:
     return f"{experiment.name}:{field}"
 
 
-def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], base: Spec) -> None:
+def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], base: Spec, place: str) -> None:
     """Fills the form from the URL where that was changed by somebody else than this form: opened, back, edited."""
     url = st.query_params.to_dict()
     lost = any(_key(experiment, name) not in st.session_state for name in known)
     if not lost and url == st.session_state.get(_key(experiment, "url")):
         return
-    texts, problems = {name: base.text(name) for name in known}, []
+    texts, problems = {name: base.text(name) for name in known} | {"device": place}, []
     for name, text in url.items():
         if name == RUN:
             continue
         try:
-            parse(experiment.spec, {name: text})
+            parse(experiment.spec, {name: text.partition(AT)[0] if name == "device" else text})
         except BadInput as refused:
             problems += refused.problems
         else:
@@ -122,22 +130,31 @@ def _number(key: str, info: FieldInfo, text: str) -> None:
 
 
 def _device(key: str, info: FieldInfo) -> None:
-    """The devices that work here; one that a link names stays in the list and is refused at Run with its reason."""
-    working = [probe.device for probe in services.candidates() if probe.works]
+    """The devices that work here, or the team's; one that a link names stays and is refused at Run with its reason."""
+    problems = _places()
+    working = [name for name, problem in problems.items() if not problem]
     first = working[0] if working else "none works"
-    options = list(dict.fromkeys([AUTO, *working, st.session_state[key]]))
-    st.selectbox(
-        info.title,
-        options,
-        key=key,
-        format_func=lambda name: f"auto ({first})" if name == AUTO else name,
-        help=f"{info.description}.",
-    )
+    options = list(dict.fromkeys([AUTO, *problems, st.session_state[key]]))
+
+    def shown(name: str) -> str:
+        return f"auto ({first})" if name == AUTO else f"{name} (away)" if problems.get(name) else name
+
+    st.selectbox(info.title, options, key=key, format_func=shown, help=f"{info.description}.")
+    if problem := problems.get(st.session_state[key]):
+        st.caption(plain(problem))
 
 
-def _write_url(experiment: Experiment[Any], texts: Mapping[str, str], base: Spec) -> None:
+def _places() -> dict[str, str]:
+    """What the form offers, each with the reason why nothing can run there now, or none."""
+    if (dispatcher := services.dispatcher()) is not None:
+        return {str(one.place): one.problem for one in dispatcher.offers.values()}
+    return {probe.device: "" for probe in services.candidates() if probe.works}
+
+
+def _write_url(experiment: Experiment[Any], texts: Mapping[str, str], base: Spec, place: str) -> None:
     """The URL names what differs from the shown run, or from the defaults where no run is shown."""
-    url = {name: text for name, text in texts.items() if text != _text(_typed(base, name))}
+    usual = {name: _text(_typed(base, name)) for name in texts} | {"device": place}
+    url = {name: text for name, text in texts.items() if text != usual[name]}
     if run_id := st.query_params.get(RUN):
         url[RUN] = run_id
     if url != st.query_params.to_dict():

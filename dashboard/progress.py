@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import results, services
+from dashboard import people, results, services
 from dashboard.text import plain
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
@@ -22,10 +22,11 @@ def follow(experiment: Experiment[Any], run_id: str) -> None:
 
     @st.fragment(run_every=POLL_S if live else None)
     def watched() -> None:
-        now = store.get_run(services.database(), run_id)
-        if live and (now is None or now["status"] in store.ENDED):
-            st.rerun()  # once: the page then stops polling
-        _draw(experiment, now)
+        with services.database_errors():
+            now = store.get_run(services.database(), run_id)
+            if live and (now is None or now["status"] in store.ENDED):
+                st.rerun()  # once: the page then stops polling
+            _draw(experiment, now)
 
     watched()
 
@@ -42,10 +43,12 @@ def _draw(experiment: Experiment[Any], run: Any) -> None:
 def _running(run: Any, rows: int) -> None:
     with st.container(border=True):
         waiting = run["status"] == store.QUEUED
-        text = run["message"] or ("waits for its turn" if waiting else "starts")
+        text = run["message"] or (services.waits_for(run["device"], run["host"]) if waiting else "starts")
         st.progress(float(run["progress"]), text=f"{run['status']}: {plain(text)} ({rows} rows so far)")
         if run["cancel"]:
             st.caption("Cancelling…")
-        elif st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-{run['id']}"):
+        elif not people.known().refusal_to_change(run) and st.button(
+            "Cancel", icon=":material/stop_circle:", key=f"cancel-{run['id']}"
+        ):
             store.ask_to_cancel(services.database(), run["id"])
             st.toast("Cancelling")

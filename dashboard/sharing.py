@@ -1,11 +1,13 @@
 """Links to what a page shows, and who can see it."""
 
-import ipaddress
 import socket
 from urllib.parse import urlencode, urlsplit
 
 import psutil
 import streamlit as st
+
+from dashboard import people
+from experiments.runs.team.security import is_loopback as is_loopback
 
 
 def permalink(run_id: str) -> str:
@@ -34,19 +36,9 @@ def network_address() -> str | None:
     return next((address for address in found if not is_loopback(address)), None)
 
 
-def is_loopback(address: str | None) -> bool:
-    """Whether a server bound to `address` can be reached from its own machine alone."""
-    if not address:
-        return False  # Streamlit then listens on all addresses
-    try:
-        return address == "localhost" or ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
 def network_notice() -> None:
-    """Says on every page that it is open to the network, where it is."""
-    if not is_loopback(st.get_option("server.address")):
+    """Says on every page that it is open to the network, where it is and nobody has to sign in."""
+    if not is_loopback(st.get_option("server.address")) and not people.required():
         st.warning(
             "This page is open to the network: everybody who can reach it can run experiments on this machine.",
             icon=":material/lan:",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["detail", "frame", "run"]
+__all__ = ["__version__", "detail", "frame", "run"]
+
+__version__ = "0.1.0"  # that of pyproject.toml: app and workers compare it
 
 
 def run(name: str, *, preset: str | None = None, time_limit_s: float = 900.0, **fields: Any) -> "pd.DataFrame":

@@ -86,6 +86,17 @@ def _parser() -> argparse.ArgumentParser:
     bring = command("import", _import, "store the runs of bundles, marked as imported")
     bring.add_argument("file", nargs="+")
     bring.add_argument("--most-mb", type=int, default=64, metavar="MB", help="unpacked bytes allowed (default 64 MB)")
+    scheduler = command("scheduler", _scheduler, "for a team: tell workers and apps of one another (Dask)")
+    scheduler.add_argument(
+        "--address", default="tcp://127.0.0.1:8786", help="tls:// off loopback (default %(default)s)"
+    )
+    worker = command("worker", _worker, "for a team: offer this host's devices, one worker process per device (Dask)")
+    worker.add_argument("--scheduler", required=True, metavar="ADDRESS", help="tcp://127.0.0.1:8786, tls://host:8786")
+    worker.add_argument("--name", help="of this host, in place of its own")
+    worker.add_argument("--devices", default="", metavar="A,B", help="by default all that work")
+    for service in (scheduler, worker):
+        for part, text in (("ca", "who is trusted"), ("cert", "our certificate"), ("key", "its key")):
+            service.add_argument(f"--tls-{part}", metavar="FILE", help=f"{text} (or TINYLAB_TLS_{part.upper()})")
     command("cancel", _cancel, "cancel a queued or running run").add_argument("run")
     export = command("export-c", _export_c, "a trained network as one C program, in a zip")
     export.add_argument("fields", nargs="*", metavar="field=value", help="as `show edge` lists them: network, width …")
@@ -308,6 +319,47 @@ def _export_c(given: argparse.Namespace) -> int:
 
 def _serve(given: argparse.Namespace) -> int:
     return serve(given)
+
+
+def _scheduler(given: argparse.Namespace) -> int:
+    security = _secured(given.address, given)
+    import asyncio
+
+    from experiments.runs.team.serving import serve_scheduler
+
+    try:
+        asyncio.run(serve_scheduler(given.address, security, _announce))
+    except OSError as error:
+        return _say(f"--address: cannot listen on {given.address}: {error.strerror or error}")
+    return 0
+
+
+def _worker(given: argparse.Namespace) -> int:
+    security = _secured(given.scheduler, given)
+    import asyncio
+
+    from experiments.runs.team.serving import serve_workers, usable
+
+    if given.name:
+        os.environ["TINYLAB_HOST"] = given.name  # the processes that are started here inherit it
+    names = usable([name for name in given.devices.split(",") if name])
+    asyncio.run(serve_workers(given.scheduler, security, names, _announce))
+    return 0
+
+
+def _secured(address: str, given: argparse.Namespace) -> Any:
+    """Dask's TLS settings for an address; refuses one that strangers could reach."""
+    from experiments.runs import team
+    from experiments.runs.team.security import Certificates, check, secured
+
+    certificates = Certificates.given(given.tls_ca, given.tls_cert, given.tls_key)
+    check(address, certificates)
+    team.check_installed()
+    return secured(address, certificates)
+
+
+def _announce(line: str) -> None:
+    print(line, flush=True)
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -1,15 +1,18 @@
 """What holds for everything registered, and for the house as a whole."""
 
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import experiments
 from experiments.bench.columns import COMMON, IDENTITY, UNITS
 from experiments.bench.spec import MeasuredSpec, fields
 from experiments.registry import registered
@@ -105,6 +108,27 @@ def test_what_is_timed_is_checked_against_a_control(one):
 @pytest.mark.parametrize("one", EXPERIMENTS)
 def test_the_answer_to_no_rows_is_empty(one):
     assert one.answer(pd.DataFrame(columns=[column.name for column in (*IDENTITY, *one.columns)])) == ""
+
+
+def test_the_version_that_hosts_compare_is_the_projects():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == experiments.__version__
+
+
+def test_without_a_team_nothing_of_it_is_needed():
+    code = """
+import sys
+for name in ("distributed", "dask", "psycopg", "authlib"):
+    sys.modules[name] = None  # as if it were not installed
+from streamlit.testing.v1 import AppTest
+from experiments.__main__ import main
+assert main(["list"]) == 0
+assert main(["runs"]) == 0
+page = AppTest.from_file("streamlit_app.py", default_timeout=60).run()
+assert not page.exception and not page.error, (page.exception, page.error)
+"""
+    none = {name: value for name, value in os.environ.items() if name != "TINYLAB_SCHEDULER"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=none, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_registry_loads_nothing_heavy():

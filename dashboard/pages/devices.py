@@ -1,5 +1,6 @@
 """What this machine can run on, what each device is, whether it works and if not why, and its ceilings."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,15 +14,18 @@ from dashboard.text import plain
 from experiments.bench import devices
 from experiments.bench.environment import fingerprint, host, key
 from experiments.registry import find
-from experiments.runs import frames, store
+from experiments.runs import frames, store, team
 from experiments.runs.terminal import when
 
 CEILINGS = "ceilings"
 
 
 def show() -> None:
-    """Draws the page."""
+    """Draws the page: this machine's devices, or the team's."""
     st.title("Devices")
+    if (dispatcher := services.dispatcher()) is not None:
+        _team(dispatcher.offers)
+        return
     st.markdown(f"**What can this machine ({plain(host())}) run on, and what is the most that it can do?**")
     everything = st.toggle(
         "Try every device that tinygrad knows",
@@ -38,6 +42,24 @@ def show() -> None:
         st.rerun()
     for probe in probes:
         _device(probe)
+
+
+def _team(offers: Mapping[team.Place, team.Offer]) -> None:
+    """What the workers of other hosts offer; each tries its device before every run."""
+    st.markdown("**What do the machines of this team offer?**")
+    if not offers:
+        st.info(
+            "No worker has come yet: start `python -m experiments worker --scheduler …` on a machine with a device."
+        )
+    for place, offer in offers.items():
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(f"#### {plain(str(place))}")
+            if offer.problem:
+                st.badge("takes no runs", icon=":material/block:", color="gray")
+                st.text(offer.problem)
+            else:
+                st.badge("takes runs", icon=":material/check_circle:", color="green")
+                _measure(place.device, place.host)
 
 
 @st.cache_resource(show_spinner="Trying every device…", ttl=600)
@@ -84,10 +106,17 @@ def _ceilings(device: str, facts: dict[str, Any]) -> None:
         )
     else:
         st.caption("Ceilings not measured yet: until then each run measures a few for itself.")
-    label = "Measure the ceilings again" if found else "Measure the ceilings"
-    if st.button(label, icon=":material/speed:", key=f"measure-{device}"):
+    _measure(device, again=bool(found))
+
+
+def _measure(device: str, host: str = "", *, again: bool = False) -> None:
+    """The offer to measure the ceilings of a device."""
+    label = "Measure the ceilings again" if again else "Measure the ceilings"
+    if st.button(label, icon=":material/speed:", key=f"measure-{device}{host}"):
+        experiment = find(CEILINGS)
         preset = experiment.preset("standard" if device.startswith("CPU") else "gpu")
-        submit(experiment, preset.model_copy(update={"device": device}), partial(links.open_run, CEILINGS))
+        spec = preset.model_copy(update={"device": device})
+        submit(experiment, spec, partial(links.open_run, CEILINGS), host=host)
 
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import controls, progress, results, services
+from dashboard import controls, people, progress, results, services
 from dashboard.links import RUN
 from dashboard.text import plain
 from experiments.bench.spec import BadInput, Experiment, Spec, parse
@@ -21,7 +21,7 @@ def show(name: str) -> None:
     st.markdown(f"**{experiment.question}**")
     run = _shown_run(experiment)
     with st.expander("Parameters", icon=":material/tune:", expanded=run is None):
-        _form(experiment, _spec_of(experiment, run))
+        _form(experiment, _spec_of(experiment, run), run["host"] if run else "")
     if run is None:
         st.info(
             "No run is shown yet. Choose a preset or fill in the form, then press Run; `quick` takes seconds.",
@@ -54,8 +54,8 @@ def _spec_of(experiment: Experiment[Any], run: Any) -> Spec | None:
         return None
 
 
-def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
-    filled = controls.form(experiment, shown)
+def _form(experiment: Experiment[Any], shown: Spec | None, host: str) -> None:
+    filled = controls.form(experiment, shown, host)
     said = st.container()  # of its own, so that Run keeps its place when a problem comes or goes
     for problem in filled.problems:
         said.error(plain(problem), icon=":material/error:")
@@ -75,7 +75,7 @@ def _form(experiment: Experiment[Any], shown: Spec | None) -> None:
             "Run", type="primary", icon=":material/play_arrow:", disabled=filled.spec is None, key="run"
         )
     if pressed and filled.spec is not None:
-        submit(experiment, filled.spec, _stay, float(limit))
+        submit(experiment, filled.spec, _stay, float(limit), filled.host)
 
 
 def submit(
@@ -83,11 +83,12 @@ def submit(
     spec: Spec,
     open_run: Callable[[str], None],
     time_limit_s: float = jobs.DEFAULT_TIME_LIMIT_S,
+    host: str = "",
 ) -> None:
-    """Queues a run and opens it; says in one line each why it is refused."""
+    """Queues a run of the person at this page and opens it; says in one line each why it is refused."""
     try:
         with st.spinner("Checking device and memory…"):
-            run_id = jobs.submit(experiment.name, spec, time_limit_s=time_limit_s)
+            run_id = _submit(experiment, spec, time_limit_s, host)
     except BadInput as refused:
         for problem in refused.problems:
             st.error(plain(problem), icon=":material/error:")
@@ -95,6 +96,18 @@ def submit(
         st.error(plain(str(error)), icon=":material/database_off:")
     else:
         open_run(run_id)
+
+
+def _submit(experiment: Experiment[Any], spec: Spec, time_limit_s: float, host: str) -> str:
+    person = people.known()
+    if person.refusal_to_run:
+        raise BadInput(person.refusal_to_run)
+    place = services.place(spec.device, host)
+    if place is not None:
+        spec = spec.model_copy(update={"device": place.device})
+    return jobs.submit(
+        experiment.name, spec, host=place.host if place else None, owner=person.name, time_limit_s=time_limit_s
+    )
 
 
 def _stay(run_id: str) -> None:

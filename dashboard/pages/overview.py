@@ -26,7 +26,7 @@ def show() -> None:
     """Draws the overview; with no runs yet it says what to do."""
     st.title("tinygrad lab")
     st.markdown("What the JIT and its companions really buy on your machine: measured side by side, with error bars.")
-    for probe in services.candidates():
+    for probe in [] if services.dispatcher() else services.candidates():
         if not probe.works and probe.device == "CPU":
             st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
     _latest_study()

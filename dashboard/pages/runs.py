@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import links, services
+from dashboard import links, people, services
 from dashboard.links import RUN
 from dashboard.results import STATES
 from dashboard.text import plain
@@ -76,7 +76,10 @@ def _import(db: Any) -> None:
             "Runs that were exported elsewhere, as `.zip`", type="zip", accept_multiple_files=True, key="bundles"
         )
         pressed = st.form_submit_button("Import", icon=":material/upload:")
-    for file in files if pressed else []:
+    refusal = people.known().refusal_to_run
+    if pressed and refusal:
+        st.error(plain(refusal), icon=":material/lock:")
+    for file in files if pressed and not refusal else []:
         try:
             run_id, new = bundle.add(db, file.getvalue())
         except BadInput as refused:
@@ -125,6 +128,8 @@ def _row(run: Any) -> None:
         if run["imported"]:
             st.badge("imported", icon=":material/upload:", color="gray")
         st.caption(_facts(run))
+        if people.known().refusal_to_change(run):
+            return
         if run["status"] not in store.ENDED and st.button(
             "Cancel", key=f"cancel-{run['id']}", icon=":material/stop_circle:", disabled=run["cancel"]
         ):
@@ -148,7 +153,7 @@ def _tick(run_id: str) -> None:
 
 
 def _facts(run: Any) -> str:
-    facts = [run["device"], run["host"], when(run["created"])]
+    facts = [run["device"], run["host"], when(run["created"]), run["owner"] and f"by {run['owner']}"]
     if run["finished"] and run["started"]:
         facts.append(f"{run['finished'] - run['started']:.0f} s")
     if run["tags"]:
@@ -160,11 +165,15 @@ def _facts(run: Any) -> str:
 
 @st.dialog("Run", on_dismiss="rerun")  # forgets what was typed or ticked and not saved
 def _describe(run: Any) -> None:
-    edit(run)
+    with services.database_errors():
+        edit(run)
 
 
 def edit(run: Any) -> None:
-    """What people say about the run, and its deletion, which asks once more."""
+    """What people say about the run, and its deletion, which asks once more; for its owner and admins alone."""
+    if refusal := people.known().refusal_to_change(run):
+        st.error(plain(refusal), icon=":material/lock:")
+        return
     db, key = services.database(), f"edit-{run['id']}"  # keys of its own: no run takes over what was typed for another
     with st.form(f"{key}-form"):
         title = st.text_input("Title", run["title"], max_chars=255, key=f"{key}-title")

@@ -55,8 +55,8 @@ def volatile() -> dict[str, float | str]:
 
 
 def host() -> str:
-    """The name under which runs of this machine are queued."""
-    return socket.gethostname() or "localhost"
+    """The name under which runs of this machine are queued: `TINYLAB_HOST`, or its own."""
+    return os.environ.get("TINYLAB_HOST", "") or socket.gethostname() or "localhost"
 
 
 def _package(name: str) -> str:

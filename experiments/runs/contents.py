@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from experiments.bench.columns import Value
 from experiments.bench.spec import Row, Sample
-from experiments.runs import schema, store
+from experiments.runs import database, schema, store
 
 Records = list[dict[str, Value]]
 
@@ -32,7 +32,7 @@ def read(db: Engine, run_id: str) -> Contents | None:
     for one in store.read_samples(db, run_id):
         rows[one["number"]].samples.append(Sample(one["kind"], one["inner"], list(one["seconds"])))
     chosen = select(schema.details.c.name).where(schema.details.c.run_id == run_id).distinct()
-    with store.reading(db) as connection:
+    with database.reading(db) as connection:
         names = sorted(connection.execute(chosen).scalars())
     details = {name: store.read_detail(db, run_id, name) for name in names}
     return Contents(dict(run), rows, details, store.read_artifacts(db, run_id))

@@ -1,15 +1,20 @@
 """What works on this machine, what does not, and the one command that mends it."""
 
 import importlib.util
+import os
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 from experiments import registry
 from experiments.bench import devices, toolchain
 from experiments.bench.environment import fingerprint
-from experiments.runs import store
+from experiments.bench.spec import BadInput
+from experiments.runs import store, team
+from experiments.runs.team import security
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ def examine() -> Iterator[Finding]:
         yield Finding(package, there, said, needed)
     yield _compiler()
     yield _database()
+    if address := os.environ.get("TINYLAB_SCHEDULER"):
+        yield _scheduler(address)
     for path, cause in registry.broken().items():
         yield Finding("experiment", False, f"{path}: {cause}")
     probes = devices.all_probes()
@@ -63,6 +70,18 @@ def _compiler() -> Finding:
     if used is None:
         return Finding("C compiler", False, toolchain.NO_COMPILER)
     return Finding("C compiler", True, f"{used.version} ({used.program})")
+
+
+def _scheduler(address: str) -> Finding:
+    """The team's scheduler: whether it may be used from here, and whether something answers there."""
+    try:
+        team.check_installed()
+        security.check(address, security.Certificates.given())
+        place = urlsplit(address)
+        socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=5).close()
+    except (BadInput, OSError) as error:
+        return Finding("scheduler", False, f"{address}: {error}")
+    return Finding("scheduler", True, f"{address} answers")
 
 
 def _database() -> Finding:

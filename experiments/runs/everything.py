@@ -13,7 +13,7 @@ from sqlalchemy import Engine, Select, select
 
 from experiments.bench.columns import IDENTITY, Kind, Value
 from experiments.registry import registered
-from experiments.runs import schema, store
+from experiments.runs import database, schema, store
 from experiments.runs.frames import SAMPLE_COLUMNS, formula_safe
 
 AT_ONCE = 1000  # records fetched and written together
@@ -47,7 +47,7 @@ def samples_csv(db: Engine, **wanted: str) -> Iterator[str]:
     same_row = (rows.run_id == samples.run_id) & (rows.number == samples.number)
     what = select(runs.id, samples.number, rows.record, samples.kind, samples.inner, samples.seconds)
     chosen = _chosen(what.join(schema.samples, runs.id == samples.run_id).join(schema.rows, same_row), wanted)
-    with store.reading(db) as connection:
+    with database.reading(db) as connection:
         found = connection.execution_options(yield_per=AT_ONCE).execute(chosen.order_by(samples.number, samples.kind))
         yield _text([[one.name for one in SAMPLE_COLUMNS]])
         for run_id, number, record, kind, inner, seconds in found:
@@ -63,7 +63,7 @@ def _chosen(what: Select[Any], wanted: Mapping[str, str]) -> Select[Any]:
 
 
 def _written(db: Engine, header: list[str], chosen: Select[Any], line: Any) -> Iterator[str]:
-    with store.reading(db) as connection:
+    with database.reading(db) as connection:
         found = connection.execution_options(yield_per=AT_ONCE).execute(chosen)
         yield _text([header])
         for part in found.partitions():

@@ -6,11 +6,12 @@ import threading
 import time
 
 import psutil
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments import registry
 from experiments.bench import devices
-from experiments.bench.environment import host
+from experiments.bench.environment import host as this_host
 from experiments.bench.spec import BadInput, Spec, parse
 from experiments.runs import store
 from experiments.runs.carry import Watcher, carry_out
@@ -23,16 +24,22 @@ MEMORY_SHARE = 0.8  # of what is free at submit: a run must not take the machine
 log = logging.getLogger("tinylab")
 
 
-def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
-    """The spec as it will run: validated again, its device fixed and tried, its memory known to fit.
-
-    Raises BadInput with one line per problem; nothing has been queued or allocated then.
-    """
+def check_anywhere(name: str, spec: Spec, time_limit_s: float) -> Spec:
+    """The spec validated again, and the time limit: what is right or wrong on any host. Raises BadInput."""
     parsed: Spec = parse(registry.find(name).spec, spec.model_dump())
     if not LEAST_TIME_LIMIT_S <= time_limit_s <= MOST_TIME_LIMIT_S:
         raise BadInput(
             f"time limit: {time_limit_s:g} s is not allowed; give {LEAST_TIME_LIMIT_S:g} to {MOST_TIME_LIMIT_S:g} s"
         )
+    return parsed
+
+
+def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
+    """The spec as it will run here: its device fixed and tried, its memory known to fit.
+
+    Raises BadInput with one line per problem; nothing has been queued or allocated then.
+    """
+    parsed = check_anywhere(name, spec, time_limit_s)
     tried = devices.first_working() if parsed.device == devices.AUTO else devices.probed(parsed.device)
     if not tried.works:
         raise BadInput(f"device: {tried.device} does not work here: {tried.what}")
@@ -45,17 +52,33 @@ def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
     return fixed
 
 
+def check_here(run: RowMapping) -> int:
+    """Checks a run that was submitted on another host, its device tried anew; returns its memory limit in bytes."""
+    devices.forget_probes()
+    check(run["experiment"], parse(registry.find(run["experiment"]).spec, run["spec"]), run["time_limit_s"])
+    return memory_limit()
+
+
+def memory_limit() -> int:
+    """Bytes that a run which starts now may use."""
+    return int(psutil.virtual_memory().available * MEMORY_SHARE)
+
+
 def submit(
     name: str,
     spec: Spec,
     *,
     url: str | None = None,
+    host: str | None = None,
     owner: str = "",
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     claimed_by: str | None = None,
 ) -> str:
-    """Writes a run and returns its id: `queued`, or already claimed by the runner that will carry it out."""
-    fixed = check(name, spec, time_limit_s)
+    """Writes a run and returns its id: `queued`, or already claimed by the runner that will carry it out.
+
+    With a `host` it waits for that host's worker, which tries the device and looks at the memory.
+    """
+    fixed = check_anywhere(name, spec, time_limit_s) if host else check(name, spec, time_limit_s)
     now = time.time()
     claimed = {"status": store.RUNNING, "runner": claimed_by, "started": now, "heartbeat": now} if claimed_by else {}
     return store.add_run(
@@ -63,9 +86,9 @@ def submit(
         experiment=name,
         spec=fixed.model_dump(mode="json"),
         device=fixed.device,
-        host=host(),
+        host=host or this_host(),
         time_limit_s=time_limit_s,
-        memory_limit_bytes=int(psutil.virtual_memory().available * MEMORY_SHARE),
+        memory_limit_bytes=None if host else memory_limit(),
         owner=owner,
         **claimed,
     )
@@ -73,7 +96,7 @@ def submit(
 
 def runner_name() -> str:
     """A name that no other runner has, now or later."""
-    return f"{host()[:40]}-{os.getpid()}-{store.new_id()}"
+    return f"{this_host()[:40]}-{os.getpid()}-{store.new_id()}"
 
 
 def run_now(
@@ -128,7 +151,7 @@ class EmbeddedRunner:
 
     def _start_waiting(self) -> None:
         self._busy = {device: thread for device, thread in self._busy.items() if thread.is_alive()}
-        for run in store.queued_runs(store.engine(self._url), host()):
+        for run in store.queued_runs(store.engine(self._url), this_host()):
             if run["device"] not in self._busy:
                 thread = threading.Thread(target=self._carry_out, args=(run["id"],), daemon=True)
                 self._busy[run["device"]] = thread

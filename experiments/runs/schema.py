@@ -1,7 +1,9 @@
 """The tables of the store, the same for SQLite and PostgreSQL."""
 
+import json
+from typing import Any
+
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -14,42 +16,72 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
 )
 
 VERSION = 1  # of the schema; a database from a newer version is refused
 
 metadata = MetaData()
 
-meta = Table(
-    "meta", metadata, Column("name", String(32), primary_key=True), Column("value", String(64), nullable=False)
-)
+
+class Json(TypeDecorator[Any]):
+    """JSON as text: a measured infinity or NaN is no JSON to PostgreSQL's own type, and nothing here asks inside."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: object) -> str | None:
+        """To the database."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: object) -> Any:
+        """From the database."""
+        return None if value is None else json.loads(value)
+
+
+class Words(TypeDecorator[str]):
+    """Text that every database takes: PostgreSQL has no NUL character, and UTF-8 no half of a surrogate pair."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        """To the database."""
+        return (
+            None
+            if value is None
+            else value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+        )
+
+
+meta = Table("meta", metadata, Column("name", Words(32), primary_key=True), Column("value", Words(64), nullable=False))
 
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("experiment", String(64), nullable=False),
-    Column("spec", JSON, nullable=False),
-    Column("device", String(32), nullable=False),
-    Column("host", String(255), nullable=False),  # the machine that is to carry it out
-    Column("status", String(16), nullable=False),
+    Column("id", Words(32), primary_key=True),
+    Column("experiment", Words(64), nullable=False),
+    Column("spec", Json, nullable=False),
+    Column("device", Words(32), nullable=False),
+    Column("host", Words(255), nullable=False),  # the machine that is to carry it out
+    Column("status", Words(16), nullable=False),
     Column("cancel", Boolean, nullable=False, default=False),
     Column("created", Float, nullable=False),  # seconds since 1970, as all times here
     Column("started", Float),
     Column("finished", Float),
     Column("heartbeat", Float),
-    Column("runner", String(64)),  # which runner claimed it
+    Column("runner", Words(64)),  # which runner claimed it
     Column("progress", Float, nullable=False, default=0.0),
-    Column("message", Text, nullable=False, default=""),
-    Column("traceback", Text, nullable=False, default=""),
-    Column("environment", JSON),
-    Column("fingerprint", String(16)),
+    Column("message", Words, nullable=False, default=""),
+    Column("traceback", Words, nullable=False, default=""),
+    Column("environment", Json),
+    Column("fingerprint", Words(16)),
     Column("time_limit_s", Float, nullable=False),
     Column("memory_limit_bytes", BigInteger),
-    Column("owner", String(255), nullable=False, default=""),
-    Column("title", String(255), nullable=False, default=""),
-    Column("note", Text, nullable=False, default=""),
-    Column("tags", String(255), nullable=False, default=""),
+    Column("owner", Words(255), nullable=False, default=""),
+    Column("title", Words(255), nullable=False, default=""),
+    Column("note", Words, nullable=False, default=""),
+    Column("tags", Words(255), nullable=False, default=""),
     Column("imported", Boolean, nullable=False, default=False),
     Index("runs_by_created", "created"),
     Index("runs_by_status", "status", "host"),
@@ -58,7 +90,7 @@ runs = Table(
 
 
 def _of_run() -> Column[str]:
-    return Column("run_id", String(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    return Column("run_id", Words(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
 
 
 rows = Table(
@@ -66,7 +98,7 @@ rows = Table(
     metadata,
     _of_run(),
     Column("number", Integer, primary_key=True),
-    Column("record", JSON, nullable=False),
+    Column("record", Json, nullable=False),
 )
 
 samples = Table(
@@ -74,24 +106,24 @@ samples = Table(
     metadata,
     _of_run(),
     Column("number", Integer, primary_key=True),  # of the row that these timings stand behind
-    Column("kind", String(16), primary_key=True),
+    Column("kind", Words(16), primary_key=True),
     Column("inner", Integer, nullable=False),
-    Column("seconds", JSON, nullable=False),
+    Column("seconds", Json, nullable=False),
 )
 
 details = Table(
     "details",
     metadata,
     _of_run(),
-    Column("name", String(64), primary_key=True),
+    Column("name", Words(64), primary_key=True),
     Column("chunk", Integer, primary_key=True),
-    Column("records", JSON, nullable=False),
+    Column("records", Json, nullable=False),
 )
 
 artifacts = Table(
     "artifacts",
     metadata,
-    Column("hash", String(64), primary_key=True),
+    Column("hash", Words(64), primary_key=True),
     Column("size", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
@@ -100,6 +132,6 @@ run_artifacts = Table(
     "run_artifacts",
     metadata,
     _of_run(),
-    Column("name", String(128), primary_key=True),
-    Column("hash", String(64), ForeignKey("artifacts.hash"), nullable=False),
+    Column("name", Words(128), primary_key=True),
+    Column("hash", Words(64), ForeignKey("artifacts.hash"), nullable=False),
 )

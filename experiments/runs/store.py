@@ -1,141 +1,30 @@
 """The store: runs, their rows, samples, details and artifacts in one SQL database.
 
-Every function takes an engine and is one transaction. Writers take SQLite's write lock at the start of the
-transaction (BEGIN IMMEDIATE): a transaction that reads first and writes later would fail under contention.
+Every function takes an engine and is one transaction, which for SQLite holds the write lock from its start.
 """
 
 import contextlib
-import functools
 import hashlib
-import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from platformdirs import user_data_path
-from sqlalchemy import (
-    Connection,
-    Engine,
-    ExceptionContext,
-    Text,
-    case,
-    cast,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    make_url,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, case, cast, delete, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InternalError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from experiments.bench.columns import Value
 from experiments.bench.spec import Row
 from experiments.runs import schema
+from experiments.runs.database import StoreError as StoreError
+from experiments.runs.database import database_url as database_url
+from experiments.runs.database import engine as engine
+from experiments.runs.database import reading
 
 QUEUED, RUNNING = "queued", "running"
 ENDED = ("done", "failed", "crashed", "timeout", "cancelled", "lost")
-BUSY_TIMEOUT_S = 30
 LOST_AFTER_S = 30.0
-
-
-class StoreError(RuntimeError):
-    """The database cannot be used; the message says why and what to do, in one line."""
-
-
-def database_url() -> str:
-    """`TINYLAB_DATABASE`, or an SQLite file in the user's data folder."""
-    if given := os.environ.get("TINYLAB_DATABASE"):
-        return given
-    folder = user_data_path("tinygrad-lab")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the folder {folder} cannot be made: {error.strerror}; set TINYLAB_DATABASE") from error
-    return f"sqlite:///{folder / 'runs.db'}"
-
-
-@functools.cache
-def engine(url: str) -> Engine:
-    """The engine of a database, its tables made where they are missing. One per URL and process."""
-    made = _made(url)
-    try:
-        with made.begin() as connection:
-            _check_version(connection, _shown(made))
-            schema.metadata.create_all(connection)
-            if _version(connection) is None:
-                connection.execute(insert(schema.meta).values(name="schema", value=str(schema.VERSION)))
-    except BaseException:
-        made.dispose()
-        raise
-    return made
-
-
-def _made(url: str) -> Engine:
-    try:
-        sqlite = make_url(url).get_backend_name() == "sqlite"
-        made = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S} if sqlite else {})
-    except (ArgumentError, ImportError, ValueError) as error:
-        example = "sqlite:////folder/runs.db or postgresql+psycopg://user@host/name"
-        cause = f"no driver for it ({error})" if isinstance(error, ImportError) else "not understood"
-        raise StoreError(f"TINYLAB_DATABASE: {cause}; give a URL as in {example}") from None
-    if sqlite:
-        event.listen(made, "connect", _set_up_sqlite)
-        event.listen(made, "begin", _begin_sqlite)
-    event.listen(made, "handle_error", _say_unusable)
-    return made
-
-
-def _say_unusable(context: ExceptionContext) -> None:
-    """Makes a StoreError of a database that is broken, full, locked or away; mistakes of ours stay what they are."""
-    found = context.sqlalchemy_exception
-    if isinstance(found, OperationalError | InternalError) or type(found) is DatabaseError:
-        shown = _shown(context.engine) if context.engine else "it"
-        cause = str(found.orig).strip().splitlines() or [type(found.orig).__name__]
-        raise StoreError(f"the database {shown} cannot be used: {cause[0]}")
-
-
-def _check_version(connection: Connection, shown: str) -> None:
-    """Refuses, before anything is changed, a database that a newer version made."""
-    if not inspect(connection).has_table(schema.meta.name):
-        return
-    found = _version(connection)
-    if found is not None and (not found.isdigit() or int(found) > schema.VERSION):
-        raise StoreError(
-            f"the database {shown} has schema {found[:20]}, this version knows {schema.VERSION}: update tinygrad lab"
-        )
-
-
-def _version(connection: Connection) -> str | None:
-    return connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
-
-
-def _shown(db: Engine) -> str:
-    return db.url.render_as_string(hide_password=True)
-
-
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # transactions are begun above, not by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reads_only = connection.get_execution_options().get("reads_only", False)
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
-
-
-@contextlib.contextmanager
-def reading(db: Engine) -> Iterator[Connection]:
-    """A connection for reads alone: no write lock is taken."""
-    with db.connect().execution_options(reads_only=True) as connection:
-        yield connection
 
 
 def new_id() -> str:
@@ -157,21 +46,23 @@ def get_run(db: Engine, run_id: str) -> RowMapping | None:
         return connection.execute(select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
 
 
-def queued_runs(db: Engine, host: str) -> list[RowMapping]:
-    """What waits for this host, oldest first."""
-    wanted = (schema.runs.c.status == QUEUED) & (schema.runs.c.host == host)
+def queued_runs(db: Engine, host: str | None = None) -> list[RowMapping]:
+    """What waits, for this host or for any, oldest first."""
+    wanted = schema.runs.c.status == QUEUED
+    if host is not None:
+        wanted &= schema.runs.c.host == host
     with reading(db) as connection:
         return list(connection.execute(select(schema.runs).where(wanted).order_by(schema.runs.c.created)).mappings())
 
 
-def claim(db: Engine, run_id: str, runner: str) -> bool:
+def claim(db: Engine, run_id: str, runner: str, **changes: Any) -> bool:
     """Takes a queued run for `runner`; False where somebody else took, cancelled or deleted it before."""
     now = time.time()
     with db.begin() as connection:
         taken = connection.execute(
             update(schema.runs)
             .where(schema.runs.c.id == run_id, schema.runs.c.status == QUEUED)
-            .values(status=RUNNING, runner=runner, started=now, heartbeat=now)
+            .values(status=RUNNING, runner=runner, started=now, heartbeat=now, **changes)
         )
     return taken.rowcount == 1
 
@@ -224,8 +115,8 @@ def write_artifact(connection: Connection, run_id: str, name: str, digest: str, 
     """Keeps a file of a run, stored once however many runs have it; ValueError where it has another hash."""
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"artifact {name} does not have the hash it was sent with")
-    known = connection.execute(select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)).scalar()
-    if known is None:
+    same = select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)
+    if connection.execute(same.with_for_update(read=True, key_share=True)).scalar() is None:
         with contextlib.suppress(IntegrityError), connection.begin_nested():  # another run has just kept the same file
             connection.execute(insert(schema.artifacts).values(hash=digest, size=len(content), content=content))
     connection.execute(insert(schema.run_artifacts).values(run_id=run_id, name=name, hash=digest))
@@ -273,6 +164,8 @@ def reap(db: Engine, now: float | None = None) -> int:
 def delete_run(db: Engine, run_id: str) -> bool:
     """Deletes an ended run with all that belongs to it; False where there is none or it has not ended."""
     with db.begin() as connection:
+        if db.dialect.name == "postgresql":  # nobody may take up a file that is about to go
+            connection.exec_driver_sql("LOCK TABLE artifacts IN EXCLUSIVE MODE")
         gone = connection.execute(
             delete(schema.runs).where(schema.runs.c.id == run_id, schema.runs.c.status.in_(ENDED))
         )
@@ -301,7 +194,7 @@ def conditions(wanted: Mapping[str, str]) -> list[Any]:
     found: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
     if text := wanted.get("text"):
         said = (columns.id, columns.experiment, columns.title, columns.note, columns.tags, columns.message)
-        searched = (*said, cast(columns.spec, Text))
+        searched = (*said, cast(columns.spec, schema.Words()))
         found.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
     return found
 

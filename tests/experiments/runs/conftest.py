@@ -1,48 +1,42 @@
 """Stores to test with, and a run carried out in a thread."""
 
-import os
 import threading
 from collections.abc import Iterator
 
 import pytest
-from lab_tools import Carry, left_over, wait_for
+from lab_tools import DATABASES, Carry, left_over, opened, wait_for
 from sqlalchemy import Engine
 
-from experiments.runs import schema, store
 from experiments.runs.carry import carry_out
 
-POSTGRES = os.environ.get("TINYLAB_TEST_POSTGRES", "")  # a URL of an empty database, whose tables are dropped
+
+@pytest.fixture
+def db(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
+    """The engine of this test's database: SQLite, and PostgreSQL too where the test says `on_both`."""
+    with opened(getattr(request, "param", "sqlite"), url) as made:
+        yield made
 
 
 @pytest.fixture
-def db(url: str) -> Engine:
-    """The engine of this test's database."""
-    return store.engine(url)
+def db_url(db: Engine) -> str:
+    """The URL of `db`."""
+    return db.url.render_as_string(hide_password=False)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def any_db(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
     """The same tests on SQLite and, where `TINYLAB_TEST_POSTGRES` gives one, on PostgreSQL."""
-    if request.param == "sqlite":
-        yield store.engine(url)
-        return
-    if not POSTGRES:
-        pytest.skip("TINYLAB_TEST_POSTGRES names no database")
-    store.engine.cache_clear()
-    made = store.engine(POSTGRES)
-    yield made
-    schema.metadata.drop_all(made)
-    made.dispose()
-    store.engine.cache_clear()
+    with opened(request.param, url) as made:
+        yield made
 
 
 @pytest.fixture
-def carry(url: str) -> Iterator[Carry]:
+def carry(db_url: str) -> Iterator[Carry]:
     """Carries out a run in a thread, as the app does; waits for all of them at the end."""
     started: list[threading.Thread] = []
 
     def start(run_id: str, runner: str = "tester") -> threading.Thread:
-        thread = threading.Thread(target=carry_out, args=(url, run_id, runner), daemon=True)
+        thread = threading.Thread(target=carry_out, args=(db_url, run_id, runner), daemon=True)
         started.append(thread)
         thread.start()
         return thread

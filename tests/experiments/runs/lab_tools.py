@@ -1,21 +1,43 @@
 """What the tests of runs share: queueing a run, waiting for something to be true, finding what was left behind."""
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, create_engine, make_url
 
 from experiments import registry
 from experiments.bench.environment import host
 from experiments.bench.spec import parse
-from experiments.runs import store
+from experiments.runs import schema, store
 
 DEVICE = "QCOM:9"  # a name that no machine here has: the experiments of `lab` compute nothing
 PATIENCE_S = 60.0
+DATABASES = ("sqlite", "postgresql")
+
+on_both = pytest.mark.parametrize("db", DATABASES, indirect=True)
+
+
+def _postgres() -> str:
+    """The URL of an empty database, whose tables are dropped; processes that share the tests have one each."""
+    given, worker = os.environ.get("TINYLAB_TEST_POSTGRES", ""), os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not given or not worker:
+        return given
+    own = make_url(given).set(database=f"{make_url(given).database}_{worker}")
+    administrator = create_engine(given, isolation_level="AUTOCOMMIT")
+    with administrator.connect() as connection:
+        connection.exec_driver_sql(f"drop database if exists {own.database} with (force)")
+        connection.exec_driver_sql(f"create database {own.database}")
+    administrator.dispose()
+    return own.render_as_string(hide_password=False)
+
+
+POSTGRES = _postgres()
 
 Carry = Callable[..., threading.Thread]
 
@@ -80,3 +102,19 @@ def left_over(url: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+@contextlib.contextmanager
+def opened(kind: str, url: str) -> Iterator[Engine]:
+    """The engine of an empty database of this kind."""
+    if kind == "sqlite":
+        yield store.engine(url)
+        return
+    if not POSTGRES:
+        pytest.skip("TINYLAB_TEST_POSTGRES names no database")
+    store.engine.cache_clear()
+    made = store.engine(POSTGRES)
+    yield made
+    schema.metadata.drop_all(made)
+    made.dispose()
+    store.engine.cache_clear()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lab_tools import DEVICE, PATIENCE_S, Carry, alive, numbers, queue_run, state, wait_for
+from lab_tools import DEVICE, PATIENCE_S, Carry, alive, numbers, on_both, queue_run, state, wait_for
 from sqlalchemy import Engine
 
 from experiments import registry
@@ -23,10 +23,11 @@ def ended(db: Engine, run_id: str) -> Any:
     return run
 
 
-def test_a_run_that_ends_well_has_brought_everything(db: Engine, url: str) -> None:
+@on_both
+def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) -> None:
     run_id = queue_run(db, "steps", rows=3)
     seen: list[dict[str, Any]] = []
-    assert carry_out(url, run_id, "tester", seen.append) == "done"
+    assert carry_out(db_url, run_id, "tester", seen.append) == "done"
     run = ended(db, run_id)
     assert (run["status"], run["progress"], run["runner"]) == ("done", 1.0, "tester")
     assert run["created"] <= run["started"] <= run["finished"]
@@ -55,9 +56,10 @@ def test_a_column_that_was_not_declared_fails_the_run(db: Engine, url: str) -> N
     assert numbers(db, run_id) == [0]
 
 
-def test_a_child_that_dies_by_a_signal_is_crashed_and_its_rows_are_kept(db: Engine, url: str) -> None:
+@on_both
+def test_a_child_that_dies_by_a_signal_is_crashed_and_its_rows_are_kept(db: Engine, db_url: str) -> None:
     run_id = queue_run(db, "segfault", rows=5)
-    assert carry_out(url, run_id, "tester") == "crashed"
+    assert carry_out(db_url, run_id, "tester") == "crashed"
     assert "SIGSEGV" in ended(db, run_id)["message"]
     assert numbers(db, run_id) == [0, 1, 2, 3, 4]
 
@@ -102,6 +104,7 @@ def test_the_memory_limit_ends_a_run_and_says_so(db: Engine, url: str) -> None:
     assert numbers(db, run_id) == [0, 1]
 
 
+@on_both
 def test_a_running_run_is_cancelled_and_keeps_its_rows(db: Engine, carry: Carry) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
     thread = carry(run_id)
@@ -149,6 +152,7 @@ def test_a_process_left_behind_dies_with_a_run_that_ends_well(db: Engine, url: s
     wait_for(lambda: not alive(numbers(db, run_id)[0]))
 
 
+@on_both
 def test_a_runner_stops_a_run_that_is_no_longer_its_own(db: Engine, carry: Carry) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
     thread = carry(run_id)
@@ -161,6 +165,7 @@ def test_a_runner_stops_a_run_that_is_no_longer_its_own(db: Engine, carry: Carry
     assert len(numbers(db, run_id)) == kept
 
 
+@on_both
 def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, carry: Carry) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
     thread = carry(run_id)

@@ -15,7 +15,7 @@ import pytest
 from lab_tools import DEVICE, Carry, alive, left_over, numbers, queue_run, state, wait_for
 from sqlalchemy import Engine, event
 
-from experiments.runs import jobs, store
+from experiments.runs import database, jobs, store
 from experiments.runs.carry import carry_out
 from experiments.runs.locks import device_lock
 
@@ -109,10 +109,12 @@ def test_runs_of_killed_terminals_are_lost(db: Engine, url: str) -> None:
 
 def test_runs_of_a_killed_app_are_lost_and_the_next_app_takes_what_still_waits(db: Engine, url: str) -> None:
     moments, seen = random.Random(3), {}
-    for _ in range(10):
+    for number in range(10):
         queue_run(db, "steps", rows=20, pause_s=0.02)
         with process(APP, url) as app:
-            time.sleep(moments.uniform(0, 1.1))
+            if number % 2:  # else it may be killed before it has looked for runs
+                wait_for(lambda: any(run["status"] == store.RUNNING for run in store.list_runs(db)))
+            time.sleep(moments.uniform(0, 0.5))
             seen |= stored(db)
             kill(app.pid)
         store.reap(db, now=time.time() + LATER_S)
@@ -152,7 +154,7 @@ def test_a_run_survives_a_database_that_another_process_locks_for_ten_seconds(
 def test_a_database_that_stays_locked_leaves_no_child_and_the_reaper_ends_the_run(
     db: Engine, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
     store.engine.cache_clear()
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
     other = sqlite3.connect(tmp_path / "runs.db", isolation_level=None)

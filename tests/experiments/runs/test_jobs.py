@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from lab_tools import DEVICE, alive, numbers, queue_run, state, wait_for
+from lab_tools import DEVICE, alive, numbers, on_both, queue_run, state, wait_for
 from sqlalchemy import Engine
 
 from experiments.bench import devices
@@ -30,9 +30,9 @@ time.sleep(600)
 
 
 @pytest.fixture
-def runner(url: str) -> Iterator[jobs.EmbeddedRunner]:
+def runner(db_url: str) -> Iterator[jobs.EmbeddedRunner]:
     """An embedded runner that looks until the test ends."""
-    started = jobs.EmbeddedRunner(url).start()
+    started = jobs.EmbeddedRunner(db_url).start()
     yield started
     started.stop()
 
@@ -149,6 +149,7 @@ def test_a_run_of_the_command_line_and_those_of_the_app_do_not_overlap(db: Engin
     assert overlaps(db, ids) == []
 
 
+@on_both
 @pytest.mark.usefixtures("runner")
 def test_runs_of_two_devices_go_side_by_side(db: Engine) -> None:
     ids = [queue_run(db, "steps", rows=1000, pause_s=0.1, device=device) for device in ("QCOM:8", "QCOM:9")]
@@ -182,8 +183,9 @@ def test_a_runner_leaves_no_threads_and_no_descriptors_behind(db: Engine, url: s
     assert psutil.Process().children() == []  # nor zombies
 
 
-def test_two_apps_on_one_database_carry_each_run_out_once(db: Engine, url: str) -> None:
-    apps = [subprocess.Popen([sys.executable, "-c", APP, url], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+@on_both
+def test_two_apps_on_one_database_carry_each_run_out_once(db: Engine, db_url: str) -> None:
+    apps = [subprocess.Popen([sys.executable, "-c", APP, db_url], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for app in apps:
         assert app.stdout is not None
         assert app.stdout.readline() == "started\n"

@@ -1,0 +1,77 @@
+"""Who may talk to the scheduler: whoever reaches it can run code, so off loopback only holders of a certificate may."""
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from experiments.bench.spec import BadInput
+
+if TYPE_CHECKING:
+    from distributed import Security
+
+EXAMPLE = "give tcp://127.0.0.1:8786 or tls://host:8786"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files of TLS: who is trusted, and what shows that we are; the same three serve scheduler, worker and app."""
+
+    ca: str
+    cert: str
+    key: str
+
+    @classmethod
+    def given(cls, ca: str | None = None, cert: str | None = None, key: str | None = None) -> "Certificates":
+        """Those named, else those of `TINYLAB_TLS_CA`, `TINYLAB_TLS_CERT` and `TINYLAB_TLS_KEY`."""
+        named = {"CA": ca, "CERT": cert, "KEY": key}
+        return cls(*(value or os.environ.get(f"TINYLAB_TLS_{name}", "") for name, value in named.items()))
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether this address can be reached from its own machine alone; no address means all of them."""
+    if not host:
+        return False
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check(address: str, certificates: Certificates) -> None:
+    """Refuses, with BadInput and the reason, an address that would be open to strangers or has no certificates."""
+    try:
+        parts = urlsplit(address)
+        understood = parts.scheme in ("tcp", "tls") and bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        understood = False
+    if not understood:
+        raise BadInput(f"scheduler: {address[:80]!r} is not understood; {EXAMPLE}")
+    if parts.scheme == "tcp":
+        if is_loopback(parts.hostname):
+            return
+        raise BadInput(
+            f"scheduler: {address[:80]} is refused: plain tcp off loopback lets whoever reaches it run code here; "
+            "give tls:// with --tls-ca, --tls-cert and --tls-key (or TINYLAB_TLS_CA, TINYLAB_TLS_CERT, TINYLAB_TLS_KEY)"
+        )
+    for name, file in vars(certificates).items():
+        if not file:
+            raise BadInput(f"scheduler: tls:// needs --tls-{name} or TINYLAB_TLS_{name.upper()}: a file in PEM form")
+        if not (Path(file).is_file() and os.access(file, os.R_OK)):
+            raise BadInput(f"--tls-{name}: the file {file[:200]} cannot be read")
+
+
+def secured(address: str, certificates: Certificates) -> "Security | None":
+    """What Dask needs to talk to `address`, checked; None on loopback, where nothing is asked."""
+    check(address, certificates)
+    if urlsplit(address).scheme == "tcp":
+        return None
+    from distributed import Security
+
+    mine = {f"tls_{role}_{part}": getattr(certificates, part) for role in _ROLES for part in ("cert", "key")}
+    return Security(tls_ca_file=certificates.ca, require_encryption=True, **mine)
+
+
+_ROLES = ("scheduler", "worker", "client")

@@ -1,0 +1,210 @@
+"""What a team refuses, each in one line: open addresses, other versions, vanished devices, places nobody offers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab_tools import DEVICE, plain_run, queue_run, state
+from sqlalchemy import Engine
+
+from experiments.__main__ import main
+from experiments.bench import devices
+from experiments.bench.spec import BadInput
+from experiments.registry import find
+from experiments.runs import doctor, jobs, store, team
+from experiments.runs.team import VERSION, Offer, Place
+from experiments.runs.team.dispatch import Dispatcher
+from experiments.runs.team.security import Certificates, check
+
+NOWHERE = "tcp://127.0.0.1:1"
+NONE = Certificates("", "", "")
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(BadInput) as said:
+        check(*arguments, NONE)
+    assert "\n" not in str(said.value)
+    return str(said.value)
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "tcp://gpu-box:8786", "tcp://0.0.0.0:8786"])
+def test_plain_tcp_off_loopback_is_refused_with_the_reason(address: str) -> None:
+    assert "plain tcp off loopback lets whoever reaches it run code here" in refused(address)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786"])
+def test_plain_tcp_on_loopback_is_let_through(address: str) -> None:
+    check(address, NONE)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "gpu-box:8786", "http://gpu-box:8786", "tcp://127.0.0.1", "tcp://[:1", "tls://:1"]
+)
+def test_an_address_that_is_none_is_refused_with_an_example(address: str) -> None:
+    assert "is not understood; give tcp://127.0.0.1:8786 or tls://host:8786" in refused(address)
+
+
+def test_tls_asks_for_files_that_are_there(tmp_path: Path) -> None:
+    assert "needs --tls-ca or TINYLAB_TLS_CA" in refused("tls://gpu-box:8786")
+    with pytest.raises(BadInput, match=r"--tls-ca: the file .*/no\.pem cannot be read"):
+        check("tls://gpu-box:8786", Certificates(str(tmp_path / "no.pem"), "a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("worker", "--scheduler", "tcp://gpu-box:8786"), "plain tcp off loopback"),
+        (("scheduler", "--address", "tcp://0.0.0.0:8786"), "plain tcp off loopback"),
+        (("worker", "--scheduler", NOWHERE, "--devices", "TPU"), "devices: 'TPU' is not allowed"),
+        (("worker", "--scheduler", NOWHERE, "--devices", DEVICE), f"devices: {DEVICE} does not work here: no driver"),
+    ],
+)
+def test_the_commands_say_it_in_one_line(
+    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(devices, "probed", lambda device: devices.Probe(device, False, "no driver"))
+    assert main(arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+@pytest.mark.usefixtures("any_device")
+def test_an_sqlite_file_is_not_for_other_hosts(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CA", "CERT", "KEY"):
+        (tmp_path / name).touch()
+        monkeypatch.setenv(f"TINYLAB_TLS_{name}", str(tmp_path / name))
+    with pytest.raises(BadInput, match="other hosts cannot reach an SQLite file; set TINYLAB_DATABASE"):
+        Dispatcher(url, "tls://gpu-box:8786")
+
+
+class TestWhereARunMayGo:
+    """The dispatcher knows three places: one there, one away, one of another version."""
+
+    @pytest.fixture
+    def app(self, url: str) -> Iterator[Dispatcher]:
+        """A dispatcher that looks at nothing by itself."""
+        found = Dispatcher(url, NOWHERE)
+        offers = [
+            Offer(Place("CPU", "alpha"), VERSION, here=False),
+            Offer(Place("CPU", "beta"), VERSION),
+            Offer(Place("CUDA", "old"), "0.0.1 (schema 1)"),
+        ]
+        found.offers, found.trouble = {one.place: one for one in offers}, ""
+        yield found
+
+    def test_an_unnamed_place_is_one_that_is_there(self, app: Dispatcher) -> None:
+        assert app.place("", "") == app.place("CPU", "") == app.place("CPU", "beta") == Place("CPU", "beta")
+
+    @pytest.mark.parametrize(
+        ("device", "host", "said"),
+        [
+            ("CPU", "alpha", "device: CPU @ alpha is away: no worker offers it now"),
+            ("CUDA", "", f"CUDA @ old runs tinygrad lab 0.0.1 \\(schema 1\\), this app {VERSION.split()[0]}"),
+            ("METAL", "", "device: no worker has offered METAL @ any host"),
+        ],
+    )
+    def test_a_place_that_takes_no_run_is_refused_with_the_reason(
+        self, app: Dispatcher, device: str, host: str, said: str
+    ) -> None:
+        with pytest.raises(BadInput, match=said):
+            app.place(device, host)
+
+    def test_while_the_scheduler_is_away_a_run_may_wait_for_a_place_that_was_there(self, app: Dispatcher) -> None:
+        app.trouble = "the scheduler does not answer"
+        assert app.place("CPU", "alpha") == Place("CPU", "alpha")
+        with pytest.raises(BadInput, match="the scheduler does not answer"):
+            app.place("METAL", "")
+
+
+class Handed:
+    """A run that came back with an error, as Dask's future of it says."""
+
+    status = "error"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def done(self) -> bool:
+        """It has come back."""
+        return True
+
+    def exception(self) -> Exception:
+        """Why."""
+        return self._error
+
+
+def test_a_worker_that_cannot_reach_the_database_fails_the_run_with_the_reason(db: Engine, url: str) -> None:
+    app, run_id, place = Dispatcher(url, NOWHERE), plain_run(db), Place("CPU", "alpha")
+    app._handed[place] = (run_id, Handed(store.StoreError("the database x cannot be used: connection failed")))
+    app._take_back()
+    run = store.get_run(db, run_id)
+    assert run is not None
+    assert (run["status"], run["message"]) == (
+        "failed",
+        "CPU @ alpha could not take it: the database x cannot be used: connection failed",
+    )
+
+
+def test_doctor_says_what_is_wrong_with_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYLAB_SCHEDULER", NOWHERE)
+    monkeypatch.setattr(devices, "probed", lambda device: devices.Probe(device, False, "not asked"))
+    [line] = [one.line for one in doctor.examine() if one.what == "scheduler"]
+    assert line.startswith("no   scheduler")
+    assert "refused" in line
+
+
+@pytest.mark.usefixtures("lab")
+class TestWhatTheWorkerFinds:
+    """Checks that the app could not make."""
+
+    def test_a_device_that_vanished_fails_the_run_with_the_reason(
+        self, db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_id = queue_run(db, "steps")
+        monkeypatch.setattr(devices, "probe", lambda device: devices.Probe(device, False, "no driver"))
+        assert team.carry(url, run_id) == "failed"
+        run = store.get_run(db, run_id)
+        assert run is not None
+        assert (run["status"], run["message"]) == ("failed", f"device: {DEVICE} does not work here: no driver")
+
+    @pytest.mark.usefixtures("any_device")
+    def test_a_spec_that_needs_more_memory_than_there_is_fails_the_run(self, db: Engine, url: str) -> None:
+        run_id = jobs.submit("steps", find("steps").spec(device="CPU", needs_gb=1e5), host="gpu-box")
+        assert team.carry(url, run_id) == "failed"
+        run = store.get_run(db, run_id)
+        assert run is not None
+        assert run["message"].startswith("too large: a claim of 100000 GB needs 100000.0 GB; CPU has")
+
+    def test_a_run_that_somebody_took_or_deleted_is_left_alone_and_no_device_is_tried(
+        self, db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_id = queue_run(db, "steps")
+        assert store.claim(db, run_id, "another")
+        monkeypatch.delattr(devices, "probe")
+        assert team.carry(url, run_id) == ""
+        assert team.carry(url, "no such run") == ""
+        assert state(db, run_id) == store.RUNNING
+
+    @pytest.mark.usefixtures("any_device")
+    def test_a_run_that_somebody_takes_while_its_device_is_tried_is_left_alone(
+        self, db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_id = queue_run(db, "steps")
+
+        def slow(device: str) -> devices.Probe:
+            store.claim(db, run_id, "another")
+            return devices.Probe(device, True, "taken to work")
+
+        monkeypatch.setattr(devices, "probe", slow)
+        assert team.carry(url, run_id) != "done"
+        run = store.get_run(db, run_id)
+        assert run is not None
+        assert (run["status"], run["runner"]) == (store.RUNNING, "another")
+        assert store.read_rows(db, run_id) == []
+
+
+def test_what_is_wrong_on_any_host_is_refused_at_submit(db: Engine, lab: Path) -> None:
+    wrong = find("steps").spec.model_construct(**find("steps").spec(device="CUDA").model_dump() | {"rows": -1})
+    with pytest.raises(BadInput, match="rows: -1 is not allowed"):
+        jobs.submit("steps", wrong, host="gpu-box")
+    assert store.count_runs(db) == 0
