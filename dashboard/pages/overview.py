@@ -15,6 +15,7 @@ from experiments.bench.environment import host
 from experiments.compression.tradeoff.picks import last_point
 from experiments.registry import find, registered
 from experiments.runs import frames, store
+from experiments.runs.comparing import machine
 from experiments.runs.terminal import when
 
 LATEST = 10
@@ -53,26 +54,28 @@ def show() -> None:
 
 
 def _latest_study() -> None:
-    """The latest trade-offs of this machine, if there are any: the one figure that shows what all techniques give."""
-    studies = store.list_runs(services.database(), limit=1, experiment=STUDY, status="done", host=host())
+    """The latest trade-offs of this machine, else of another, named as such: what all techniques give."""
+    studies = store.list_runs(services.database(), limit=LATEST, experiment=STUDY, status="done")
+    own = [run for run in studies if run["host"] == host() and not run["imported"]]
     if not studies:
         return
-    run, experiment = studies[0], find(STUDY)
+    run, experiment = (own or studies)[0], find(STUDY)
+    where = "this machine" if own else machine(run)
     rows = frames.rows_frame(services.database(), run, experiment)
     empty = {name: frames.frame_of([], columns) for name, columns in experiment.details.items()}
-    panels = drawings(STUDY).point_panels(last_point(rows), empty)[:2]
+    panels = attempt("The figures", lambda: drawings(STUDY).point_panels(last_point(rows), empty)[:2], [])
     if not panels:
         return
     with st.container(border=True):
         st.page_link(
             links.experiment_page(STUDY),
-            label=f"**What it buys on this machine** · {run['device']} · {when(run['created'])}",
+            label=f"**What it buys on {plain(where)}** · {run['device']} · {when(run['created'])}",
             query_params={RUN: run["id"]},
         )
         for column, panel in zip(st.columns(2), panels, strict=False):
             with column:
                 st.plotly_chart(panel.figure, key=f"study-{panel.title}", alt=f"{panel.title}. {panel.caption}")
-        st.caption(plain(experiment.answer(rows)))
+        st.caption(plain(attempt("The answer", partial(experiment.answer, rows), "")))
 
 
 def _run(run: Any) -> None:

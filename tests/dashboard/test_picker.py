@@ -9,6 +9,7 @@ from made_studies import STUDY, rows
 from streamlit.testing.v1 import AppTest
 
 from dashboard.picker import edge_parameters
+from experiments.bench.environment import host
 from experiments.bench.spec import Row, Sample
 from experiments.models import tensorfile
 from experiments.models.quantizing import QuantSpec
@@ -22,8 +23,13 @@ RECIPE = Recipe(sparsity=0.9, tune_steps=1500, quant=QuantSpec("static", 8))
 @pytest.fixture
 def run_id(db):
     """A stored study of 18 made-up variants, with samples, answers and the models' recipes."""
+    return stored_study(db)
+
+
+def stored_study(db, **changes):
     spec = STUDY.preset("course").model_dump(mode="json") | {"device": "CPU"}
-    made = store.add_run(db, experiment="tradeoffs", spec=spec, device="CPU", host="here", time_limit_s=9.0)
+    values = {"experiment": "tradeoffs", "spec": spec, "device": "CPU", "host": "here", "time_limit_s": 9.0}
+    made = store.add_run(db, **values | changes)
     assert store.claim(db, made, "somebody")
     frame = rows().drop(columns=["run_id", "experiment", "device"])
     batch = store.Batch()
@@ -98,3 +104,20 @@ def test_a_recipe_is_handed_over_to_the_edge_page():
 def test_what_the_edge_page_cannot_make_is_not_handed_over():
     assert edge_parameters(Recipe(distilled=True)) == {}
     assert edge_parameters(Recipe(seed=1)) == {}
+
+
+def study_on_overview(overview):
+    [link] = [one.proto.label for one in overview().get("page_link") if "What it buys" in one.proto.label]
+    return link
+
+
+def test_the_overview_opens_with_the_study_of_this_machine_and_not_with_a_newer_one_from_elsewhere(db, overview):
+    stored_study(db, host=host(), created=1.0)
+    stored_study(db, host=host(), created=2.0, imported=True, environment={"gpu": "a GPU far away"})
+    assert "What it buys on this machine" in study_on_overview(overview)
+
+
+def test_without_a_study_of_its_own_the_overview_shows_another_and_names_its_machine(db, overview):
+    stored_study(db, host=host(), imported=True, environment={"gpu": "a GPU far away"})
+    assert "this machine" not in study_on_overview(overview)
+    assert "a GPU far away" in study_on_overview(overview)

@@ -15,14 +15,13 @@ WHY = (
 
 
 def sentence(frame: "pd.DataFrame") -> str:
-    """What the best layout buys at the last grid point, and for the CPU the reason why it buys nothing."""
+    """What the best layout buys at its grid point, which results were wrong, and why a CPU has nothing to gain."""
     rows = frame[frame["speedup"].notna()]
     if rows.empty:
         return ""
-    last = rows.iloc[-1]
-    there = rows[(rows["batch"] == last["batch"]) & (rows["inputs"] == last["inputs"])]
-    inside, outside = there[there["layout"] != PROCESSES], rows[rows["layout"] == PROCESSES]
-    cpu = str(last["device"]).startswith("CPU")
+    first = rows.iloc[0]
+    inside, outside = rows[rows["layout"] != PROCESSES], rows[rows["layout"] == PROCESSES]
+    cpu = str(first["device"]).startswith("CPU")
     parts = []
     if len(inside):
         best = inside.sort_values("speedup").iloc[-1]
@@ -30,9 +29,14 @@ def sentence(frame: "pd.DataFrame") -> str:
     if len(outside):
         best = outside.sort_values("speedup").iloc[-1]
         parts.append(f"{_says(best)} with {best['cpu_per_wall']:.2g} cores busy")
-    return f"On {last['device']}, {last['batches']} batches of {last['batch']}: {'; '.join(parts)}."
+    if wrong := sorted(set(frame.loc[frame["verdict"] == "wrong", "variant"])):
+        parts.append(f"the results of {', '.join(wrong)} were wrong")
+    return f"On {first['device']}, {first['batches']} batches in one call: {'; '.join(parts)}."
 
 
 def _says(row: Any) -> str:
     wasted = f", efficiency {row['efficiency']:.0%}" if row["verdict"] == "faster" else ""
-    return f"{row['variant']} {says(row, 'the call')}{wasted}"
+    where = (
+        f"(batch {row['batch']}, inputs {'on each device' if row['inputs'] == 'resident' else 'on the first device'})"
+    )
+    return f"{row['variant']} {where} {says(row, 'the call')}{wasted}"

@@ -95,8 +95,11 @@ def test_a_gpus_answer_speaks_of_efficiency_and_not_of_cores():
         "efficiency": 0.95,
         "cpu_per_wall": 0.5,
     }
-    assert answer(pd.DataFrame([made]).convert_dtypes()) == (
-        "On CUDA, 4 batches of 64: data parallel x2 makes the call 1.9x faster (95 % 1.88 to 1.92), efficiency 95%."
+    worse = {**made, "variant": "tensor parallel x2", "inputs": "first device", "speedup": 1.1}
+    wrong = {**worse, "verdict": "wrong", "speedup": None}
+    assert answer(pd.DataFrame([made, worse, wrong]).convert_dtypes()) == (
+        "On CUDA, 4 batches in one call: data parallel x2 (batch 64, inputs on each device) makes the call 1.9x faster "
+        "(95 % 1.88 to 1.92), efficiency 95%; the results of tensor parallel x2 were wrong."
     )
 
 
