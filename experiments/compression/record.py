@@ -80,7 +80,13 @@ class RecordSpec(Spec):
     presets={
         "lenet_300_100": RecordSpec(widths=[100, 50], seeds=[0, 1, 2]),
         "lenet_5": RecordSpec(
-            network="lenet_5", widths=[16, 40, 160], shrink_epochs=8, epochs=24, rate=2e-3, seeds=[0, 1, 2]
+            network="lenet_5",
+            widths=[16, 40, 160],
+            shrink_epochs=8,
+            sparsity=0.96,
+            epochs=40,
+            rate=2e-3,
+            seeds=[0, 1, 2],
         ),
         "quick": RecordSpec(
             network="mlp", widths=[32], shrink_epochs=0.1, sparsity=0.9, epochs=0.4, rate=2e-3, teacher="base", shift=0
