@@ -10,7 +10,7 @@ from dashboard.links import RUN
 from dashboard.text import plain
 from experiments.bench.spec import BadInput, Experiment, Spec, parse
 from experiments.registry import find
-from experiments.runs import jobs, store
+from experiments.runs import examples, jobs, store
 from experiments.runs.store import StoreError
 
 
@@ -27,9 +27,22 @@ def show(name: str) -> None:
             "No run is shown yet. Choose a preset or fill in the form, then press Run; `quick` takes seconds.",
             icon=":material/play_circle:",
         )
+        _examples(experiment)
         results.method(experiment, None)
     else:
         progress.follow(experiment, run["id"])
+
+
+def _examples(experiment: Experiment[Any]) -> None:
+    """The carried runs of this experiment, each imported when it is opened."""
+    with st.container(horizontal=True):
+        for one in examples.carried(experiment.name):
+            if st.button(f"Example: {one.machine}", icon=":material/auto_stories:", key=f"example-{one.run_id}"):
+                if people.known().refusal_to_run and one not in examples.loaded(services.database()):
+                    st.error(plain(people.known().refusal_to_run), icon=":material/lock:")
+                    return
+                examples.load(services.database(), [one])
+                _stay(one.run_id)
 
 
 def _shown_run(experiment: Experiment[Any]) -> Any:

@@ -1,11 +1,12 @@
 """The first page: what one can find out here, and the latest runs."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard import links, services
+from dashboard import links, people, services
 from dashboard.attempt import attempt
 from dashboard.figures import drawings
 from dashboard.links import RUN
@@ -14,7 +15,7 @@ from dashboard.text import plain
 from experiments.bench.environment import host
 from experiments.compression.tradeoff.picks import last_point
 from experiments.registry import find, registered
-from experiments.runs import frames, store
+from experiments.runs import examples, frames, store
 from experiments.runs.comparing import machine
 from experiments.runs.terminal import when
 
@@ -40,6 +41,7 @@ def show() -> None:
     if st.button("Run the quick JIT preset", icon=":material/play_arrow:", type="secondary" if runs else "primary"):
         name, preset = FIRST
         submit(find(name), find(name).preset(preset), partial(links.open_run, name))
+    _examples(runs)
     if runs:
         st.subheader("Latest runs")
         for run in runs:
@@ -51,6 +53,26 @@ def show() -> None:
             with column.container(border=True):
                 st.page_link(links.experiment_page(name), label=f"**{find(name).title}**")
                 st.caption(find(name).question)
+
+
+def _examples(runs: Sequence[Any]) -> None:
+    """Offers the carried runs to who has none of their own, and their removal to who has them."""
+    db = services.database()
+    if not runs and (carried := examples.carried()):
+        machines = ", ".join(sorted({one.machine for one in carried}))
+        label = f"Show example results ({len(carried)} runs from {machines})"
+        if st.button(label, icon=":material/auto_stories:", disabled=bool(people.known().refusal_to_run)):
+            examples.load(db, carried)
+            st.rerun()
+    elif (
+        runs
+        and examples.loaded(db)
+        and st.button(
+            "Remove the example results", icon=":material/delete_sweep:", disabled=bool(people.known().refusal_to_run)
+        )
+    ):
+        examples.remove(db)
+        st.rerun()
 
 
 def _latest_study() -> None:

@@ -1,0 +1,51 @@
+"""Runs that the project carries: measured by its own command line, shown where there are none of one's own.
+
+The bundles lie in `experiments/examples`, named `<experiment>-<machine>-<run id>.zip`. They are imported as any other
+bundle, marked as imported and titled as examples, and nothing takes them for runs of this machine.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from experiments.runs import bundle, store
+
+FOLDER = Path(__file__).parents[1] / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One carried run."""
+
+    experiment: str
+    machine: str
+    run_id: str
+    file: Path
+
+
+def carried(experiment: str = "") -> list[Example]:
+    """All examples, or those of one experiment, by name."""
+    found = [_example(path) for path in sorted(FOLDER.glob("*.zip"))]
+    return [one for one in found if experiment in ("", one.experiment)]
+
+
+def _example(path: Path) -> Example:
+    experiment, machine, run_id = path.stem.rsplit("-", 2)
+    return Example(experiment, machine, run_id, path)
+
+
+def load(db: Engine, examples: list[Example]) -> int:
+    """Imports examples; returns how many were not here yet."""
+    return sum(bundle.add(db, one.file.read_bytes())[1] for one in examples)
+
+
+def loaded(db: Engine) -> list[Example]:
+    """The examples that are in this database."""
+    here = {one.run_id: store.get_run(db, one.run_id) for one in carried()}
+    return [one for one in carried() if (run := here[one.run_id]) is not None and run["imported"]]
+
+
+def remove(db: Engine) -> int:
+    """Deletes the examples from this database, and nothing else; returns how many."""
+    return sum(store.delete_run(db, one.run_id) for one in loaded(db))
