@@ -121,7 +121,7 @@ def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
 
 def edge_parameters(recipe: Recipe) -> dict[str, str]:
     """The fields of the edge experiment that make this recipe's model; empty where it cannot."""
-    if EDGE not in registered() or recipe.sizes or recipe.seed or recipe.distilled:
+    if recipe.sizes or recipe.seed or recipe.distilled:
         return {}
     bits = recipe.quant.weight_bits
     activations = recipe.quant.activation_bits or FLOAT_BITS

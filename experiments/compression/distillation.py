@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from experiments.models.distilling import Taught
     from experiments.models.distilling_study import Study
     from experiments.models.networks import Network, Weights
-    from experiments.models.programs import Program
+    from experiments.models.programs import Deployed
 
 TEACHER, STUDENT = "teacher", "student alone"
 PLAIN = "without T²"
@@ -252,11 +252,11 @@ def _timed(spec: DistillationSpec, bench: Bench, study: "Study", alone: "Taught"
     from experiments.bench.kernels import captured_work
 
     teacher = study.teacher
-    programs = {
-        TEACHER: _program(spec, bench, study, TEACHER, teacher.network, teacher.weights),
-        STUDENT: _program(spec, bench, study, STUDENT, study.student, alone.students[0].weights),
+    made = {
+        TEACHER: _deployed(spec, bench, study, TEACHER, teacher.network, teacher.weights),
+        STUDENT: _deployed(spec, bench, study, STUDENT, study.student, alone.students[0].weights),
     }
-    measured = bench.compare({name: one.call for name, one in programs.items()}, TEACHER)
+    measured = bench.compare({name: one.program.call for name, one in made.items()}, TEACHER)
     known: dict[str, Value] = {
         **_score([teacher.test_accuracy], len(study.test)),
         "validation_accuracy": teacher.validation_accuracy,
@@ -265,13 +265,14 @@ def _timed(spec: DistillationSpec, bench: Bench, study: "Study", alone: "Taught"
         "agreement": 1.0,
     }
     learnt = {TEACHER: known, STUDENT: _learnt(spec, study, alone)}
-    for name, program in programs.items():
+    for name, one in made.items():
+        program = one.program
         latency_s, work = measured.latency(name).median, captured_work(program.jit)
         reasons = bench.inspect({name: latency_s}, program.function, program.jit, [program.inputs], batch=spec.batch)
         values: dict[str, Any] = {
             "batch": spec.batch,
             **learnt[name],
-            **_stored(study, program),
+            **_stored(study, one),
             "kernels": work.kernels,
             "ops": work.ops,
             "bytes": work.bytes,
@@ -283,29 +284,29 @@ def _timed(spec: DistillationSpec, bench: Bench, study: "Study", alone: "Taught"
 
 def _distilled(spec: DistillationSpec, bench: Bench, study: "Study", taught: "Taught", alone: "Taught") -> Row:
     """The row of one treatment; a student that computes wrongly has no gain."""
-    program = _program(spec, bench, study, taught.name, study.student, taught.students[0].weights)
+    made = _deployed(spec, bench, study, taught.name, study.student, taught.students[0].weights)
     values: dict[str, Value] = {
         "variant": taught.name,
         "temperature": taught.treatment.temperature,
         "alpha": taught.treatment.alpha,
         "form": "squared" if taught.treatment.squared else "unsquared",
         **_learnt(spec, study, taught),
-        **_stored(study, program),
+        **_stored(study, made),
     }
-    if program.wrong:
+    if made.program.wrong:
         return Row({**values, "verdict": "wrong"})
     gain = mean_interval(taught.gains(alone))
     found: dict[str, Value] = {"gain": gain.median, "gain_lo": gain.lo, "gain_hi": gain.hi}
     return Row({**values, **found, "gain_verdict": _verdict(gain)})
 
 
-def _program(
+def _deployed(
     spec: DistillationSpec, bench: Bench, study: "Study", name: str, network: "Network", weights: "Weights"
-) -> "Program":
+) -> "Deployed":
     """A network as it would be deployed; its file is kept with the run."""
-    from experiments.models.programs import program_of
+    from experiments.models.programs import deployed
 
-    made = program_of(network, weights, study.test.images[: spec.batch], bench.device)
+    made = deployed(network, weights, study.test.images[: spec.batch], bench.device)
     bench.artifact(f"{name}.tinylab", made.file)
     return made
 
@@ -322,14 +323,14 @@ def _learnt(spec: DistillationSpec, study: "Study", taught: "Taught") -> dict[st
     }
 
 
-def _stored(study: "Study", program: "Program") -> dict[str, Value]:
+def _stored(study: "Study", made: "Deployed") -> dict[str, Value]:
     """The columns on a network's size, and whether it computes what it should."""
     return {
-        "network": program.network.name,
-        "parameters": program.parameters,
-        "size_bytes": len(program.file),
-        "smaller": parameters(study.teacher.network) / program.parameters,
-        "max_abs_error": program.max_abs_error,
+        "network": made.network.name,
+        "parameters": made.parameters,
+        "size_bytes": len(made.file),
+        "smaller": parameters(study.teacher.network) / made.parameters,
+        "max_abs_error": made.program.max_abs_error,
     }
 
 

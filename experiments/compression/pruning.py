@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from experiments.models.pruned import Base, Pruned
-    from experiments.models.pruned_programs import Program
+    from experiments.models.pruned_programs import Formed
 
 DENSE = "dense"
 SCOPED = ("magnitude", "random")  # LAMP compares layers by itself
@@ -277,7 +277,7 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
     Source: Han et al. 2015; Zhu & Gupta 2017; Li et al. 2017; Molchanov et al. 2019; Lee et al. 2021 (LAMP).
     """
     from experiments.models.pruned import Pruned, prune
-    from experiments.models.pruned_programs import Program, programs_of
+    from experiments.models.pruned_programs import Formed, programs_of
     from experiments.models.pruning_reports import row_values, sensitivity_records
 
     base, images = _base(spec, bench)
@@ -286,7 +286,7 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
         chosen = base.data.validation.first(LOOKED_AT)
         bench.detail("sensitivity", sensitivity_records(base.network, base.weights, LEVELS, chosen))
     points = [(one, target) for one in [UNPRUNED, *spec.variants] for target in one.targets]
-    dense: tuple[Pruned, Program] | None = None
+    dense: tuple[Pruned, Formed] | None = None
     for number, (variant, target) in enumerate(points):
         tell = partial(_tell, bench, f"{variant.name}, {target:.0%}", number, len(points))
         tell(0, spec.seeds * spec.steps)
@@ -342,24 +342,25 @@ def _values(spec: PruningSpec, variant: Variant) -> dict[str, Value]:
 
 
 def _measure(
-    bench: Bench, dense: "Program", programs: "Mapping[str, Program]", values: Mapping[str, Value]
+    bench: Bench, dense: "Formed", programs: "Mapping[str, Formed]", values: Mapping[str, Value]
 ) -> Iterator[Row]:
     """One row for each program of one way of pruning, timed beside the dense network."""
     from experiments.bench.kernels import captured_work
 
-    measured = bench.compare({name: one.call for name, one in {DENSE: dense, **programs}.items()}, DENSE)
+    measured = bench.compare({name: one.program.call for name, one in {DENSE: dense, **programs}.items()}, DENSE)
     point = {name: values[name] for name in ("network", "target")}
-    for name, one in programs.items():
+    for name, formed in programs.items():
+        one = formed.program
         latency_s, work = measured.latency(name).median, captured_work(one.jit)
         own: dict[str, Any] = {
             **values,
-            "form": one.form,
+            "form": formed.form,
             "kernels": work.kernels,
             "ops": work.ops,
             "bytes": work.bytes,
             **rates(work.ops, work.bytes, latency_s),
             **bench.inspect({name: latency_s}, one.function, one.jit, [one.inputs], **point)[name],
-            "max_abs_error": one.error,
+            "max_abs_error": one.max_abs_error,
         }
         yield timed_row(measured, name, wrong=one.wrong, **own)
 

@@ -1,7 +1,8 @@
-"""A float32 network as it would be deployed: one file, restored, compiled for one batch and checked."""
+"""A network as it would be deployed: compiled for one batch, checked, ready to be timed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,41 @@ ATOL, RTOL = 1e-4, 1e-3  # the compiled network against numpy, of the largest lo
 
 @dataclass(frozen=True)
 class Program:
-    """The file, the function of images (n, pixels) that was captured, its TinyJit, its input on the device.
+    """The function of images (n, pixels) that was captured, its TinyJit, its input on the device.
 
-    `max_abs_error` is against numpy with the weights that were packed; `wrong` where it exceeds the tolerance.
+    `max_abs_error` is against numpy; `wrong` where it exceeds the tolerance.
     """
 
-    network: Network
-    file: bytes
     function: Callable[[Any], Any]
     jit: Any
     inputs: Any
     max_abs_error: float
     wrong: bool
 
-    def call(self) -> Any:
+    @property
+    def call(self) -> Callable[[], Any]:
         """One replay."""
-        return self.jit(self.inputs)
+        return partial(self.jit, self.inputs)
+
+
+def captured(function: Callable[[Any], Any], images: Array, reference: Array, device: str) -> Program:
+    """Captures `function` for `images` (n, pixels) on `device` and compares a replay with `reference`."""
+    from tinygrad import TinyJit
+
+    from experiments.bench.runtime import tensor
+
+    jit, inputs = TinyJit(function), tensor(np.ascontiguousarray(images, dtype=np.float32), device)
+    error = max_abs_error([jit(inputs).numpy() for _ in range(3)][-1], reference)
+    return Program(function, jit, inputs, error, error > tolerance(reference, ATOL, RTOL))
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A float32 network, the file that restores it, and what was compiled of that file."""
+
+    network: Network
+    file: bytes
+    program: Program
 
     @property
     def parameters(self) -> int:
@@ -39,17 +59,10 @@ class Program:
         return parameters(self.network)
 
 
-def program_of(network: Network, weights: Mapping[str, Array], images: Array, device: str) -> Program:
+def deployed(network: Network, weights: Mapping[str, Array], images: Array, device: str) -> Deployed:
     """Packs and restores a network, captures it for `images` (n, pixels) on `device` and compares its logits."""
-    from tinygrad import TinyJit
-
-    from experiments.bench.runtime import tensor
     from experiments.models.integer_kernels import build
 
     file = pack(quantize(network, weights, QuantSpec("float32")))
-    function, inputs = build(unpack(file), device), tensor(np.ascontiguousarray(images, dtype=np.float32), device)
-    jit = TinyJit(function)
-    seen = [jit(inputs).numpy() for _ in range(3)][-1]
     reference = forward_numpy(network, weights, images)
-    error = max_abs_error(seen, reference)
-    return Program(network, file, function, jit, inputs, error, error > tolerance(reference, ATOL, RTOL))
+    return Deployed(network, file, captured(build(unpack(file), device), images, reference, device))

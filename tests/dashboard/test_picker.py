@@ -14,7 +14,6 @@ from experiments.bench.spec import Row, Sample
 from experiments.models import tensorfile
 from experiments.models.quantizing import QuantSpec
 from experiments.models.recipes import Recipe
-from experiments.registry import registered
 from experiments.runs import store
 
 RECIPE = Recipe(sparsity=0.9, tune_steps=1500, quant=QuantSpec("static", 8))
@@ -94,7 +93,6 @@ def test_the_plan_stands_under_the_form(db):
     assert any("8 variants of 4 models" in text.value for text in page.caption)
 
 
-@pytest.mark.skipif("edge" not in registered(), reason="there is no experiment that exports to C")
 def test_a_recipe_is_handed_over_to_the_edge_page():
     wanted = {"network": "mlp", "sparsity": "0.9", "weight_bits": "8", "activation_bits": "8"}
     assert wanted.items() <= edge_parameters(RECIPE).items()

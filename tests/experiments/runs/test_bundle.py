@@ -154,7 +154,7 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
     "too much": (lambda m: zipped(m | {"artifacts/" + "0" * 64: b"0" * (65 * 2**20)}), "at most 67,108,864"),
     "a long run.json": (lambda m: zipped(m | {"run.json": b" " * (5 * 2**20)}), "larger than"),
     "path": (lambda m: zipped(m | {"../rows.csv": b""}), "does not belong"),
-    "absolute path": (lambda m: zipped(m | {"/root/rows.csv": b""}), "does not belong"),
+    "absolute path": (lambda m: zipped(m | {"/absolute/rows.csv": b""}), "does not belong"),
     "extra": (lambda m: zipped(m | {"code.py": b""}), "does not belong"),
     "folder in details": (lambda m: zipped(m | {"details/../log.csv": b""}), "does not belong"),
     "twice": (twice, "twice"),
