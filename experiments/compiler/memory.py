@@ -203,7 +203,7 @@ def answer(frame: "pd.DataFrame") -> str:
     others = frame[frame["fraction_of_copy"].notna() & (frame["variant"] != COPY)].sort_values("fraction_of_copy")
     if len(others):
         patterns = list(dict.fromkeys(others["variant"]))
-        parts = [_fractions(others[others["variant"] == pattern]) for pattern in patterns[:MOST_NAMED]]
+        parts = [_poorest(others[others["variant"] == pattern]) for pattern in patterns[:MOST_NAMED]]
         if more := patterns[MOST_NAMED:]:
             rest = others.loc[others["variant"].isin(more), "fraction_of_copy"]
             parts.append(f"{len(more)} others {rest.min():.2g}x to {rest.max():.2g}x")
@@ -215,15 +215,11 @@ def answer(frame: "pd.DataFrame") -> str:
     return said + _trap(frame)
 
 
-def _fractions(rows: "pd.DataFrame") -> str:
-    """One pattern at its poorest, and at its best where several shapes were measured."""
-    poorest, best = rows.iloc[0], rows.iloc[-1]
-    if len(rows) == 1:
-        return f"{poorest['variant']} reaches {_fraction(poorest)}"
-    return (
-        f"{poorest['variant']} reaches {_fraction(poorest)} at {poorest['columns']} columns and {_fraction(best)} at "
-        f"{best['columns']}"
-    )
+def _poorest(rows: "pd.DataFrame") -> str:
+    """One pattern at its poorest, and where that was if several shapes were measured; the figure shows the others."""
+    poorest = rows.iloc[0]
+    where = f" at {poorest['columns']} columns" if len(rows) > 1 else ""
+    return f"{poorest['variant']} reaches {_fraction(poorest)}{where}"
 
 
 def _fraction(row: Any) -> str:

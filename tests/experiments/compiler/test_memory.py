@@ -139,11 +139,10 @@ def test_the_answer_gives_no_reason_where_nothing_is_poor():
     assert "Why" not in said(row("row sum", 0.8))
 
 
-def test_the_answer_says_where_a_pattern_is_poorest_and_best():
-    assert "transpose reaches 0.02x (95 % 0.018 to 0.022) at 64 columns and 0.2x (95 % 0.18 to 0.22) at 65;" not in (
-        whole := said(row("transpose", 0.02), row("transpose", 0.2, 65))
-    )
-    assert "transpose reaches 0.02x (95 % 0.018 to 0.022) at 64 columns and 0.2x (95 % 0.18 to 0.22) at 65." in whole
+def test_the_answer_says_where_a_pattern_is_poorest():
+    whole = said(row("transpose", 0.02), row("transpose", 0.2, 65))
+    assert "of a copy's rate transpose reaches 0.02x (95 % 0.018 to 0.022) at 64 columns." in whole
+    assert "0.2x" not in whole
 
 
 def test_the_answer_names_a_wrong_result_without_a_rate():
