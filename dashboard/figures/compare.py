@@ -9,7 +9,7 @@ from dashboard.figures import Panel
 from dashboard.theme import MARKERS, layout, log_axis, style
 from experiments.bench.columns import Column
 
-MOST_NAMED = 24  # traces; of more the legend would fill the page, and hovering names them
+MOST_NAMED = 12  # traces; of more the legend would fill the page, and hovering names them
 TALL = 480  # room for a legend of several lines
 WIDE = 30  # largest over smallest value from which an axis is logarithmic
 
@@ -23,14 +23,17 @@ def panels(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], g
     series = ["run_id", "variant", *(name for name in grid if name in drawn and name != x.name)]
     symbols = {run_id: MARKERS[number % len(MARKERS)] for number, run_id in enumerate(names)}
     return [
-        Panel(machine, _figure(of_machine, drawn, x, y, names, symbols, series), _caption(y, drawn))
+        Panel(machine, _figure(of_machine, drawn, x, y, names, symbols, series), _caption(y, of_machine, series))
         for machine, of_machine in drawn.groupby("machine", sort=False)
     ]
 
 
-def _caption(y: Column, rows: pd.DataFrame) -> str:
+def _caption(y: Column, rows: pd.DataFrame, series: Sequence[str]) -> str:
+    unnamed = " Point at a mark for its name." if rows.groupby(list(series), dropna=False).ngroups > MOST_NAMED else ""
     interval = " with its 95 % interval" if interval_of(y.name, rows) else ""
-    return f"{y.description[:1].upper()}{y.description[1:]}{interval}. Colour is the technique, symbol the run."
+    return (
+        f"{y.description[:1].upper()}{y.description[1:]}{interval}. Colour is the technique, symbol the run.{unnamed}"
+    )
 
 
 def _figure(
@@ -102,10 +105,11 @@ def _bars(points: pd.DataFrame, name: str) -> dict[str, object] | None:
 
 
 def _same_axis(figure: go.Figure, axis: str, column: Column, rows: pd.DataFrame) -> None:
-    """Panels of unlike machines have the same range, so that they can be read against each other."""
+    """Panels of unlike machines have the same range, with room for every interval, to be read against each other."""
     if column.kind not in ("number", "integer") or rows.empty:
         return
-    values = rows[column.name].astype("float64")
+    names = [column.name, *(interval_of(column.name, rows) or ())]
+    values = rows[names].astype("float64").stack()
     if values.min() > 0 and values.max() / values.min() > WIDE:
         log_axis(figure, axis, values)
     else:

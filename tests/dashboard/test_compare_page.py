@@ -120,3 +120,19 @@ def test_runs_without_rows_have_nothing_to_draw_and_say_so(compared, stored):
     page = compared(runs=stored(batches=()))
     assert not page.exception
     assert "no column of numbers" in page.warning[0].value
+
+
+def test_an_axis_has_room_for_every_interval(compared, stored):
+    [figure] = figures(compared(runs=stored(batches=(16,)), x="variant", y="speedup"))
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert low < 3.5
+    assert high > 4.25
+
+
+def test_more_traces_than_fit_a_legend_are_named_by_hovering(compared, stored):
+    page = compared(runs=",".join(stored() for _ in range(7)))
+    many = figures(page)[0]["data"]
+    assert any("Point at a mark for its name." in caption.value for caption in page.caption)
+    assert len(many) == 14
+    assert not any(trace["showlegend"] for trace in many)
+    assert all(trace["name"] in trace["hovertemplate"] for trace in many)
