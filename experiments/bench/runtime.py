@@ -4,11 +4,13 @@ Only processes that measure import this module; the page never does.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 from tinygrad import Device, GlobalCounters, Tensor, TinyJit
 from tinygrad.codegen import to_program_cache
+from tinygrad.helpers import Context
 
 from experiments.bench.kernels import Work
 
@@ -47,6 +49,16 @@ def throw_away_compile(device: str) -> None:
     """Compiles one tiny kernel: the first compile of a process is an outlier that belongs to no experiment."""
     (Tensor([1.0, 2.0], device=device) + 1).realize()
     Device[device].synchronize()
+
+
+def captures_symbolic(device: str) -> AbstractContextManager[Any]:
+    """Within it a TinyJit can capture a program of symbolic sizes on `device`.
+
+    CUDA's graph is made with every variable at 0, and a launch over a size of 0 is refused (`CUDA Error 1, invalid
+    argument`). JIT=2 leaves the graph out: the kernels are then launched one by one.
+    """
+    context: AbstractContextManager[Any] = Context(JIT=2) if device.split(":")[0] == "CUDA" else nullcontext()
+    return context
 
 
 class Counted:

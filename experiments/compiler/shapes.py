@@ -89,6 +89,7 @@ def shapes(spec: ShapesSpec, bench: Bench) -> Iterator[Row]:
     Latency is one synchronised call of a shape, everything compiled; `fastest` by sign tests within the blocks.
     Inputs are on the device beforehand, each in the form that its strategy wants: padded, or as a view, made once, of a
     buffer that holds the largest batch. A view made for each call would cost the symbolic batch a millisecond or so.
+    tinygrad's CUDA graph refuses a program of symbolic sizes: there the symbolic batch launches its kernels one by one.
     Not measured: bringing the inputs to the device and results back, opening the device, calls nobody waits for.
     Results without the padding are compared with numpy in float64 and with eager execution; atol 1e-5 + rtol 1e-4 of
     the largest value. Source: the shape specialisation part of the tinygrad course.

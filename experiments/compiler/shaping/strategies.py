@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.runtime import stored, tensor
+from experiments.bench.runtime import captures_symbolic, stored, tensor
 from experiments.compiler.shaping import Shape, StrategyName, numbers
 
 Array = np.ndarray[Any, Any]
@@ -20,22 +20,28 @@ class Served:
     input: Any
     rows: int
     program: Hashable  # calls of the same program share a TinyJit; None runs without one
+    symbolic: bool = False  # its batch is a variable
 
 
 class Strategy:
-    """One way to serve calls of `function` whose shapes change; its inputs are on the device beforehand."""
+    """One way to serve calls of `function` whose shapes change; its inputs are on the `device` beforehand."""
 
-    def __init__(self, function: Callable[[Any], Any], served: dict[Shape, Served]) -> None:
+    def __init__(self, function: Callable[[Any], Any], served: dict[Shape, Served], device: str) -> None:
         from tinygrad import TinyJit
 
-        self.function, self._served = function, served
+        self.function, self._served, self._device = function, served, device
         programs = {one.program for one in served.values() if one.program is not None}
         self._jits = {program: TinyJit(function) for program in programs}
 
     def __call__(self, shape: Shape) -> Any:
         """Runs the call of this shape; a program's first call is eager, its second captures, later ones replay."""
-        one = self._served[shape]
-        return self._jits.get(one.program, self.function)(one.input)
+        one, jit = self._served[shape], self.jit_of(shape)
+        if jit is None:
+            return self.function(one.input)
+        if jit.captured is None and one.symbolic:
+            with captures_symbolic(self._device):
+                return jit(one.input)
+        return jit(one.input)
 
     def result(self, shape: Shape, output: Shape) -> Array:
         """The result of one call as an array of the shape `output`, without the rows that were padded."""
@@ -83,7 +89,7 @@ def strategy(
                 served[shape] = _symbolic(shape, shapes, device)
             case "pad to bucket":
                 served[shape] = _padded(shape, buckets, device)
-    return Strategy(function, served)
+    return Strategy(function, served, device)
 
 
 def _as_it_is(shape: Shape, device: str, program: Hashable) -> Served:
@@ -100,7 +106,7 @@ def _symbolic(shape: Shape, shapes: Sequence[Shape], device: str) -> Served:
 
     most = max(2, *(one[0] for one in shapes))  # a variable needs at least two values
     full = tensor(_with_rows(drawn(shape), most), device)
-    return Served(full[: Variable("batch", 1, most).bind(shape[0])], shape[0], shape[1:])
+    return Served(full[: Variable("batch", 1, most).bind(shape[0])], shape[0], shape[1:], symbolic=True)
 
 
 def _with_rows(array: Array, rows: int) -> Array:

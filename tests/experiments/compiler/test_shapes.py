@@ -42,6 +42,18 @@ def test_every_shape_has_a_row_per_strategy(rows):
     ]
 
 
+def test_a_symbolic_program_is_captured_without_cudas_graph_which_refuses_it():
+    from tinygrad.helpers import JIT
+
+    from experiments.bench.runtime import captures_symbolic
+
+    seen = {}
+    for device in ("CUDA", "CUDA:1", "CPU"):
+        with captures_symbolic(device):
+            seen[device] = JIT.value
+    assert seen == {"CUDA": 2, "CUDA:1": 2, "CPU": JIT.value}
+
+
 def test_the_results_are_right_symbolic_and_padded_too(rows):
     assert (rows["max_abs_error"] < ATOL + 10 * RTOL).all()
     assert set(rows["verdict"]) <= {"baseline", "faster", "slower", "cannot tell"}
