@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from experiments.bench.spec import Experiment, fields
 from experiments.registry import registered
 
 RUN = "run"  # the URL's parameter that names a run
@@ -28,6 +29,13 @@ def _show_experiment(name: str) -> None:
     from dashboard.pages import experiment
 
     experiment.show(name)
+
+
+def preset_query(experiment: Experiment[Any], preset: str) -> dict[str, str]:
+    """The parameters of a link that fills the form with a preset: what differs from the defaults."""
+    chosen, usual = experiment.preset(preset), experiment.spec()
+    texts = {name: (chosen.text(name), usual.text(name)) for name in fields(experiment.spec)}
+    return {name: text for name, (text, default) in texts.items() if text != default}
 
 
 def compare_page() -> Any:

@@ -144,6 +144,8 @@ def _show(given: argparse.Namespace) -> int:
         print(f"  {name:<14} {' '.join(changed) or '(the defaults)'}")
         if planned := one.plan(preset):
             print(f"  {'':<14} {planned}")
+    if one.challenge:
+        print(f"\nChallenge\n  {one.challenge.goal}")
     print("\nColumns")
     for column in one.columns:
         print(f"  {column.name:<18} {f'[{column.unit}]' if column.unit else '':<10} {column.description}")
@@ -225,7 +227,9 @@ def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: 
     if given.csv:
         code = _write("--csv", given.csv, [frames.to_csv(frame)]) or code
     if given.csv != "-":
-        said = [table(frame, one), one.answer(frame), "" if given.no_store else run_id]
+        met = one.challenge.met(frame) if one.challenge and run["status"] == "done" else None
+        solved = f"Challenge solved: {met.what} {met.why}" if met else ""
+        said = [table(frame, one), one.answer(frame), solved, "" if given.no_store else run_id]
         print("\n\n".join(part for part in said if part))
     if run["status"] != "done":
         _say(f"{run['status']}: {run['message']}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import controls, people, progress, results, services
+from dashboard import challenges, controls, people, progress, results, services
 from dashboard.links import RUN
 from dashboard.text import plain
 from experiments.bench.spec import BadInput, Experiment, Spec, parse
@@ -20,6 +20,7 @@ def show(name: str) -> None:
     st.title(experiment.title)
     st.markdown(f"**{experiment.question}**")
     run = _shown_run(experiment)
+    challenges.show(experiment)
     with st.expander("Parameters", icon=":material/tune:", expanded=run is None):
         _form(experiment, _spec_of(experiment, run), run["host"] if run else "")
     if run is None:

@@ -1,26 +1,20 @@
-"""The first page: what one can find out here, and the latest runs."""
+"""The first page: what it buys in one figure, the tour, the latest runs, and all experiments."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard import links, people, services
+from dashboard import links, people, services, study, tour
 from dashboard.attempt import attempt
-from dashboard.figures import drawings
 from dashboard.links import RUN
 from dashboard.pages.experiment import submit
 from dashboard.text import plain
-from experiments.bench.environment import host
-from experiments.compression.tradeoff.picks import last_point
 from experiments.registry import find, registered
 from experiments.runs import examples, frames, store
-from experiments.runs.comparing import machine
 from experiments.runs.terminal import when
 
-LATEST = 10
-STUDY = "tradeoffs"
+LATEST = 6
 FIRST = ("jit", "quick")  # the run that a newcomer is offered
 
 
@@ -31,21 +25,31 @@ def show() -> None:
     for probe in [] if services.dispatcher() else services.candidates():
         if not probe.works and probe.device == "CPU":
             st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
-    _latest_study()
-    runs = store.list_runs(services.database(), limit=LATEST)
-    if not runs:
+    carried = {one.run_id for one in examples.carried()}
+    latest = store.list_runs(services.database(), limit=LATEST + len(carried))
+    own = [run for run in latest if run["id"] not in carried][:LATEST]
+    if not own:
         st.info(
             "No runs yet. The quick JIT preset takes some seconds and shows what every experiment page shows.",
             icon=":material/lightbulb:",
         )
-    if st.button("Run the quick JIT preset", icon=":material/play_arrow:", type="secondary" if runs else "primary"):
-        name, preset = FIRST
-        submit(find(name), find(name).preset(preset), partial(links.open_run, name))
-    _examples(runs)
-    if runs:
+    with st.container(horizontal=True):
+        if st.button("Run the quick JIT preset", icon=":material/play_arrow:", type="secondary" if own else "primary"):
+            name, preset = FIRST
+            submit(find(name), find(name).preset(preset), partial(links.open_run, name))
+        _examples()
+    study.show()
+    tour.show()
+    if own:
         st.subheader("Latest runs")
-        for run in runs:
+        for run in own:
             _run(run)
+    if loaded := [run for run in latest if run["id"] in carried]:
+        with st.expander(
+            f"Example results, measured on other machines ({len(loaded)})", icon=":material/auto_stories:"
+        ):
+            for run in loaded:
+                _run(run)
     st.subheader("Experiments")
     for start in range(0, len(registered()), 3):
         names = list(registered())[start : start + 3]
@@ -55,49 +59,19 @@ def show() -> None:
                 st.caption(find(name).question)
 
 
-def _examples(runs: Sequence[Any]) -> None:
-    """Offers the carried runs to who has none of their own, and their removal to who has them."""
-    db = services.database()
-    if not runs and (carried := examples.carried()):
+def _examples() -> None:
+    """Offers the carried runs, and their removal to who has them."""
+    db, loaded, carried = services.database(), examples.loaded(services.database()), examples.carried()
+    refused = bool(people.known().refusal_to_run)
+    if len(loaded) < len(carried):
         machines = ", ".join(sorted({one.machine for one in carried}))
         label = f"Show example results ({len(carried)} runs from {machines})"
-        if st.button(label, icon=":material/auto_stories:", disabled=bool(people.known().refusal_to_run)):
+        if st.button(label, icon=":material/auto_stories:", disabled=refused):
             examples.load(db, carried)
             st.rerun()
-    elif (
-        runs
-        and examples.loaded(db)
-        and st.button(
-            "Remove the example results", icon=":material/delete_sweep:", disabled=bool(people.known().refusal_to_run)
-        )
-    ):
+    if loaded and st.button("Remove the example results", icon=":material/delete_sweep:", disabled=refused):
         examples.remove(db)
         st.rerun()
-
-
-def _latest_study() -> None:
-    """The latest trade-offs of this machine, else of another, named as such: what all techniques give."""
-    studies = store.list_runs(services.database(), limit=LATEST, experiment=STUDY, status="done")
-    own = [run for run in studies if run["host"] == host() and not run["imported"]]
-    if not studies:
-        return
-    run, experiment = (own or studies)[0], find(STUDY)
-    where = "this machine" if own else machine(run)
-    rows = frames.rows_frame(services.database(), run, experiment)
-    empty = {name: frames.frame_of([], columns) for name, columns in experiment.details.items()}
-    panels = attempt("The figures", lambda: drawings(STUDY).point_panels(last_point(rows), empty)[:2], [])
-    if not panels:
-        return
-    with st.container(border=True):
-        st.page_link(
-            links.experiment_page(STUDY),
-            label=f"**What it buys on {plain(where)}** · {run['device']} · {when(run['created'])}",
-            query_params={RUN: run["id"]},
-        )
-        for column, panel in zip(st.columns(2), panels, strict=False):
-            with column:
-                st.plotly_chart(panel.figure, key=f"study-{panel.title}", alt=f"{panel.title}. {panel.caption}")
-        st.caption(plain(attempt("The answer", partial(experiment.answer, rows), "")))
 
 
 def _run(run: Any) -> None:
@@ -110,9 +84,10 @@ def _run(run: Any) -> None:
         if run["status"] == "done":
             rows = frames.rows_frame(services.database(), run, experiment)
             said = attempt("The answer", partial(experiment.answer, rows), "") or "done"
+        called = f"**{experiment.title}**" + (f" · {plain(run['title'])}" if run["title"] else "")
         st.page_link(
             links.experiment_page(run["experiment"]),
-            label=f"**{experiment.title}** · {run['device']} · {run['status']} · {when(run['created'])}",
+            label=f"{called} · {run['device']} · {run['status']} · {when(run['created'])}",
             query_params={RUN: run["id"]},
         )
         st.caption(plain(said))

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core.core_schema import ValidationInfo
 
 from experiments.bench.answers import plain_answer
+from experiments.bench.challenge import Challenge
 from experiments.bench.columns import IDENTITY, RUN_ID, Column, Value, check_record, resolve
 from experiments.bench.devices import AUTO, check_name
 from experiments.bench.inspection import KERNELS, MEMORY, REPLAY
@@ -229,6 +230,7 @@ class Experiment(Generic[SpecT]):
     summary: tuple[str, ...]
     answer: Answer
     plan: Plan[SpecT]
+    challenge: Challenge | None
 
     def preset(self, name: str) -> SpecT:
         """A named spec, or BadInput that lists the names."""
@@ -255,6 +257,7 @@ def experiment(
     details: Mapping[str, Sequence[str | Column]] | None = None,
     inspects: bool = False,
     plan: Plan[SpecT] | None = None,
+    challenge: Challenge | None = None,
 ) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
     """Declares the decorated run function an experiment; its name is the experiment's name.
 
@@ -262,7 +265,8 @@ def experiment(
     `summary` names the columns that a narrow table shows; `answer` makes one sentence with numbers out of
     the frame, or an empty one where the rows do not carry an answer yet; without it the sentence is plain.
     `inspects` declares the details that `Bench.inspect` fills, each with the columns of the grid. `plan` says in one
-    line what a spec would do and how long it would take, shown before it is run.
+    line what a spec would do and how long it would take, shown before it is run. `challenge` is a goal for who learns
+    here, which a run meets or not.
     """
 
     def declare(run: Run[SpecT]) -> Experiment[SpecT]:
@@ -286,6 +290,7 @@ def experiment(
             summary=tuple(summary),
             answer=answer or (lambda frame: plain_answer(frame, tuple(grid))),
             plan=plan or (lambda spec: ""),
+            challenge=challenge,
         )
 
     return declare

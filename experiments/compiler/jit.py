@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from experiments.bench.answers import because, says
+from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.inspection import REASON
 from experiments.bench.measure import Call, Comparison
@@ -132,6 +133,13 @@ class JitSpec(MeasuredSpec):
     summary=("batch", "size", "variant", "latency_ms", "speedup", "verdict", "break_even_calls", "kernels", "bound"),
     inspects=True,
     answer=lambda frame: answer(frame),
+    challenge=Challenge(
+        goal="Make a call of the three-layer network at least 4x faster than eager at batch 128 or more, the whole "
+        "interval above 4, and say why it is not more.",
+        question="Why is it not more? What would have to become cheaper: the launches, the arithmetic or the memory?",
+        start="exercise",
+        met=lambda frame: four_times(frame),
+    ),
 )
 def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     """Compares one call of a function, eager and captured by TinyJit, at each batch size or matrix size.
@@ -325,3 +333,14 @@ def answer(frame: "pd.DataFrame") -> str:
 
 def _where(row: Any) -> str:
     return f"batch {row['batch']}" if row["model"] in BY_BATCH else f"{row['size']}x{row['size']}"
+
+
+def four_times(frame: "pd.DataFrame") -> Met | None:
+    """The best row that meets the challenge: mlp3, batch 128 or more, at least 4x with its whole interval."""
+    right = (frame["variant"] == "jit", frame["model"] == "mlp3", frame["verdict"] == "faster")
+    rows = holding(frame, *right, frame["batch"] >= 128, frame["speedup_lo"] >= 4)
+    if rows.empty:
+        return None
+    best = rows.sort_values("speedup").iloc[-1]
+    what = f"The JIT {says(best, MODELS['mlp3'])} at batch {best['batch']} on {best['device']}."
+    return Met(what, because(best).strip(" ()") or "That call was not inspected.")

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from experiments.bench.answers import because, says
+from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.inspection import REASON
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
@@ -201,6 +202,12 @@ VARIANT = Column("variant", "text", "the quantised variant")
     },
     inspects=True,
     answer=lambda frame: answer(frame),
+    challenge=Challenge(
+        goal="Keep the CNN within 1 point of its float32 accuracy in a file at least 8x smaller.",
+        question="Why is it not smaller still? What is in the file beside the weights?",
+        start="exercise",
+        met=lambda frame: eight_times(frame),
+    ),
 )
 def quantization(spec: QuantizationSpec, bench: Bench) -> Iterator[Row]:
     """Quantises a trained network after training, stores each variant in one file, restores it and uses it.
@@ -353,3 +360,20 @@ def answer(frame: "pd.DataFrame") -> str:
             f"{best['accuracy_hi']:.2%}; float32 {base['accuracy'].iloc[0]:.2%}),"
         )
     return f"{said} and {says(best, 'a call')} at batch {best['batch']}{because(best)}."
+
+
+def eight_times(frame: "pd.DataFrame") -> Met | None:
+    """The smallest file that meets the challenge: the CNN, at least 8x smaller, at most 1 point below float32."""
+    cnn = holding(frame, frame["network"] == "cnn")
+    base = cnn[cnn["variant"] == BASELINE]["accuracy"].max()
+    rows = holding(cnn, cnn["compression"] >= 8, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
+    if rows.empty:
+        return None
+    best = rows.sort_values("size_bytes").iloc[0]
+    bits = int(best["parameters"] * best["weight_bits"] / 8)
+    return Met(
+        f"{best['variant']} holds the CNN in {best['size_bytes']:,} bytes, {best['compression']:.3g}x smaller, and "
+        f"classifies {best['accuracy']:.2%} of the test set rightly (float32 {base:.2%}).",
+        f"{best['parameters']:,} parameters of {best['weight_bits']} bits are {bits:,} bytes; the other "
+        f"{best['size_bytes'] - bits:,} are what has to stay precise (scales, biases) and what describes the file.",
+    )

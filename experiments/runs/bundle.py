@@ -126,11 +126,20 @@ def _sample_records(rows: list[Row]) -> Records:
 
 def add(db: Engine, data: bytes, most_bytes: int = MOST_BYTES) -> tuple[str, bool]:
     """Stores the run in a bundle; gives its id and whether it is new here. BadInput with one line, nothing stored."""
+    found, hashes = _read(data, most_bytes)
+    return str(found.run["id"]), contents.add(db, found, hashes)
+
+
+def read(data: bytes) -> Contents:
+    """What a bundle holds, stored nowhere. BadInput with one line."""
+    return _read(data, MOST_BYTES)[0]
+
+
+def _read(data: bytes, most_bytes: int) -> tuple[Contents, dict[str, str]]:
     try:
-        found, hashes = _checked(_members(data, most_bytes))
+        return _checked(_members(data, most_bytes))
     except ValueError as error:
         raise BadInput(f"bundle: {error}") from None
-    return str(found.run["id"]), contents.add(db, found, hashes)
 
 
 def _members(data: bytes, most_bytes: int) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from experiments.runs import bundle, store
+from experiments.runs.contents import Contents
 
 FOLDER = Path(__file__).parents[1] / "examples"
 
@@ -33,6 +34,11 @@ def carried(experiment: str = "") -> list[Example]:
 def _example(path: Path) -> Example:
     experiment, machine, run_id = path.stem.rsplit("-", 2)
     return Example(experiment, machine, run_id, path)
+
+
+def opened(example: Example) -> Contents:
+    """What an example holds, without importing it."""
+    return bundle.read(example.file.read_bytes())
 
 
 def load(db: Engine, examples: list[Example]) -> int:

@@ -32,9 +32,15 @@ def frame_of(records: Sequence[Mapping[str, Value]], columns: Iterable[Column]) 
 
 def rows_frame(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> pd.DataFrame:
     """The rows of a run, identity columns first."""
+    return frame_of_rows(run, store.read_rows(db, run["id"]), experiment)
+
+
+def frame_of_rows(
+    run: Mapping[str, Any] | RowMapping, records: Iterable[Mapping[str, Value]], experiment: Experiment[Any]
+) -> pd.DataFrame:
+    """The records of a run's rows as a frame, identity columns first."""
     same = {"run_id": run["id"], "experiment": run["experiment"], "device": run["device"]}
-    records = [{**same, **record} for record in store.read_rows(db, run["id"])]
-    return frame_of(records, (*IDENTITY, *experiment.columns))
+    return frame_of([{**same, **record} for record in records], (*IDENTITY, *experiment.columns))
 
 
 def detail_frame(db: Engine, run: RowMapping, experiment: Experiment[Any], name: str) -> pd.DataFrame:

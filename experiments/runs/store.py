@@ -257,6 +257,14 @@ def distinct(db: Engine, column: str, **wanted: str) -> list[str]:
         return [str(value) for value in connection.execute(chosen).scalars()]
 
 
+def experiments_tried(db: Engine) -> set[str]:
+    """The experiments with a run that was done here, imported ones not counted."""
+    columns = schema.runs.c
+    chosen = select(columns.experiment).where(columns.status == "done", columns.imported.is_(False)).distinct()
+    with reading(db) as connection:
+        return {str(name) for name in connection.execute(chosen).scalars()}
+
+
 def describe(db: Engine, run_id: str, title: str, note: str, tags: str) -> None:
     """Sets what people say about a run; what was measured never changes."""
     with db.begin() as connection:

@@ -67,8 +67,14 @@ def timeline_frame(made: list[dict[str, Any]]) -> pd.DataFrame:
     return frames.frame_of([{"run_id": "r", **one} for one in made], (frames.RUN_ID, *jit.details["timeline"]))
 
 
-def add(db: Engine, batches: tuple[int, ...] = (16, 64), status: str = "done", **changes: Any) -> str:
-    """Writes such a run; returns its id. A queued run has no rows yet."""
+def add(
+    db: Engine,
+    batches: tuple[int, ...] = (16, 64),
+    status: str = "done",
+    rows: list[dict[str, Any]] | None = None,
+    **changes: Any,
+) -> str:
+    """Writes such a run, or one with other rows; returns its id. A queued run has no rows yet."""
     now = time.time()
     values = {"experiment": "jit", "spec": SPEC, "device": "CPU", "host": "here", "time_limit_s": 900.0}
     values |= {"created": now - 9, "environment": FACTS, "fingerprint": "0123456789abcdef", **changes}
@@ -77,7 +83,7 @@ def add(db: Engine, batches: tuple[int, ...] = (16, 64), status: str = "done", *
     running = {"status": store.RUNNING, "runner": "tester", "started": now - 8, "heartbeat": now}
     run_id = store.add_run(db, **{**values, **running})
     batch = store.Batch()
-    batch.rows = [Row(one, [Sample("block", 1, BLOCKS)]) for one in records(*batches)]
+    batch.rows = [Row(one, [Sample("block", 1, BLOCKS)]) for one in (rows or records(*batches))]
     batch.details = [("timeline", first_calls(*batches))] if batches else []
     store.write(db, run_id, "tester", batch, 0, 0)
     if status != store.RUNNING:

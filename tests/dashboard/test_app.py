@@ -60,7 +60,8 @@ def test_the_offered_preset_is_queued_and_its_page_is_opened(overview, db):
 
 def test_every_experiment_is_linked_with_its_question(overview):
     page = overview()
-    assert [f"**{one.title}**" for one in registered().values()] == links(page)
+    titles = [f"**{one.title}**" for one in registered().values()]
+    assert [one for one in links(page) if one in titles] == titles
     assert {one.question for one in registered().values()} <= set(captions(page))
 
 

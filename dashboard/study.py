@@ -1,0 +1,125 @@
+"""The trade-offs that the Overview opens with: of this machine, beside those of a GPU that an example brings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import links, people, services
+from dashboard.attempt import attempt
+from dashboard.figures import Panel, drawings
+from dashboard.links import RUN
+from dashboard.text import plain
+from experiments.bench.environment import host
+from experiments.compression.tradeoff.picks import last_point
+from experiments.registry import find
+from experiments.runs import examples, frames, store
+from experiments.runs.comparing import machine
+from experiments.runs.examples import Example
+from experiments.runs.terminal import when
+
+STUDY = "tradeoffs"
+LATEST = 10
+LATENCY, ACCURACY = ("latency_lo_ms", "latency_hi_ms"), ("accuracy_lo", "accuracy_hi")
+ROOM = 0.06  # beyond the outermost intervals, of the axis
+
+
+@dataclass(frozen=True)
+class Study:
+    """One trade-off study to be shown: whose it is, its run, its rows; `example` where it is not in the database."""
+
+    whose: str
+    run: Any
+    rows: pd.DataFrame
+    example: Example | None = None
+
+
+def show() -> None:
+    """Draws the latest study of this machine, else the example of a CPU, beside the example of a GPU."""
+    carried = attempt("The examples", partial(_carried, STUDY), [])
+    shown = [*([own] if (own := _own()) else [one for one in carried if one.run["device"] == "CPU"][:1])]
+    shown += [one for one in carried if one.run["device"] != "CPU"][:1]
+    if not shown:
+        return
+    st.subheader("What it buys")
+    panels = {one.run["id"]: panel for one in shown if (panel := attempt("The figure", partial(_panel, one), None))}
+    _same_axes(shown, [one.figure for one in panels.values()])
+    for column, study in zip(st.columns(len(shown)), shown, strict=True):
+        with column.container(border=True, height="stretch"):
+            _card(study, panels.get(study.run["id"]))
+    st.caption(next((one.caption for one in panels.values()), ""))
+    if len(shown) > 1 and st.button("Both in one figure", icon=":material/compare_arrows:"):
+        _compare(shown)
+
+
+def _own() -> Study | None:
+    """The latest study of this machine, else of another whose run was brought here on purpose."""
+    ids = {one.run_id for one in examples.carried(STUDY)}
+    studies = store.list_runs(services.database(), limit=LATEST, experiment=STUDY, status="done")
+    studies = [run for run in studies if run["id"] not in ids]
+    here = [run for run in studies if run["host"] == host() and not run["imported"]]
+    for run in here or studies:
+        rows = frames.rows_frame(services.database(), run, find(STUDY))
+        return Study("This machine" if here else machine(run), run, rows)
+    return None
+
+
+@st.cache_data(show_spinner=False)
+def _carried(experiment: str) -> list[Study]:
+    """The studies that the project carries, read from their bundles."""
+    found = []
+    for example in examples.carried(experiment):
+        opened = examples.opened(example)
+        rows = frames.frame_of_rows(opened.run, [row.values for row in opened.rows], find(experiment))
+        found.append(Study(opened.run["title"], opened.run, rows, example))
+    return found
+
+
+def _card(study: Study, panel: Panel | None) -> None:
+    """A study as one figure, with what it answers."""
+    title = f"**{plain(study.whose)}** · {study.run['device']} · {when(study.run['created'])}"
+    if study.example is None:
+        st.page_link(links.experiment_page(STUDY), label=title, query_params={RUN: study.run["id"]})
+    else:
+        st.markdown(title)
+    st.markdown(plain(attempt("The answer", partial(find(STUDY).answer, study.rows), "")))
+    if panel is not None:
+        st.plotly_chart(panel.figure, key=f"study-{study.run['id']}", alt=f"{panel.title}. {panel.caption}")
+
+
+def _panel(study: Study) -> Panel | None:
+    """Accuracy against latency, the first of the study's figures."""
+    empty = {name: frames.frame_of([], columns) for name, columns in find(STUDY).details.items()}
+    return next(iter(drawings(STUDY).point_panels(last_point(study.rows), empty)), None)
+
+
+def _same_axes(shown: Sequence[Study], figures: Sequence[go.Figure]) -> None:
+    """Gives figures that stand side by side the same ranges, so that a point further left is a faster one."""
+    rows = pd.concat([last_point(one.rows)[[*LATENCY, *ACCURACY]] for one in shown]).dropna()
+    if rows.empty:
+        return
+    low, high = np.log10(rows[LATENCY[0]].min()), np.log10(rows[LATENCY[1]].max())
+    worst, best = 100 * rows[ACCURACY[0]].min(), 100 * rows[ACCURACY[1]].max()
+    for figure in figures:
+        figure.update_xaxes(range=_with_room(low, high))
+        figure.update_yaxes(range=_with_room(worst, best))
+
+
+def _with_room(low: float, high: float) -> list[float]:
+    room = ROOM * (high - low) or ROOM
+    return [low - room, high + room]
+
+
+def _compare(shown: list[Study]) -> None:
+    """Brings the examples among the studies here and opens the comparison."""
+    if refusal := people.known().refusal_to_run:
+        st.error(plain(refusal), icon=":material/lock:")
+        return
+    examples.load(services.database(), [one.example for one in shown if one.example])
+    query = {"runs": ",".join(one.run["id"] for one in shown), "x": "latency_ms", "y": "accuracy"}
+    st.switch_page(links.compare_page(), query_params=query)
