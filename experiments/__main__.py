@@ -135,7 +135,7 @@ def _list(_: argparse.Namespace) -> int:
 
 def _show(given: argparse.Namespace) -> int:
     one = find(given.name)
-    print(f"{one.title}: {one.question}\n\n{one.description}\n\nFields")
+    print(f"{one.title}: {one.question}\nCompares {one.compares}\n\n{one.description}\n\nFields")
     for info in fields(one.spec).values():
         print(f"  {info.name}={info.default}\n      {info.title}: {info.description}\n      {info.allowed}")
     print("\nPresets")

@@ -34,6 +34,12 @@ def test_it_asks_a_question(one):
 
 
 @pytest.mark.parametrize("one", EXPERIMENTS)
+def test_it_names_what_it_compares_in_a_few_words(one):
+    assert 0 < len(one.compares) < 90
+    assert not one.compares.endswith(".")
+
+
+@pytest.mark.parametrize("one", EXPERIMENTS)
 def test_it_says_what_it_measures_what_it_does_not_and_its_source(one):
     assert "not measured" in one.description.lower()
     assert "Source:" in one.description

@@ -12,6 +12,7 @@ import pytest
 from experiments.registry import registered
 
 ROOT = Path(__file__).parent.parent
+PARTS = {"Compiler": "1", "Compression": "2", "Deployment": "3", "Machine": ""}  # of the course
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,9 +38,11 @@ def test_the_start_command_and_the_test_command_are_one_line_each():
         assert command.count("\n") == 1
 
 
-def test_the_table_names_every_experiment_and_its_question():
+def test_the_table_names_every_experiment_its_part_of_the_course_its_question_and_what_it_compares():
     table = re.search(r"<!-- experiments.*?-->\n(.*?)<!-- end -->", README, re.DOTALL)[1]
-    rows = [f"| `{one.name}` | {one.section} | {one.question} |" for one in registered().values()]
+    rows = [
+        f"| `{one.name}` | {PARTS[one.section]} | {one.question} | {one.compares} |" for one in registered().values()
+    ]
     assert table.strip().splitlines()[2:] == rows
 
 

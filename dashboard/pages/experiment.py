@@ -19,6 +19,8 @@ def show(name: str) -> None:
     experiment = find(name)
     st.title(experiment.title)
     st.markdown(f"**{experiment.question}**")
+    if experiment.compares:
+        st.caption(f"Compares {experiment.compares}.")
     run = _shown_run(experiment)
     challenges.show(experiment)
     with st.expander("Parameters", icon=":material/tune:", expanded=run is None):

@@ -220,6 +220,7 @@ class Experiment(Generic[SpecT]):
     section: Section
     title: str
     question: str
+    compares: str
     description: str
     spec: type[SpecT]
     run: Run[SpecT]
@@ -258,6 +259,7 @@ def experiment(
     inspects: bool = False,
     plan: Plan[SpecT] | None = None,
     challenge: Challenge | None = None,
+    compares: str = "",
 ) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
     """Declares the decorated run function an experiment; its name is the experiment's name.
 
@@ -266,7 +268,7 @@ def experiment(
     the frame, or an empty one where the rows do not carry an answer yet; without it the sentence is plain.
     `inspects` declares the details that `Bench.inspect` fills, each with the columns of the grid. `plan` says in one
     line what a spec would do and how long it would take, shown before it is run. `challenge` is a goal for who learns
-    here, which a run meets or not.
+    here, which a run meets or not. `compares` names its variants in a few words.
     """
 
     def declare(run: Run[SpecT]) -> Experiment[SpecT]:
@@ -280,6 +282,7 @@ def experiment(
             section=section,
             title=title,
             question=question,
+            compares=compares,
             description=inspect.getdoc(run) or "",
             spec=spec,
             run=run,

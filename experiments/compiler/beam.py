@@ -85,6 +85,7 @@ class BeamSpec(MeasuredSpec):
     section="Compiler",
     title="BEAM search",
     question="What does BEAM search add to the heuristic's kernels, and after how many calls has the search paid?",
+    compares="noopt, heuristic, beam=1 to 8",
     spec=BeamSpec,
     presets={
         "course": BeamSpec(kernel="products", size=[512], widths=[1, 2, 4]),

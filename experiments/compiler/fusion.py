@@ -85,6 +85,7 @@ class FusionSpec(MeasuredSpec):
     section="Compiler",
     title="Kernel fusion",
     question="How much memory traffic and time does fusing an elementwise chain save?",
+    compares="fused, contiguous once, contiguous every op, realize every op",
     spec=FusionSpec,
     presets={
         "course": FusionSpec(steps=4, elements=[1_000_000]),

@@ -95,6 +95,7 @@ class JitSpec(MeasuredSpec):
     section="Compiler",
     title="JIT",
     question="How much faster does TinyJit make a call, and after how many calls has the capture paid?",
+    compares="eager, jit",
     spec=JitSpec,
     presets={
         "basics": JitSpec(model="elementwise", size=[1000]),

@@ -44,6 +44,7 @@ class JitTrapsSpec(Spec):
     section="Compiler",
     title="JIT traps",
     question="What goes wrong with TinyJit without a word, what raises, which times are false, and what mends it?",
+    compares="what was expected, what came, and the mend, for each of 13 traps",
     spec=JitTrapsSpec,
     presets={
         "course": JitTrapsSpec(),

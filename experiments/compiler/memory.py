@@ -61,6 +61,7 @@ class MemorySpec(MeasuredSpec):
     section="Compiler",
     title="Memory access",
     question="How much of a copy's bandwidth do other ways through the same memory reach, and why?",
+    compares="copy, sums, transpose, flip, strides, gathers, matmul by strides",
     spec=MemorySpec,
     presets={
         "course": MemorySpec(rows=1024, columns=[1024]),

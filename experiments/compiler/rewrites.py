@@ -66,6 +66,7 @@ class RewritesSpec(MeasuredSpec):
     section="Compiler",
     title="Graph rewrites",
     question="Which algebraic rules make a kernel do less, and which does tinygrad apply by itself?",
+    compares="as written, each rule, all rules",
     spec=RewritesSpec,
     presets={
         "course": RewritesSpec(expressions=["scaled twice"], rules=["fold products"], elements=100 * 100),

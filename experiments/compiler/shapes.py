@@ -28,6 +28,7 @@ ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
     section="Compiler",
     title="Shape specialisation",
     question="What does every new shape cost a JIT, and which way to serve changing shapes is best?",
+    compares="eager, one jit per shape, symbolic batch, pad to bucket",
     spec=ShapesSpec,
     presets={
         "course": ShapesSpec(

@@ -130,6 +130,7 @@ class DistillationSpec(MeasuredSpec):
     section="Compression",
     title="Knowledge distillation",
     question="Does a small network learn more from a large one's soft answers than from the labels alone?",
+    compares="student alone, distilled, distilled without T²",
     spec=DistillationSpec,
     presets={
         "course": DistillationSpec(),

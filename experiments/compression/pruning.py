@@ -160,6 +160,7 @@ LAYER = Column("layer", "text", "name of the layer")
     section="Compression",
     title="Pruning",
     question="How much of a network can be taken away, and does that make it smaller and faster?",
+    compares="dense, masked, gathered, N:M, smaller layers, and random as the control",
     spec=PruningSpec,
     presets={
         "course": PruningSpec(network="matrix", method=["magnitude", "l2 units"], sparsity=[0.5, 0.9], seeds=1),

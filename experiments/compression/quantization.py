@@ -119,6 +119,7 @@ VARIANT = Column("variant", "text", "the quantised variant")
     section="Compression",
     title="Quantization",
     question="What do fewer bits cost in accuracy, and what do they save in bytes and time?",
+    compares="float32, float16, static, dynamic, weight only, at 2 to 8 bits",
     spec=QuantizationSpec,
     presets={
         "course": QuantizationSpec(batch=[32]),

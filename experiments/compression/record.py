@@ -76,6 +76,7 @@ class RecordSpec(Spec):
     section="Compression",
     title="Record: how small",
     question="How few bytes can hold a network that still reads digits as well?",
+    compares="base, shrunk, pruned, codebook, file",
     spec=RecordSpec,
     presets={
         "lenet_300_100": RecordSpec(widths=[100, 50], seeds=[0, 1, 2]),

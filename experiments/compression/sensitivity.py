@@ -57,6 +57,7 @@ class SensitivitySpec(MeasuredSpec):
     section="Compression",
     title="Layer sensitivity",
     question="Which layers can take fewer bits, and which mixture of bits is worth its bytes?",
+    compares="each layer at fewer bits, and mixtures within a budget",
     spec=SensitivitySpec,
     presets={
         "standard": SensitivitySpec(),

@@ -135,6 +135,7 @@ class TradeoffsSpec(MeasuredSpec):
     section="Compression",
     title="Trade-offs",
     question="Which combination of JIT, pruning, quantization and distillation is worth it: accuracy, size or speed?",
+    compares="every combination of execution, pruning, quantization and distillation",
     spec=TradeoffsSpec,
     presets={
         "course": TradeoffsSpec(batch=[32]),

@@ -49,6 +49,7 @@ class EdgeSpec(ChoiceSpec, MeasuredSpec):
     section="Deployment",
     title="Edge",
     question="How small and how fast is the network as one C program, and does it still say the same?",
+    compares="python jit, C at each number format, a build for each target",
     spec=EdgeSpec,
     presets={
         "course": EdgeSpec(width=0.5, targets=["x86_64", "aarch64", "arm", "riscv64", "wasm32", "windows"]),

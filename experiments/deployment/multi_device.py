@@ -90,6 +90,7 @@ class Variant:
     section="Deployment",
     title="Several devices",
     question="How much faster do several devices serve the same batches, and which layout wastes least?",
+    compares="one device, replicas, data parallel, tensor parallel, processes",
     spec=MultiDeviceSpec,
     presets={
         "course": MultiDeviceSpec(batch=[16], layout=["replicas"]),

@@ -114,6 +114,7 @@ POINT = [
     section="Deployment",
     title="Serving under load",
     question="Which batching policy serves this rate within this objective, and how much more could it take?",
+    compares="no batching, batching with and without waiting, fast and plain path",
     spec=ServingSpec,
     presets={
         "course": ServingSpec(max_batch=[32], max_wait_ms=[2], arrival=["single", "offline"], samples=320),

@@ -41,6 +41,7 @@ class CeilingsSpec(MeasuredSpec):
     section="Machine",
     title="Ceilings",
     question="What is the most that this device can do: bytes per second by size, and operations per second?",
+    compares="copies by size and matrix products, tinygrad beside numpy",
     spec=CeilingsSpec,
     presets={
         "standard": CeilingsSpec(),

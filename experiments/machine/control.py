@@ -40,6 +40,7 @@ class ControlSpec(MeasuredSpec):
     section="Machine",
     title="A/A control",
     question="How often does this machine see a difference where there is none?",
+    compares="a call against itself",
     spec=ControlSpec,
     presets={"standard": ControlSpec(), "quick": ControlSpec(comparisons=20, budget_s=0.1)},
     columns=[Column("comparison", "integer", "number of the comparison, from 1"), *TIMED],
