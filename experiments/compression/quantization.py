@@ -204,10 +204,10 @@ VARIANT = Column("variant", "text", "the quantised variant")
     inspects=True,
     answer=lambda frame: answer(frame),
     challenge=Challenge(
-        goal="Keep the CNN within 1 point of its float32 accuracy in a file at least 8x smaller.",
+        goal="Keep the CNN within 1 point of its float32 accuracy in a file at least 5x smaller.",
         question="Why is it not smaller still? What is in the file beside the weights?",
         start="exercise",
-        met=lambda frame: eight_times(frame),
+        met=lambda frame: five_times(frame),
     ),
 )
 def quantization(spec: QuantizationSpec, bench: Bench) -> Iterator[Row]:
@@ -363,11 +363,11 @@ def answer(frame: "pd.DataFrame") -> str:
     return f"{said} and {says(best, 'a call')} at batch {best['batch']}{because(best)}."
 
 
-def eight_times(frame: "pd.DataFrame") -> Met | None:
-    """The smallest file that meets the challenge: the CNN, at least 8x smaller, at most 1 point below float32."""
+def five_times(frame: "pd.DataFrame") -> Met | None:
+    """The smallest file that meets the challenge: the CNN, at least 5x smaller, at most 1 point below float32."""
     cnn = holding(frame, frame["network"] == "cnn")
     base = cnn[cnn["variant"] == BASELINE]["accuracy"].max()
-    rows = holding(cnn, cnn["compression"] >= 8, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
+    rows = holding(cnn, cnn["compression"] >= 5, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
     if rows.empty:
         return None
     best = rows.sort_values("size_bytes").iloc[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column
 from experiments.bench.probe import one_line
 from experiments.bench.session import Bench
@@ -211,6 +212,13 @@ class TradeoffsSpec(MeasuredSpec):
     },
     plan=lambda spec: spec.grid.plan(),
     answer=lambda frame: answer(frame),
+    challenge=Challenge(
+        goal="Keep the CNN within 1 point of its dense float32 accuracy in a file at least 8x smaller, which fewer "
+        "bits alone do not reach.",
+        question="What does each of the two techniques give alone, and why is the whole not their product?",
+        start="course",
+        met=lambda frame: eight_times(frame),
+    ),
 )
 def tradeoffs(spec: TradeoffsSpec, bench: Bench) -> Iterator[Row]:
     """Makes every combination of techniques, then times all of them side by side, and says which are the front.
@@ -339,3 +347,25 @@ def answer(frame: "pd.DataFrame") -> str:
     where = f"On {rows['device'].iloc[0]}, {rows['network'].iloc[0]} at batch {rows['batch'].iloc[0]}"
     front = f"{int(rows['front'].sum())} of {len(rows)} variants are the front"
     return f"{where}: {said}; {front}."
+
+
+def eight_times(frame: "pd.DataFrame") -> Met | None:
+    """The smallest file that meets the challenge: the CNN, at least 8x smaller, at most 1 point below dense float32."""
+    cnn = holding(frame, frame["network"] == "cnn")
+    plain = holding(cnn, cnn["pruning"] == "none", cnn["quantization"] == "none")
+    base = plain["accuracy"].max()
+    rows = holding(cnn, cnn["compression"] >= 8, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
+    if rows.empty:
+        return None
+    best = rows.sort_values("size_bytes").iloc[0]
+    alone = {
+        best["pruning"]: holding(cnn, cnn["pruning"] == best["pruning"], cnn["quantization"] == "none"),
+        best["quantization"]: holding(cnn, cnn["quantization"] == best["quantization"], cnn["pruning"] == "none"),
+    }
+    said = [f"{name} alone {rows['compression'].max():.3g}x" for name, rows in alone.items() if len(rows)]
+    return Met(
+        f"{best['variant']} holds the CNN in {best['size_bytes']:,} bytes, {best['compression']:.3g}x smaller, and "
+        f"classifies {best['accuracy']:.2%} of the test set rightly (dense float32 {base:.2%}).",
+        f"{', '.join(said) or 'Neither was measured alone'}, together {best['compression']:.3g}x: where the weights "
+        "are that are left, the scales and the biases are stored in either case.",
+    )
