@@ -1,8 +1,9 @@
 """Frames to plotly figures: pure functions, one module per experiment, found by the experiment's name.
 
 A figure module has `panels(rows, details)`, the figures of a whole run, and may have `point_panels(rows,
-details)`, those of one grid point, for which the page offers a choice of the points. For an experiment of one's
-own it is the file `NAME_figures.py` beside the experiment's.
+details)`, those of one grid point, for which the page offers a choice of the points, and `compared_panels(rows,
+names)`, those of several runs together, by what each run is called. For an experiment of one's own it is the file
+`NAME_figures.py` beside the experiment's.
 """
 
 import functools
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -20,6 +22,7 @@ from experiments import registry
 
 Details = Mapping[str, pd.DataFrame]
 Panels = Callable[[pd.DataFrame, Details], "list[Panel]"]
+Compared = Callable[[pd.DataFrame, Mapping[str, str]], "list[Panel]"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class Drawings:
 
     panels: Panels
     point_panels: Panels
+    compared_panels: Compared
 
 
-def none(rows: pd.DataFrame, details: Details) -> list[Panel]:
+def none(rows: pd.DataFrame, details: Mapping[str, Any]) -> list[Panel]:
     """No figures."""
     return []
 
@@ -59,8 +63,8 @@ def drawings(experiment: str) -> Drawings:
     elif own is not None:
         module = _module_of(str(own), own.stat().st_mtime_ns)
     else:
-        return Drawings(none, none)
-    return Drawings(getattr(module, "panels", none), getattr(module, "point_panels", none))
+        return Drawings(none, none, none)
+    return Drawings(*(getattr(module, name, none) for name in ("panels", "point_panels", "compared_panels")))
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """What the techniques of a trade-off study contribute: effects, lines from techniques to objectives, the way to one."""
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -25,7 +26,7 @@ def contributions(effects: pd.DataFrame) -> Panel:
     order = named.groupby("label", sort=False)["strength"].max()
     together = order[list(dict.fromkeys(named.loc[~alone, "label"]))].sort_values(ascending=False)
     labels = [*dict.fromkeys(named.loc[alone, "label"]), *together.index][:MOST_EFFECTS][::-1]
-    responses = (("accuracy", "Accuracy [points]"), ("latency", "Latency [x]"), ("bytes", "Bytes [x]"))
+    responses = (("accuracy", "Accuracy<br>[points]"), ("latency", "Latency<br>[x]"), ("bytes", "Bytes<br>[x]"))
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
     for place, (response, title) in enumerate(responses, start=1):
         chosen = named[(named["response"] == response) & named["label"].isin(labels)].set_index("label")
@@ -35,7 +36,11 @@ def contributions(effects: pd.DataFrame) -> Panel:
         mark = go.Scatter(
             x=middle.tolist(),
             y=chosen.index.tolist(),
-            mode="markers",
+            mode="markers+text",
+            text=[f"{one:+.2f}" if response == "accuracy" else f"{one:.2g}x" for one in middle],
+            textposition="top center",
+            textfont={"size": 10},
+            cliponaxis=False,
             marker={"color": OTHERS[place - 1].color, "symbol": OTHERS[place - 1].symbol, "size": 9},
             error_x={
                 "type": "data",
@@ -52,15 +57,26 @@ def contributions(effects: pd.DataFrame) -> Panel:
         figure.add_vline(x=neutral, line={"color": GREY, "dash": "dot"}, row=1, col=place)
         figure.update_xaxes(title=title, automargin=True, nticks=4, tickangle=0, row=1, col=place)
         if response != "accuracy":
-            log_axis(figure, "x" if place == 1 else f"x{place}", pd.concat([low, high, pd.Series([1.0])]), few=True)
-    figure.update_yaxes(automargin=True)
-    figure.update_layout(height=160 + 26 * len(labels), margin={"l": 10, "r": 10, "t": 30, "b": 10})
+            _factors(figure, f"x{place}", pd.concat([low, high, pd.Series([1.0])]))
+    figure.update_yaxes(automargin=True, range=[-0.5, len(labels) - 0.3])
+    figure.update_layout(height=150 + 38 * len(labels), margin={"l": 10, "r": 10, "t": 30, "b": 10})
     caption = (
         "What each technique does by itself, averaged over all settings of the others, with its 95 % interval; dotted: "
         "nothing. With x: what two do together beyond what each does alone. Latency and bytes are factors: left of 1 "
         "is faster or smaller."
     )
     return Panel("What each technique contributes", figure, caption)
+
+
+def _factors(figure: go.Figure, axis: str, values: pd.Series) -> None:
+    """A logarithmic axis of factors with room for the text at its ends, and few ticks: it is narrow."""
+    log_axis(figure, axis, values)
+    low, high = math.log10(values.min()), math.log10(values.max())
+    room, powers = 0.3 * (high - low or 1), range(math.floor(low), math.ceil(high) + 1)
+    steps = (1,) if high - low > 1.5 else (1, 3)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    shown = {"tickvals": ticks, "ticktext": [tick_label(one) for one in ticks], "range": [low - room, high + room]}
+    figure.update_layout({f"{axis[0]}axis{axis[1:]}": shown})
 
 
 def _label(row: dict[str, str]) -> str:
@@ -120,7 +136,7 @@ def parallel(shown: pd.DataFrame) -> Panel:
         )
     )
     layout(figure, "Factors and objectives [1]", "")
-    figure.update_layout(height=380, margin={"l": 50, "r": 45, "t": 70, "b": 20})
+    figure.update_layout(height=380, margin={"l": 50, "r": 60, "t": 70, "b": 20})
     caption = (
         "One line for each variant, from its techniques (w: the width that is left, %: pruned weights) to what they "
         "give, bluer the more surely it is on the front; "
@@ -137,16 +153,15 @@ def waterfall(steps: pd.DataFrame) -> Panel:
     percent = (steps[name].astype("float64") * 100 for name in ("accuracy", "accuracy_lo", "accuracy_hi"))
     times = (steps[name].astype("float64") for name in ("latency_ms", "latency_lo_ms", "latency_hi_ms"))
     bars = (
-        ("Bytes [KB]", steps["size_bytes"].astype("float64") / 1000, None, None, ",.4g"),
-        ("Latency [ms]", *times, ".3g"),
-        ("Accuracy [%]", *percent, ".2f"),
+        ("Bytes<br>[KB]", steps["size_bytes"].astype("float64") / 1000, None, None, ",.4g"),
+        ("Latency<br>[ms]", *times, ".3g"),
+        ("Accuracy<br>[%]", *percent, ".2f"),
     )
     for place, (title, middle, low, high, shape) in enumerate(bars, start=1):
         errors = {"visible": False}
         if low is not None and high is not None:
             array, minus = (high - middle).fillna(0).tolist(), (middle - low).fillna(0).tolist()
             errors = {"type": "data", "symmetric": False, "array": array, "arrayminus": minus, "width": 3}
-        accuracy = place == len(bars)
         mark = {
             "x": middle.tolist(),
             "y": labels,
@@ -156,14 +171,16 @@ def waterfall(steps: pd.DataFrame) -> Panel:
             "showlegend": False,
         }
         color = OTHERS[place - 1].color
-        if accuracy:  # far from 0, so that a bar would lie
-            figure.add_trace(go.Scatter(mode="markers", marker={"color": color, "size": 9}, **mark), row=1, col=place)
+        if place == len(bars):  # far from 0, so that a bar would lie
+            look = {"mode": "markers+text", "textposition": "top center", "marker": {"color": color, "size": 9}}
+            figure.add_trace(go.Scatter(**look, **mark), row=1, col=place)
         else:
-            bar = go.Bar(orientation="h", marker={"color": color}, insidetextanchor="start", **mark)
+            bar = go.Bar(orientation="h", marker={"color": color}, textposition="outside", **mark)
             figure.add_trace(bar, row=1, col=place)
+            figure.update_xaxes(range=[0, 1.6 * float(middle.max())], row=1, col=place)  # room for the text
         figure.update_xaxes(title=title, automargin=True, nticks=4, row=1, col=place)
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_layout(height=150 + 34 * len(labels), margin={"l": 10, "r": 10, "t": 20, "b": 10})
+    figure.update_yaxes(range=[len(labels) - 0.4, -0.7], automargin=True)
+    figure.update_layout(height=150 + 40 * len(labels), margin={"l": 10, "r": 10, "t": 20, "b": 10})
     caption = "One technique after the other, in the order in which a model is made; bars: 95 % intervals."
     return Panel("From the baseline to this variant", figure, caption)
 

@@ -1,45 +1,37 @@
 """Figures of the trade-off study: the front in every pair of objectives, all three at once."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
+from dashboard.figures.callouts import Callout, call_out
 from dashboard.figures.contributions import contributions, parallel
-from dashboard.theme import layout, log_axis, style
+from dashboard.figures.objectives import BYTES, CROWD, LATENCY, Axis, accuracy_axis, band, bars, ink
+from dashboard.theme import GREY, layout, log_axis, style
+from experiments.compression.tradeoff.picks import NOTHING, Question, last_point, pick
 
-FADED = 0.3
-CROWD = 30  # points of one technique, above which intervals are drawn as hairlines
-SMALLEST, LARGEST = 8, 34  # diameter of a bubble in pixels
+FADED = 0.5
+HEIGHT = 460
+SMALLEST, LARGEST = 7, 30  # diameter of a bubble in pixels
 SYMBOLS = {"dense": "circle", "weights": "triangle-up", "units": "square", "both": "diamond"}
+KINDS = {"dense": "dense", "weights": "pruned weights", "units": "fewer units", "both": "fewer units and weights"}
 EXECUTIONS = {"eager": "-open", "jit": "", "beam": "-dot"}
-BAND_SAID = (
-    "Bars: 95 % intervals. Band: where the front of these two runs, between the bad and the good ends of the "
-    "intervals. Faded: off the front of all three objectives."
+RUNNING = {"eager": "hollow: eager", "jit": "filled: JIT", "beam": "dotted: BEAM"}
+BASELINE = "baseline"
+WINNERS: tuple[Question, ...] = ("smallest", "fastest")  # within 1 point of the baseline
+HOW_TO_READ = (
+    "Bars: 95 % intervals, of an accuracy as its difference from the baseline's on the same images. Line: the front of "
+    "these two; its band: from the good to the bad ends. Faded: off the front of all three. Named: the winners within "
+    "1 point of the baseline. Select points to filter the table and its CSV."
 )
-SYMBOLS_SAID = (
-    f"{BAND_SAID} Colour: the numbers; shape: circle dense, triangle pruned weights, square removed units, diamond "
-    "both; hollow: eager, dotted: BEAM. Select points to filter the table and its CSV."
-)
-TINTS = ("0,114,178", "213,94,0", "0,158,115")
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One objective: its column, the ends of its interval where it has one, its title, and which way is better."""
-
-    column: str
-    low: str
-    high: str
-    title: str
-    more_is_better: bool = False
-
-
-ACCURACY = Axis("percent", "percent_lo", "percent_hi", "Test accuracy [%]", more_is_better=True)
-LATENCY = Axis("latency_ms", "latency_lo_ms", "latency_hi_ms", "Latency of one call [ms]")
-BYTES = Axis("size_bytes", "size_bytes", "size_bytes", "File that restores the model [bytes]")
+COMPARED = "Line and border: the front and the points of one study. Faded: off its front of all three objectives."
+AS_BEFORE = "Bars, line, band and shapes as in the figure of accuracy against latency."
+TINTS = ("0,114,178", "213,94,0", "0,158,115", "204,121,167")
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
@@ -56,31 +48,48 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
         customdata=texts,
         hovertemplate="%{customdata}<extra></extra>",
     )
-    figure = layout(go.Figure(made), BYTES.title, ACCURACY.title)
+    figure = layout(go.Figure(made), BYTES.title, "Test accuracy [%]")
     log_axis(figure, "x", models["size_bytes"])
     return [Panel("Models so far", figure, "Each model that has been made; their latency is measured afterwards.")]
 
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """All figures of one grid point, of one device or of several."""
+    """All figures of one grid point."""
     shown = prepared(rows)
     if shown.empty:
         return []
-    drawn = [
-        _pair(shown, LATENCY, ACCURACY, "Accuracy against latency"),
-        _pair(shown, BYTES, ACCURACY, "Accuracy against size"),
-        _pair(shown, LATENCY, BYTES, "Size against latency"),
-        _three(shown),
-    ]
+    drawn = [*pairs(shown), _three(shown)]
     drawn += [contributions(details["effects"])] if len(details["effects"]) else []
     return [*drawn, parallel(shown)] if len(shown) > 2 else drawn
 
 
+def compared_panels(rows: pd.DataFrame, names: Mapping[str, str]) -> list[Panel]:
+    """Several studies on one figure at the last grid point that all have, each with a front of its own."""
+    shown = prepared(rows.assign(device=rows["run_id"].map(lambda run: names[str(run)])))
+    points = [set(map(tuple, of[["network", "batch", "seed"]].to_numpy())) for _, of in shown.groupby("run_id")]
+    shared = sorted(set.intersection(*points)) if points else []
+    if len(points) < 2 or not shared:
+        return []
+    network, batch, seed = shared[-1]
+    there = shown[(shown["network"] == network) & (shown["batch"] == batch) & (shown["seed"] == seed)]
+    where = f"{network}, batch {batch}, seed {seed}"
+    return [replace(one, title=f"{one.title}: {where}") for one in pairs(there)]
+
+
 def prepared(rows: pd.DataFrame) -> pd.DataFrame:
-    """The variants that were measured rightly, with accuracy in percent and how they are drawn."""
+    """The variants that were measured rightly, with accuracy in percent and how they are drawn.
+
+    The ends of an accuracy are those of its difference from the baseline's, image by image: variants of one study are
+    tested on the same images, so that these decide between them, and not the wider intervals of each alone.
+    """
     shown = rows[rows["p_front"].notna() & rows["latency_ms"].notna()].copy()
-    for column, source in (("percent", "accuracy"), ("percent_lo", "accuracy_lo"), ("percent_hi", "accuracy_hi")):
-        shown[column] = shown[source].astype("float64") * 100
+    numbers = shown[["accuracy", "accuracy_loss", "accuracy_loss_lo", "accuracy_loss_hi"]].astype("float64") * 100
+    baseline = numbers["accuracy"] + numbers["accuracy_loss"]
+    shown["percent"] = numbers["accuracy"]
+    shown["percent_lo"] = baseline - numbers["accuracy_loss_hi"]
+    shown["percent_hi"] = baseline - numbers["accuracy_loss_lo"]
+    for column, source in (("error", "percent"), ("error_lo", "percent_hi"), ("error_hi", "percent_lo")):
+        shown[column] = (100 - shown[source]).clip(lower=0.005)  # half an image, on an axis that is logarithmic
     shown["technique"] = shown["quantization"].map(_technique)
     shown["thinned"] = shown["pruning"].map(_thinned)
     shown["off"] = ~shown["front"].fillna(True).astype(bool)
@@ -102,53 +111,59 @@ def _execution(text: str) -> str:
     return "beam" if "beam" in text else text
 
 
-def _symbols(shown: pd.DataFrame) -> list[str]:
-    pairs = zip(shown["thinned"], shown["execution"], strict=True)
-    return [SYMBOLS[thinned] + EXECUTIONS[_execution(execution)] for thinned, execution in pairs]
+def pairs(shown: pd.DataFrame) -> list[Panel]:
+    """The front in every pair of objectives, of prepared rows."""
+    accuracy = accuracy_axis(shown)
+    return [
+        _pair(shown, LATENCY, accuracy, "Accuracy against latency"),
+        _pair(shown, BYTES, accuracy, "Accuracy against size"),
+        _pair(shown, LATENCY, BYTES, "Size against latency"),
+    ]
 
 
 def _pair(shown: pd.DataFrame, x: Axis, y: Axis, title: str) -> Panel:
     """One pair of objectives: the band of the front under the points, one trace for each technique."""
     figure = go.Figure()
     devices = list(dict.fromkeys(shown["device"]))
-    for number, device in enumerate(devices):
-        _band(figure, shown[shown["device"] == device], x, y, TINTS[number % len(TINTS)], device)
-    for number, device in enumerate(devices):
-        for technique in dict.fromkeys(shown["technique"]):
+    tints = {device: TINTS[number % len(TINTS)] for number, device in enumerate(devices)}
+    for device, tint in tints.items():
+        name = "front" if len(devices) == 1 else f"front: {device}"
+        band(figure, shown[shown["device"] == device], x, y, tint, name)
+    for technique in dict.fromkeys(shown["technique"]):
+        for number, device in enumerate(devices):
             chosen = shown[(shown["device"] == device) & (shown["technique"] == technique)]
-            if len(chosen):
-                name = technique if len(devices) == 1 else f"{device}: {technique}"
-                _points(figure, chosen, x, y, name, style(technique).color, number)
-    layout(figure, x.title, y.title)
-    log_axis(figure, "x", shown[x.column])
-    if not y.more_is_better:
-        log_axis(figure, "y", shown[y.column])
-    figure.update_layout(dragmode="select", height=420)
-    return Panel(title, figure, SYMBOLS_SAID if x is LATENCY and y is ACCURACY else BAND_SAID, selects=True)
+            _points(figure, chosen, x, y, technique, f"rgb({tints[device]})" if number else style(technique).color)
+    _keys(figure, shown, executions=True)
+    _finish(figure, shown, x, y)
+    caption = COMPARED if len(devices) > 1 else HOW_TO_READ if x is LATENCY and y is not BYTES else AS_BEFORE
+    return Panel(title, figure, caption, selects=len(devices) == 1)
 
 
-def _points(figure: go.Figure, chosen: pd.DataFrame, x: Axis, y: Axis, name: str, color: str, device: int) -> None:
+def _points(figure: go.Figure, chosen: pd.DataFrame, x: Axis, y: Axis, technique: str, border: str) -> None:
     faded = chosen["off"].to_numpy()
     for off in (True, False):
         part = chosen[faded == off]
         if part.empty:
             continue
+        execution = part["execution"].map(_execution)
         figure.add_trace(
             go.Scatter(
-                name=name,
-                legendgroup=name,
-                showlegend=bool(not off or not (~faded).any()),
+                name=technique,
+                legendgroup=technique,
+                showlegend=False,
                 mode="markers",
                 x=part[x.column].tolist(),
                 y=part[y.column].tolist(),
-                error_x=_bars(part, x),
-                error_y=_bars(part, y),
+                error_x=bars(part, x),
+                error_y=bars(part, y),
                 opacity=FADED if off else 1.0,
                 marker={
-                    "color": color,
-                    "symbol": _symbols(part),
-                    "size": 10,
-                    "line": {"width": 2 if device else 1, "color": "black" if device else color},
+                    "color": style(technique).color,
+                    "symbol": [
+                        SYMBOLS[one] + EXECUTIONS[how] for one, how in zip(part["thinned"], execution, strict=True)
+                    ],
+                    "size": 11 if len(chosen) <= CROWD else 8,
+                    "line": {"width": 2, "color": border},
                 },
                 customdata=_told(part),
                 hovertemplate="%{customdata[1]}<extra></extra>",
@@ -156,29 +171,66 @@ def _points(figure: go.Figure, chosen: pd.DataFrame, x: Axis, y: Axis, name: str
         )
 
 
-def _bars(part: pd.DataFrame, axis: Axis) -> dict[str, object]:
-    """Error bars; an exact objective has none."""
-    if axis.low == axis.column:
-        return {"visible": False}
-    middle = part[axis.column].astype("float64")
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": (part[axis.high].astype("float64") - middle).fillna(0).tolist(),
-        "arrayminus": (middle - part[axis.low].astype("float64")).fillna(0).tolist(),
-        "thickness": 1 if len(part) <= CROWD else 0.4,
-        "width": 0,
-    }
+def _keys(figure: go.Figure, shown: pd.DataFrame, *, executions: bool) -> None:
+    """What colours and shapes mean, in the legend."""
+    for technique in dict.fromkeys(shown["technique"]):
+        _key(figure, technique, "circle", style(technique).color, legendgroup=technique)
+    kinds, running = set(shown["thinned"]), set(shown["execution"].map(_execution))
+    entries = [(KINDS[kind], SYMBOLS[kind]) for kind in SYMBOLS if kind in kinds and len(kinds) > 1]
+    if executions and len(running) > 1:
+        entries += [(RUNNING[how], f"circle{EXECUTIONS[how]}") for how in EXECUTIONS if how in running]
+    for name, symbol in entries:
+        _key(figure, name, symbol, "rgba(140,140,140,0.35)")
+
+
+def _key(figure: go.Figure, name: str, symbol: str, color: str, **group: str) -> None:
+    border = GREY if "open" in symbol or not group else color
+    look = {"symbol": symbol, "color": color, "size": 10, "line": {"width": 2, "color": border}}
+    figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=look, hoverinfo="skip", **group)
+
+
+def _finish(figure: go.Figure, shown: pd.DataFrame, x: Axis, y: Axis, *, numbers: bool = False) -> None:
+    """Axes with room for every interval, which way is better, and the winners named, of a single device."""
+    layout(figure, f"← better · {x.title}", f"{y.title} · better →" if y is not BYTES else f"← better · {y.title}")
+    ranges = {name: axis.draw(figure, name, shown) for name, axis in (("x", x), ("y", y))}
+    figure.update_layout(dragmode="select", height=HEIGHT, legend={"font": {"size": 11}})
+    if shown["device"].nunique() > 1:
+        return
+    callouts = []
+    for title, row in _winners(shown):
+        lines = [title, *([] if title == BASELINE else [row["variant"]]), *([_numbers(row)] if numbers else [])]
+        callouts.append(Callout(float(x.along(row[x.column])), float(y.along(row[y.column])), tuple(lines)))
+    call_out(figure, callouts, ink(shown, x, y), ranges["x"], ranges["y"])
+
+
+def _winners(shown: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The baseline and what is picked within 1 point of it, each once, by what it is."""
+    rows = last_point(shown)
+    if rows.empty:
+        return
+    found = {rows.loc[rows["verdict"] == BASELINE, "variant"].iloc[0]: [BASELINE]}
+    for question in WINNERS:
+        if picked := pick(question, rows, NOTHING):
+            found.setdefault(picked.winner, []).append(question)
+    records = rows.set_index("variant", drop=False).to_dict("index")
+    for variant, titles in found.items():
+        yield BASELINE if BASELINE in titles else " and ".join(titles).capitalize(), records[variant]
+
+
+def _numbers(row: Mapping[str, Any]) -> str:
+    return f"{row['percent']:.2f} %, {row['size_bytes'] / 1000:.3g} KB, {row['latency_ms']:.2g} ms"
 
 
 def _told(part: pd.DataFrame) -> list[list[str]]:
     """For each point the variant, by which points are selected, and what hovering says of it."""
     told = []
     for row in part.to_dict("records"):
+        alone = f"{100 * row['accuracy_lo']:.2f} to {100 * row['accuracy_hi']:.2f} alone"
+        paired = f"{row['percent_lo']:.2f} to {row['percent_hi']:.2f} against the baseline"
         lines = [
             f"<b>{row['variant']}</b>",
             f"recipe {row['recipe']} on {row['device']}",
-            f"accuracy {row['percent']:.2f} % ({row['percent_lo']:.2f} to {row['percent_hi']:.2f})",
+            f"accuracy {row['percent']:.2f} % ({alone}, {paired})",
             f"{row['size_bytes']:,} bytes, 1/{row['compression']:.3g} of the baseline's float32 numbers",
             f"{row['latency_ms']:.4g} ms{_interval(row['latency_lo_ms'], row['latency_hi_ms'])}",
             f"on the front in {row['p_front']:.0%} of resamples",
@@ -193,66 +245,35 @@ def _interval(low: float, high: float) -> str:
     return "" if pd.isna(low) or pd.isna(high) else f" ({low:.4g} to {high:.4g})"
 
 
-def _band(figure: go.Figure, shown: pd.DataFrame, x: Axis, y: Axis, tint: str, device: str) -> None:
-    """Between the front that the good ends of all intervals make and the one that the bad ends make."""
-    good, bad = _staircase(shown, x, y, good=True), _staircase(shown, x, y, good=False)
-    left, right = min(good[0][0], bad[0][0]), float(shown[x.high].fillna(shown[x.column]).astype("float64").max())
-    for number, (steps, values) in enumerate((good, bad)):
-        xs, ys = [left, *steps, right], [values[0], *values, values[-1]]
-        figure.add_trace(
-            go.Scatter(
-                x=xs,
-                y=ys,
-                mode="lines",
-                line={"shape": "hv", "width": 1, "color": f"rgba({tint},0.5)"},
-                fill="tonexty" if number else None,
-                fillcolor=f"rgba({tint},0.15)",
-                hoverinfo="skip",
-                showlegend=False,
-                name=f"front on {device}",
-            )
-        )
-
-
-def _staircase(shown: pd.DataFrame, x: Axis, y: Axis, *, good: bool) -> tuple[list[float], list[float]]:
-    """The best y that can be had for at most so much x, where every interval is as good or as bad as it may be."""
-    across = shown[x.low if good else x.high].fillna(shown[x.column]).astype("float64").to_numpy()
-    up = shown[y.high if good == y.more_is_better else y.low].fillna(shown[y.column]).astype("float64").to_numpy()
-    order = np.argsort(across, kind="stable")
-    best = np.maximum.accumulate(up[order]) if y.more_is_better else np.minimum.accumulate(up[order])
-    return across[order].tolist(), best.tolist()
-
-
 def _three(shown: pd.DataFrame) -> Panel:
-    """Accuracy against size, with the latency as the area of a bubble: small, high and tiny is best."""
-    figure = go.Figure()
+    """Accuracy against size, with the speed as the size of a mark: small file, high and large is best."""
+    figure, accuracy = go.Figure(), accuracy_axis(shown)
     logs = np.log10(shown["latency_ms"].astype("float64"))
-    low, wide = logs.min(), max(float(logs.max() - logs.min()), 1e-9)
-    diameters = SMALLEST + (LARGEST - SMALLEST) * (logs - low) / wide
-    devices = shown["device"].nunique()
-    for (device, technique), chosen in shown.groupby(["device", "technique"], sort=False):
+    diameters = SMALLEST + (LARGEST - SMALLEST) * (logs.max() - logs) / max(float(logs.max() - logs.min()), 1e-9)
+    for technique, chosen in shown.groupby("technique", sort=False):
         figure.add_trace(
             go.Scatter(
-                name=technique if devices == 1 else f"{device}: {technique}",
+                name=str(technique),
+                legendgroup=str(technique),
+                showlegend=False,
                 mode="markers",
                 x=chosen["size_bytes"].tolist(),
-                y=chosen["percent"].tolist(),
-                error_y=_bars(chosen, ACCURACY),
+                y=chosen[accuracy.column].tolist(),
+                error_y=bars(chosen, accuracy),
                 marker={
                     "color": style(str(technique)).color,
                     "symbol": [SYMBOLS[one] for one in chosen["thinned"]],
                     "size": diameters[chosen.index].tolist(),
-                    "opacity": np.where(chosen["off"], FADED, 0.9).tolist(),
+                    "opacity": np.where(chosen["off"], FADED, 0.85).tolist(),
                 },
                 customdata=_told(chosen),
                 hovertemplate="%{customdata[1]}<extra></extra>",
             )
         )
-    layout(figure, BYTES.title, ACCURACY.title)
-    log_axis(figure, "x", shown["size_bytes"])
-    figure.update_layout(dragmode="select", height=420)
+    _keys(figure, shown, executions=False)
+    _finish(figure, shown, BYTES, accuracy, numbers=True)
     caption = (
-        f"Up and left is better, and smaller marks are faster: from {shown['latency_ms'].min():.3g} to "
-        f"{shown['latency_ms'].max():.3g} ms, logarithmic. Faded: off the front."
+        f"The larger a mark, the faster: from {shown['latency_ms'].max():.3g} ms to {shown['latency_ms'].min():.3g} "
+        "ms, logarithmic. Up, left and large is best. Faded: off the front of all three."
     )
     return Panel("All three at once", figure, caption, selects=True)

@@ -1,12 +1,15 @@
 """Runs side by side: one figure on chosen axes, what differs between them, and the ratio of two."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import report, services, sharing
+from dashboard.attempt import attempt
+from dashboard.figures import Panel, drawings
 from dashboard.figures import compare as figure
 from dashboard.results import draw_panels
 from dashboard.text import plain
@@ -30,6 +33,8 @@ def show() -> None:
         return
     names = run_names(runs)
     rows = comparing.rows_frame(db, runs)
+    own = _own_panels(runs, rows, names)
+    draw_panels(own, "compare-own")
     x, y = _axes(runs, rows)
     if x is None or y is None:
         st.warning("These runs have no column of numbers in common.", icon=":material/join_inner:")
@@ -39,9 +44,17 @@ def show() -> None:
         if len(panels) > 1:
             st.caption("Runs of unlike machines are shown apart, on the same axes, and never pooled.")
         draw_panels(panels, "compare")
-        _downloads(runs, rows, names, panels)
+        _downloads(runs, rows, names, [*own, *panels])
     _differences(runs, names)
     _ratio(db, runs, names)
+
+
+def _own_panels(runs: Sequence[Any], rows: pd.DataFrame, names: dict[str, str]) -> list[Panel]:
+    """The figures that an experiment has for several of its runs together."""
+    if len({run["experiment"] for run in runs}) > 1:
+        return []
+    draw = drawings(runs[0]["experiment"]).compared_panels
+    return attempt("The figures of these runs together", partial(draw, rows, names), [])
 
 
 def run_names(runs: Sequence[Any]) -> dict[str, str]:

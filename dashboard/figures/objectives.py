@@ -1,0 +1,130 @@
+"""The three objectives of a trade-off study as axes, and the front between two of them with its doubt."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.theme import log_axis
+
+Array = np.ndarray[Any, Any]
+
+CROWD = 30  # points of one technique, above which intervals are drawn as hairlines
+FAR = 4.0  # points of accuracy between best and worst, above which the error is drawn logarithmic
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 30, 50, 80, 90)  # errors whose accuracy is named
+ROOM = 0.07  # of the range, that stays free on each side
+ALONG, MARK = 12, 5  # points that stand for a line, for a mark
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One objective: its column, the ends of its interval where it has one, its title, which way is better.
+
+    `mirrored`: the column is an error and the axis tells the accuracy, so that better is up all the same.
+    """
+
+    column: str
+    low: str
+    high: str
+    title: str
+    more_is_better: bool = False
+    log: bool = True
+    mirrored: bool = False
+
+    def along(self, values: Any) -> Array:
+        """Values in the coordinates of the axis."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.log10(numbers) if self.log else numbers
+
+    def draw(self, figure: go.Figure, name: str, shown: pd.DataFrame) -> tuple[float, float]:
+        """Gives the axis `x` or `y` its scale and its range, with room for every interval; returns the range."""
+        columns = dict.fromkeys((self.low, self.column, self.high))
+        values = pd.concat([shown[column].astype("float64") for column in columns]).dropna()
+        if self.log:
+            log_axis(figure, name, values)
+        ends = self.along(values)
+        room = ROOM * ((ends.max() - ends.min()) or 0.5)
+        span = (float(ends.min() - room), float(ends.max() + room))
+        if self.mirrored:
+            span = span[::-1]
+            named = {"tickvals": list(TICKS), "ticktext": [f"{100 - error:g}" for error in TICKS]}
+            figure.update_layout({f"{name}axis": named})
+        figure.update_layout({f"{name}axis": {"range": span}})
+        return span
+
+
+LATENCY = Axis("latency_ms", "latency_lo_ms", "latency_hi_ms", "Latency of one call [ms]")
+BYTES = Axis("size_bytes", "size_bytes", "size_bytes", "Size of the file [bytes]")
+ACCURACY = Axis("percent", "percent_lo", "percent_hi", "Test accuracy [%]", more_is_better=True, log=False)
+ERROR = Axis("error", "error_lo", "error_hi", "Test accuracy [%]", mirrored=True)
+
+
+def accuracy_axis(shown: pd.DataFrame) -> Axis:
+    """Linear; where variants are far below others by the logarithm of the error, which keeps both readable."""
+    return ERROR if shown["percent"].max() - shown["percent"].min() > FAR else ACCURACY
+
+
+def bars(part: pd.DataFrame, axis: Axis) -> dict[str, object]:
+    """Error bars; an exact objective has none."""
+    if axis.low == axis.column:
+        return {"visible": False}
+    middle = part[axis.column].astype("float64")
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": (part[axis.high].astype("float64") - middle).fillna(0).tolist(),
+        "arrayminus": (middle - part[axis.low].astype("float64")).fillna(0).tolist(),
+        "thickness": 1.5 if len(part) <= CROWD else 0.4,
+        "width": 0,
+    }
+
+
+def band(figure: go.Figure, shown: pd.DataFrame, x: Axis, y: Axis, tint: str, name: str) -> None:
+    """The front of two objectives, on a band between those that the good and the bad ends of all intervals make."""
+    good, bad, middle = (staircase(shown, x, y, which) for which in ("good", "bad", "middle"))
+    left = min(good[0][0], bad[0][0])
+    right = float(shown[x.high].fillna(shown[x.column]).astype("float64").max())
+    for which, (steps, values) in (("good", good), ("bad", bad), ("middle", middle)):
+        start = left if which != "middle" else steps[0]
+        figure.add_trace(
+            go.Scatter(
+                x=[start, *steps, right],
+                y=[values[0], *values, values[-1]],
+                mode="lines",
+                line={"shape": "hv", "width": 2 if which == "middle" else 0, "color": f"rgb({tint})"},
+                fill="tonexty" if which == "bad" else None,
+                fillcolor=f"rgba({tint},0.18)",
+                hoverinfo="skip",
+                legendgroup=name,
+                showlegend=which == "middle",
+                name=name,
+            )
+        )
+
+
+def staircase(shown: pd.DataFrame, x: Axis, y: Axis, which: str) -> tuple[list[float], list[float]]:
+    """The best y that can be had for at most so much x, where every interval is as `good` or `bad` as it may be."""
+    good = which == "good"
+    across, up = x.column, y.column
+    if which != "middle":
+        across, up = (x.low if good else x.high), (y.high if good == y.more_is_better else y.low)
+    steps = shown[across].fillna(shown[x.column]).astype("float64").to_numpy()
+    heights = shown[up].fillna(shown[y.column]).astype("float64").to_numpy()
+    order = np.argsort(steps, kind="stable")
+    best = (np.maximum if y.more_is_better else np.minimum).accumulate(heights[order])
+    return steps[order].tolist(), best.tolist()
+
+
+def ink(shown: pd.DataFrame, x: Axis, y: Axis) -> Array:
+    """Points (n, 2), in the coordinates of the axes, all over what is drawn: marks, intervals, the front."""
+    across, low, high = (axis.along(shown[column]) for axis, column in ((x, x.column), (y, y.low), (y, y.high)))
+    low, high = (np.where(np.isnan(end), y.along(shown[y.column]), end) for end in (low, high))
+    marks = np.column_stack([across, y.along(shown[y.column])])
+    found = [marks] * MARK + [np.column_stack([across, low + at * (high - low)]) for at in np.linspace(0, 1, ALONG)]
+    steps, heights = staircase(shown, x, y, "middle")
+    corners, levels = x.along(steps), y.along(heights)
+    for start, end, level in zip(corners, corners[1:], levels, strict=False):
+        found.append(np.column_stack([np.linspace(start, end, ALONG), np.full(ALONG, level)]))
+    return np.concatenate(found)
