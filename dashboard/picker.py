@@ -11,7 +11,7 @@ from dashboard import links, services
 from dashboard.figures import Details
 from dashboard.figures.contributions import waterfall
 from dashboard.text import plain
-from experiments.bench.spec import BadInput, fields, parse
+from experiments.bench.spec import BadInput, parse
 from experiments.compression.tradeoff.picks import QUESTIONS, Evidence, Pick, Question, path, pick
 from experiments.models import tensorfile
 from experiments.models.recipes import Recipe, from_json
@@ -99,44 +99,51 @@ def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
     st.markdown(f"**Recipe `{recipe.hash}`**")
     st.code(recipe.json(), language="json", wrap_lines=True)
     file = f"{recipe.hash}.tinylab"
-    with st.container(horizontal=True):
-        st.download_button(
-            "Download the model",
-            partial(store.read_artifact, services.database(), run["id"], file),
-            file,
-            "application/octet-stream",
-            on_click="ignore",
-            icon=":material/download:",
-            key=f"{key}-file-{recipe.hash}",
-            help="The file that alone restores it: `experiments.models.packing.unpack`.",
-        )
-        if parameters := edge_parameters(recipe):
+    there = file in store.artifact_names(services.database(), run["id"])
+    refused = edge_refusal(recipe)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if there:
+            st.download_button(
+                "Download the model",
+                partial(store.read_artifact, services.database(), run["id"], file),
+                file,
+                "application/octet-stream",
+                on_click="ignore",
+                icon=":material/download:",
+                key=f"{key}-file-{recipe.hash}",
+                help="The file that alone restores it: `experiments.models.packing.unpack`.",
+            )
+        if not refused:
             st.page_link(
                 links.experiment_page(EDGE),
                 label="As a C program",
                 icon=":material/developer_board:",
-                query_params=parameters,
+                query_params=edge_parameters(recipe),
             )
+    if not there:
+        st.caption("This run came without its models' files. Run the study here, and the file is offered.")
+    if refused:
+        st.caption(plain(refused))
+
+
+def edge_refusal(recipe: Recipe) -> str:
+    """Why the edge page cannot make the model of this recipe, in one line; empty where it can."""
+    if recipe.sizes or recipe.seed or recipe.distilled:
+        return "As a C program: only of seed 0, of the network's own widths and not distilled."
+    try:
+        parse(registered()[EDGE].spec, edge_parameters(recipe))
+    except BadInput as refused:
+        return f"As a C program: {refused}"
+    return ""
 
 
 def edge_parameters(recipe: Recipe) -> dict[str, str]:
-    """The fields of the edge experiment that make this recipe's model; empty where it cannot."""
-    if recipe.sizes or recipe.seed or recipe.distilled:
-        return {}
-    bits = recipe.quant.weight_bits
-    activations = recipe.quant.activation_bits or FLOAT_BITS
-    wanted = {
+    """The fields of the edge experiment that make this recipe's model."""
+    return {
         "network": recipe.network,
         "width": f"{recipe.width:g}",
         "sparsity": f"{recipe.sparsity:g}",
         "fine_tune_steps": str(recipe.tune_steps),
-        "weight_bits": str(bits),
-        "activation_bits": str(activations),
+        "weight_bits": str(recipe.quant.weight_bits),
+        "activation_bits": str(recipe.quant.activation_bits or FLOAT_BITS),
     }
-    spec = registered()[EDGE].spec
-    known = {name: text for name, text in wanted.items() if name in fields(spec)}
-    try:
-        parse(spec, known)
-    except BadInput:
-        return {}
-    return known

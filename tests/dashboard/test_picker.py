@@ -8,7 +8,7 @@ import pytest
 from made_studies import STUDY, rows
 from streamlit.testing.v1 import AppTest
 
-from dashboard.picker import edge_parameters
+from dashboard.picker import edge_parameters, edge_refusal
 from experiments.bench.environment import host
 from experiments.bench.spec import Row, Sample
 from experiments.models import tensorfile
@@ -67,7 +67,7 @@ def test_the_smallest_is_picked_with_its_recipe_its_way_and_its_runner_up(run_id
     assert any(code.value == RECIPE.json() for code in page.code)
     assert any(f"`{RECIPE.hash}`" in text for text in said)
     drawn = [json.loads(chart.proto.spec)["layout"] for chart in page.get("plotly_chart")]
-    assert any(layout["xaxis"]["title"]["text"] == "Bytes [KB]" for layout in drawn)
+    assert any(layout["xaxis"]["title"]["text"] == "Bytes<br>[KB]" for layout in drawn)
 
 
 def test_a_limit_is_asked_for_where_the_question_has_one(run_id):
@@ -97,11 +97,24 @@ def test_a_recipe_is_handed_over_to_the_edge_page():
     wanted = {"network": "mlp", "sparsity": "0.9", "weight_bits": "8", "activation_bits": "8"}
     assert wanted.items() <= edge_parameters(RECIPE).items()
     assert edge_parameters(Recipe())["weight_bits"] == "32"
+    assert edge_refusal(RECIPE) == edge_refusal(Recipe()) == ""
 
 
-def test_what_the_edge_page_cannot_make_is_not_handed_over():
-    assert edge_parameters(Recipe(distilled=True)) == {}
-    assert edge_parameters(Recipe(seed=1)) == {}
+@pytest.mark.parametrize(
+    ("recipe", "why"),
+    [
+        (Recipe(distilled=True), "not distilled"),
+        (Recipe(seed=1), "only of seed 0"),
+        (Recipe(sparsity=0.5, tune_steps=50_000), "fine_tune_steps: 50000 is not allowed"),
+    ],
+    ids=["distilled", "seed", "steps"],
+)
+def test_what_the_edge_page_cannot_make_is_not_handed_over_and_the_reason_is_said(recipe, why):
+    assert why in edge_refusal(recipe)
+
+
+def test_a_run_that_came_without_its_models_says_so(run_id):
+    assert any("came without its models' files" in text.value for text in opened(run_id).caption)
 
 
 def study_on_overview(overview):

@@ -14,8 +14,10 @@ from experiments.deployment.export.choice import ChoiceSpec
 from experiments.models import normed, tensorfile
 from experiments.models.checkpoints import load
 from experiments.models.datasets import Dataset, mnist
+from experiments.models.making import make
 from experiments.models.networks import NETWORKS, Network, Weights, check
 from experiments.models.quantizing import Quantized, QuantSpec, calibrate, quantize
+from experiments.models.recipes import Recipe, build
 from experiments.models.shrinking import keep_units, shrink, structure
 
 Array = np.ndarray[Any, Any]
@@ -117,7 +119,14 @@ def _check_same(before: Step, after: Step, data: Dataset) -> None:
 def _pruned(
     network: Network, weights: Mapping[str, Array], choice: ChoiceSpec, data: Dataset, device: str, progress: Progress
 ) -> tuple[Network, Weights]:
-    """Units removed, then trained on while single weights go; the same choice is trained once on a machine."""
+    """Units removed, then single weights, trained on meanwhile; the same choice is trained once on a machine.
+
+    It is the model that a recipe of the same numbers names, so that what a trade-off study picked is what is exported.
+    The folded network has no recipe: its units go at once.
+    """
+    if choice.network != normed.NAME:
+        recipe = Recipe(choice.network, width=choice.width, sparsity=choice.sparsity, tune_steps=choice.fine_tune_steps)
+        return build(recipe), make(recipe, device, progress).restored.real_weights()
     from experiments.models.finetuning import fine_tune
     from experiments.models.plans import weight_plan
     from experiments.models.training import trainer

@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.bench.toolchain import child_environment
 from experiments.models import checkpoints
 from experiments.models.datasets import mnist
+from experiments.models.making import make
 from experiments.models.packing import pack
 from experiments.models.recipes import Recipe, apply, build, from_json
 from experiments.models.settings import default_settings
@@ -21,6 +22,9 @@ CALIBRATION_IMAGES = 512
 
 def packed(recipe: Recipe, device: str = "CPU", progress: checkpoints.Progress | None = None) -> bytes:
     """The packed model of a recipe; its network is trained on `device` where no checkpoint of it exists."""
+    if recipe.is_pruned or recipe.distilled:
+        told = progress or (lambda fraction, message, record: None)
+        return make(recipe, device, lambda fraction, message: told(fraction, message, None)).plain
     network = build(recipe)
     settings = dataclasses.replace(default_settings(recipe.network), seed=recipe.seed)
     checkpoint = checkpoints.load(network, settings, device=device, progress=progress)
@@ -41,9 +45,8 @@ def main(recipe: str, file: str) -> int:
     """Writes the model; 1 and one line where it cannot be made."""
 
     def say(fraction: float, message: str, record: checkpoints.Record | None) -> None:
-        if record:
-            accuracy = record["validation_accuracy"]
-            sys.stderr.write(f"no checkpoint yet, training: {fraction:.0%}, {message}, {accuracy:.2%} right\n")
+        right = f", {record['validation_accuracy']:.2%} right" if record else ""
+        sys.stderr.write(f"no model yet, training: {fraction:.0%}, {message}{right}\n")
 
     try:
         Path(file).write_bytes(packed(from_json(recipe), os.environ["TINYLAB_MODEL_DEVICE"], say))
