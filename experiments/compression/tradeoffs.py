@@ -340,10 +340,16 @@ def answer(frame: "pd.DataFrame") -> str:
     smallest, fastest = (pick(question, rows, NOTHING) for question in ("smallest", "fastest"))
     if smallest is None or fastest is None:
         return ""
+    low, high = (
+        dict(zip(rows["variant"], rows[f"speedup_{end}"].astype("float64"), strict=True)) for end in ("lo", "hi")
+    )
+    said = f"the smallest within 1 point of the baseline is {smallest.sentence}"
     if smallest.winner == fastest.winner:
-        said = f"the smallest and fastest within 1 point of the baseline is {smallest.sentence}"
+        said += "; none is faster"
+    elif low[fastest.winner] <= high[smallest.winner]:
+        said += "; none is clearly faster"
     else:
-        said = f"the smallest within 1 point of the baseline is {smallest.sentence}; the fastest {fastest.sentence}"
+        said += f"; the fastest {fastest.sentence}"
     where = f"On {rows['device'].iloc[0]}, {rows['network'].iloc[0]} at batch {rows['batch'].iloc[0]}"
     front = f"{int(rows['front'].sum())} of {len(rows)} variants are the front"
     return f"{where}: {said}; {front}."

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.compression.tradeoff.picks import Evidence, last_point, path, pick, sentence
+from experiments.compression.tradeoffs import answer
 
 BASE = {"execution": "eager", "pruning": "none", "quantization": "none", "distilled": "no", "hidden": 0, "seed": 0}
 IMAGES = 1000
@@ -119,3 +120,17 @@ def test_the_last_point_has_a_baseline_and_what_has_a_place():
 def test_a_study_of_the_baseline_alone_picks_it(question):
     found = pick(question, ROWS[:1], Evidence())
     assert (found.winner, found.runner_up) == ("base", None)
+
+
+@pytest.mark.parametrize(
+    ("speedup_lo", "said"),
+    [(2.1, "; none is clearly faster; "), (3.0, "; the fastest jit int8: 4x smaller, ")],
+    ids=["told apart", "not told apart"][::-1],
+)
+def test_the_answer_names_a_fastest_only_where_it_is_clearly_faster_than_the_smallest(speedup_lo, said):
+    frame = ROWS.assign(network="mlp", front=True, speedup_hi=2.5)
+    frame.loc[frame["variant"] == "jit int8", "speedup_lo"] = speedup_lo
+    text = answer(frame)
+    assert text.startswith("On CPU, mlp at batch 1: the smallest within 1 point of the baseline is jit pruned: ")
+    assert said in text
+    assert text.endswith("6 of 6 variants are the front.")
