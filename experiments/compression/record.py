@@ -9,6 +9,7 @@ from experiments.bench.columns import Column
 from experiments.bench.session import Bench
 from experiments.bench.spec import Row, Spec, experiment
 from experiments.bench.statistics import wilson
+from experiments.compression.tradeoff.grid import COMPILE_S, STEP_S, TRAINING_STEPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Width = Annotated[int, Field(ge=1, le=500)]
 HIDDEN = {"mlp": (128,), "lenet_300_100": (300, 100), "lenet_5": (20, 50, 500)}
 LAST = "file"
+STEPS_OF_EPOCH = 430
+TEACHER_S = {"lenet_5": 150.0, "base": 20.0}  # to ask a teacher for all shifts of all training images, 2 CPU cores
+LEARNING_FROM = 1.3  # a step that learns from a teacher under masks and codebooks, in plain steps
 
 
 class RecordSpec(Spec):
@@ -105,6 +109,7 @@ class RecordSpec(Spec):
     ],
     grid=("network", "seed"),
     summary=("variant", "seed", "structure", "nonzero", "size_bytes", "compression", "validation_accuracy", "accuracy"),
+    plan=lambda spec: plan(spec),
     answer=lambda frame: answer(frame),
 )
 def record(spec: RecordSpec, bench: Bench) -> Iterator[Row]:
@@ -146,6 +151,23 @@ def record(spec: RecordSpec, bench: Bench) -> Iterator[Row]:
         for stage in maker.stages(base.weights, chain, Teacher(table, spec.temperature, spec.alpha), progress):
             bench.artifact(f"{spec.network} seed {seed} {stage.name}.tinylab", stage.content)
             yield _row(spec, seed, stage, network)
+
+
+def plan(spec: RecordSpec) -> str:
+    """`15 files of 3 seeds; about 11 minutes on 2 CPU cores, …`: an estimate."""
+    step = STEP_S[spec.network]
+    share = spec.widths[0] / HIDDEN[spec.network][0] if spec.widths else 1.0
+    chain = STEPS_OF_EPOCH * (spec.shrink_epochs * bool(spec.widths) + spec.epochs * max(share, 0.4)) * LEARNING_FROM
+    bases = sum(seed > 0 for seed in spec.seeds) * TRAINING_STEPS[spec.network]
+    teachers = TEACHER_S[spec.teacher] * (len(spec.seeds) if spec.teacher == "base" else 1)
+    minutes = ((chain * len(spec.seeds) + bases) * step + teachers + 3 * COMPILE_S) / 60
+    seeds = f"{len(spec.seeds)} seeds" if len(spec.seeds) > 1 else "one seed"
+    about = f"{minutes:.1f}" if minutes < 10 else f"{minutes:.0f}"
+    files = 5 if spec.widths else 4
+    return (
+        f"{files * len(spec.seeds)} files of {seeds}; about {about} minutes on 2 CPU cores, few on a GPU; "
+        "the time limit has to be longer"
+    )
 
 
 def chain_of(spec: RecordSpec, network: "Network", seed: int, train: "Split") -> "Chain":

@@ -5,12 +5,13 @@ import pytest
 
 import experiments
 from experiments.bench.spec import BadInput, parse
-from experiments.compression.record import RecordSpec, answer
+from experiments.compression.record import RecordSpec, answer, record
+from experiments.models.carrying import CARRIED
 from experiments.models.datasets import mnist
 from experiments.models.integer import accuracy_numpy
 from experiments.models.networks import mlp, parameters
 from experiments.models.packing import unpack
-from experiments.runs import store
+from experiments.runs import examples, frames, store
 
 STAGES = ["base", "shrunk", "pruned", "codebook", "file"]
 
@@ -103,3 +104,37 @@ def test_the_answer_is_the_median_of_the_seeds():
         "an error of 1.70% on the test and 1.80% on the validation images; before, the errors were 1.00% and 1.10%."
     )
     assert answer(frame[frame["variant"] == "base"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (record.preset("lenet_300_100"), "15 files of 3 seeds; about 11 minutes on 2 CPU cores"),
+        (record.preset("lenet_5"), "15 files of 3 seeds; about 157 minutes on 2 CPU cores"),
+        (RecordSpec(network="mlp", epochs=1, teacher="base"), "4 files of one seed; about 0."),
+    ],
+    ids=["lenet_300_100", "lenet_5", "mlp"],
+)
+def test_the_plan_says_how_long_it_will_take(given, said):
+    assert record.plan(given).startswith(said)
+    assert record.plan(given).endswith("the time limit has to be longer")
+
+
+GOALS = {"lenet_300_100": (150, 0.0164), "lenet_5": (200, 0.0080)}  # times smaller, error on both splits
+
+
+@pytest.mark.parametrize("network", GOALS)
+def test_the_median_of_three_seeds_of_the_carried_run_reaches_the_goal(url, network):
+    """The files themselves are decoded and tested where they are carried."""
+    db = store.engine(url)
+    examples.load(db, examples.carried("record"))
+    runs = [run for run in store.list_runs(db) if run["spec"]["network"] == network]
+    [(files, names)] = [(frames.rows_frame(db, run, record), store.artifact_names(db, run["id"])) for run in runs]
+    last = files[files["variant"] == "file"]
+    times, error = GOALS[network]
+    assert last["seed"].nunique() == 3
+    assert last["compression"].median() >= times
+    assert max(1 - last["accuracy"].median(), 1 - last["validation_accuracy"].median()) <= error
+    assert sorted(names.values()) == sorted(last["size_bytes"])
+    kept = (CARRIED / f"{network}.tinylab").read_bytes()
+    assert kept in store.read_artifacts(db, runs[0]["id"]).values()
