@@ -25,12 +25,12 @@ def run_id(db):
     return stored_study(db)
 
 
-def stored_study(db, **changes):
+def stored_study(db, variants=None, **changes):
     spec = STUDY.preset("course").model_dump(mode="json") | {"device": "CPU"}
     values = {"experiment": "tradeoffs", "spec": spec, "device": "CPU", "host": "here", "time_limit_s": 9.0}
     made = store.add_run(db, **values | changes)
     assert store.claim(db, made, "somebody")
-    frame = rows().drop(columns=["run_id", "experiment", "device"])
+    frame = rows(variants).drop(columns=["run_id", "experiment", "device"])
     batch = store.Batch()
     for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
         batch.rows.append(Row(row, [Sample("block", 1, [row["latency_ms"] / 1e3] * 12)]))
