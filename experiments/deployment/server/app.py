@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from experiments.deployment.server.batching import Answer, Batcher, QueueFull
 from experiments.deployment.server.bodies import (
+    FORM,
     JSON,
     RAW,
     Refused,
@@ -29,6 +31,7 @@ from experiments.deployment.server.process import BatchFailed, EngineDown, Infer
 from experiments.deployment.server.settings import Inference, Policy
 
 RETRY_AFTER = {"Retry-After": "1"}
+PATHS = "POST /predict, GET /health, GET /ready and GET /metrics"
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,23 @@ class Service:
                 Route("/ready", self.ready),
                 Route("/metrics", self.show_metrics),
             ],
+            exception_handlers={HTTPException: _no_such},
             lifespan=self.lifespan,
         )
 
 
+async def _no_such(request: Request, error: Exception) -> Response:
+    """The answer to a path or method that there is not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    reason = f"{request.method} {request.url.path[:60]}: {error.detail}; there are {PATHS}"
+    return _json(error.status_code, {"error": reason}, dict(error.headers or {}))
+
+
 def _kind(request: Request) -> str:
-    """The content type of a request, JSON where it says none."""
+    """The content type of a request, JSON where it says none or what curl says of itself."""
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind == FORM:
+        return JSON
     if kind not in (JSON, RAW):
         raise Refused(415, f"{kind[:60]} is not understood; send {JSON} or {RAW}")
     return kind

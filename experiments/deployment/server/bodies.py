@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 Array = np.ndarray[Any, Any]
 JSON, RAW = "application/json", "application/octet-stream"
+FORM = "application/x-www-form-urlencoded"  # what curl calls every body that it is given no type for
 TEXT_BYTES = 32  # of one number in JSON, generously
 SHOWN = 80
 

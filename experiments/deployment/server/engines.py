@@ -1,5 +1,6 @@
 """Engines: what the inference process computes with. An engine is one runner for each batch size that it compiles."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,24 +28,25 @@ class Runs(Protocol):
 
 def tinygrad_engine(inference: Inference) -> Sequence[Runs]:
     """Every bucket compiled by tinygrad, smallest first, each in the form that was the fastest here and now."""
-    from experiments.deployment.server.runner import buckets
+    from experiments.deployment.server.runner import Runner, buckets
+    from experiments.models.integer_kernels import build
     from experiments.models.packing import unpack
 
-    model = unpack(Path(inference.model).read_bytes())
+    model, device = unpack(Path(inference.model).read_bytes()), inference.device
     pixels = int(np.prod(model.network.image))
-    return [_fastest(model, size, pixels, inference) for size in buckets(inference.max_batch)]
-
-
-def _fastest(model: Any, batch: int, pixels: int, inference: Inference) -> Runs:
-    """The runner of one bucket; small float batches are tried with and without lanes."""
-    from experiments.deployment.server.runner import Runner
-    from experiments.models.integer_kernels import build
-
     integers = model.spec.scheme in ("static", "dynamic")
-    tried = [1] if integers or batch > LANED_BATCH or inference.device != "CPU" else [1, LANES]
-    fast, device = inference.path == "fast", inference.device
-    made: list[Runs] = [Runner(build(model, device, lanes), batch, pixels, device, fast) for lanes in tried]
-    return min(made, key=_shortest_s) if len(made) > 1 else made[0]
+
+    @functools.cache
+    def forward(lanes: int) -> Callable[[Any], Any]:
+        return build(model, device, lanes)  # once for all buckets, which share its weights
+
+    def fastest(batch: int) -> Runs:
+        """Small float batches are tried with and without lanes."""
+        tried = [1] if integers or batch > LANED_BATCH or device != "CPU" else [1, LANES]
+        made: list[Runs] = [Runner(forward(one), batch, pixels, device, inference.path == "fast") for one in tried]
+        return min(made, key=_shortest_s) if len(made) > 1 else made[0]
+
+    return [fastest(size) for size in buckets(inference.max_batch)]
 
 
 def _shortest_s(runner: Runs) -> float:

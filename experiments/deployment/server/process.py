@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import struct
 import subprocess
@@ -20,8 +21,10 @@ from experiments.deployment.server.settings import Inference
 
 Array = np.ndarray[Any, Any]
 SECONDS = struct.Struct("<d")
+IN_THIS_PROCESS = {"PARALLEL": "0"}  # tinygrad's pool of compiling processes would stay, and outlive a kill
 START_S = 600.0  # compiling everything for a new machine takes minutes at most
 HANG_S = 30.0  # a batch that takes longer is taken for a hanging driver
+LOG = logging.getLogger(__name__)
 PAUSES_S = (0.05, 0.5, 2.0, 10.0)  # before the next start, longer while starts fail
 
 
@@ -97,6 +100,7 @@ class InferenceProcess:
             if self.starts == 0 and cause:
                 self.failed.set_result(cause)  # it never ran: a second start would say the same
                 return
+            LOG.warning("%s; another one starts", cause)
             failures = 0 if time.monotonic() - began > PAUSES_S[-1] else min(failures + 1, len(PAUSES_S) - 1)
             await asyncio.sleep(PAUSES_S[failures])
 
@@ -110,7 +114,7 @@ class InferenceProcess:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=child_environment(self._inference.device),
+                env=child_environment(self._inference.device) | IN_THIS_PROCESS,
             )
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         try:
@@ -121,6 +125,8 @@ class InferenceProcess:
             self.buckets = json.loads(payload)
             self.starts += 1
             self.ready.set()
+            if self.starts > 1:
+                LOG.warning("the inference process is ready again")
             while True:
                 self._answer(*await _frame(reader))
         except (asyncio.IncompleteReadError, ConnectionResetError):

@@ -169,7 +169,7 @@ async def _serve(
         http=Thrifty,
         lifespan="on",
         proxy_headers=False,
-        log_level="info" if access_log else "warning",
+        log_level="info" if access_log else "error",  # a warning is a line for each request that is no HTTP
         access_log=access_log,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=int(policy.deadline_ms / 1e3) + 1,

@@ -16,6 +16,7 @@ from experiments.deployment.load.results import latencies_ms, summary
 
 RAW = "application/octet-stream"
 DEADLINE_MS = 2500
+WHOLE = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 3136\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,12 @@ def port(served):
 
 def rows(*values):
     return json.dumps({"inputs": values})
+
+
+def metric(port, ask, name):
+    """One value of /metrics."""
+    lines = ask(port, "GET", "/metrics")[2].decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"tinylab_{name} "))
 
 
 def test_json_is_answered_with_logits_and_classes(port, still_right):
@@ -101,19 +108,25 @@ def test_half_a_request_and_then_silence_gets_an_error_while_others_are_answered
 
 
 def test_clients_that_go_away_disturb_nobody(port, served, still_right):
-    whole = (
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 3136\r\n\r\n"
-    )
-    for sent in (whole, whole + bytes(10), whole + served.images[0].tobytes()):
+    for sent in (WHOLE, WHOLE + bytes(10), WHOLE + served.images[0].tobytes()):
         for _ in range(5):
             with socket.create_connection(("127.0.0.1", port)) as leaving:
                 leaving.sendall(sent)
     still_right(port)
 
 
-def test_other_paths_and_methods_are_refused(port, ask):
-    assert ask(port, "GET", "/predict")[0] == 405
-    assert ask(port, "GET", "/nothing")[0] == 404
+@pytest.mark.parametrize(("path", "status"), [("/predict", 405), ("/nothing", 404)])
+def test_other_paths_and_methods_are_refused_with_what_there_is(port, ask, path, status):
+    seen, headers, answer = ask(port, "GET", path)
+    assert (seen, headers["content-type"]) == (status, "application/json")
+    assert "there are POST /predict" in json.loads(answer)["error"]
+
+
+def test_what_curl_sends_without_a_type_is_read_as_json(port, served, ask):
+    kind = "application/x-www-form-urlencoded"
+    status, headers, answer = ask(port, "POST", "/predict", rows(served.images[0].tolist()), kind)
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(answer)["classes"] == [int(served.logits[0].argmax())]
 
 
 def test_health_ready_and_metrics_say_how_it_is(port, ask, still_right):
@@ -145,8 +158,10 @@ def test_a_killed_inference_process_is_replaced_and_everybody_hears(port, served
         target=lambda: seen.append(generate(Plan(port, "closed", clients=16, seconds=1.5), served.payload))
     )
     before = json.loads(ask(port, "GET", "/ready")[2])
+    answered = metric(port, ask, "batch_rows_count")
     load.start()
-    time.sleep(0.7)
+    while metric(port, ask, "batch_rows_count") < answered + 20:
+        time.sleep(0.01)
     os.kill(before["pid"], signal.SIGKILL)
     stati = set()
     for _ in range(600):
@@ -183,22 +198,24 @@ def test_a_refused_request_is_told_when_to_come_again(served, ask):
 
 
 def test_what_was_accepted_is_answered_before_a_graceful_end(served, ask):
-    with served.server("slow_engine") as server:
+    with served.server("slow_engine", "--max-batch", "1") as server:
         answers = []
         body = served.images[:1].tobytes()
-        asker = threading.Thread(target=lambda: answers.append(ask(server.port, "POST", "/predict", body, RAW)))
-        asker.start()
-        while b"tinylab_queue_length 0.0" in ask(server.port, "GET", "/metrics")[2] and asker.is_alive():
+        askers = [
+            threading.Thread(target=lambda: answers.append(ask(server.port, "POST", "/predict", body, RAW)))
+            for _ in range(2)
+        ]
+        for one in askers:
+            one.start()
+        while not metric(server.port, ask, "queue_length"):  # one is computed, one waits
             time.sleep(0.005)
-            if b"batch_rows_count 0.0" in ask(server.port, "GET", "/metrics")[2]:
-                break
         server.process.send_signal(signal.SIGTERM)
-        asker.join()
+        for one in askers:
+            one.join()
         assert server.process.wait(30) == 0
-        assert server.process.stdout.read() == ""  # no line for a request
-    [(status, _, answer)] = answers
-    assert status == 200
-    assert np.allclose(np.frombuffer(answer, "<f4"), served.logits[0], atol=1e-4)
+        assert server.process.stdout.read() == server.process.stderr.read() == ""  # no line for a request
+    assert [status for status, _, _ in answers] == [200, 200]
+    assert all(np.allclose(np.frombuffer(answer, "<f4"), served.logits[0], atol=1e-4) for _, _, answer in answers)
 
 
 def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(served):
