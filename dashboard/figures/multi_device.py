@@ -27,6 +27,12 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     return [*drawn, _busy(rows)]
 
 
+def _one_point(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last batch size, with the inputs that every layout can have where there are such."""
+    there = rows[rows["batch"] == rows["batch"].iloc[-1]]
+    return there[there["inputs"] == there["inputs"].iloc[0]]
+
+
 def _point(row: pd.Series) -> str:
     return f"batch {row['batch']}, {row['inputs']}"
 
@@ -37,8 +43,7 @@ def _look(layout_name: object) -> Style:
 
 def _scaling(rows: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    last = rows.iloc[-1]
-    there = rows[(rows["batch"] == last["batch"]) & (rows["inputs"] == last["inputs"])]
+    there = _one_point(rows)
     most = int(there["devices"].max())
     ideal = go.Scatter(
         x=[1, most], y=[1, most], mode="lines", name="nothing wasted", line={"color": GREY, "dash": "dot"}
@@ -48,7 +53,7 @@ def _scaling(rows: pd.DataFrame) -> Panel:
         points(figure, chosen, "devices", "speedup", "speedup_lo", "speedup_hi", str(name), "x", _look(name))
     layout(figure, "Devices [1]", "Speedup over one device [x]")
     figure.update_xaxes(dtick=1)
-    caption = f"{_point(last)}: speedup with its 95 % interval; on the grey line every device counts in full."
+    caption = f"{_point(there.iloc[0])}: speedup with its 95 % interval; on the grey line every device counts in full."
     return Panel("Speedup against devices", figure, caption)
 
 
@@ -57,19 +62,24 @@ def _bars(rows: pd.DataFrame) -> Panel:
     for number, (_, chosen) in enumerate(rows.groupby(["batch", "inputs"], sort=False)):
         point = _point(chosen.iloc[0])
         ordered = chosen.iloc[::-1]
+        pattern = {"shape": ("", "/", "x", ".", "\\", "+")[number % 6]}
+        same = {"name": point, "legendgroup": point, "offsetgroup": point, "orientation": "h"}
+        key = go.Bar(x=[None], y=[None], marker={"color": GREY, "pattern": pattern}, **same)
+        figure.add_trace(key)  # a key of its own: the bars have the colours of their layouts
         figure.add_trace(
             go.Bar(
-                name=point,
+                showlegend=False,
+                **same,
                 y=ordered["variant"].tolist(),
                 x=ordered["speedup"].tolist(),
-                orientation="h",
                 marker={
                     "color": [_look(one).color for one in ordered["layout"]],
-                    "pattern": {"shape": ("", "/", "x", ".", "\\", "+")[number % 6]},
+                    "pattern": pattern,
                 },
                 error_x={
                     "type": "data",
                     "symmetric": False,
+                    "color": GREY,
                     "array": (ordered["speedup_hi"] - ordered["speedup"]).fillna(0).tolist(),
                     "arrayminus": (ordered["speedup"] - ordered["speedup_lo"]).fillna(0).tolist(),
                 },
@@ -86,8 +96,7 @@ def _bars(rows: pd.DataFrame) -> Panel:
 
 
 def _busy(rows: pd.DataFrame) -> Panel:
-    last = rows.iloc[-1]
-    there = rows[(rows["batch"] == last["batch"]) & (rows["inputs"] == last["inputs"])].iloc[::-1]
+    there = _one_point(rows).iloc[::-1]
     figure = go.Figure(
         go.Bar(
             y=there["variant"].tolist(),
@@ -101,7 +110,7 @@ def _busy(rows: pd.DataFrame) -> Panel:
     layout(figure, "CPU time over wall time [cores]", "")
     figure.update_layout(height=max(280, 120 + 26 * len(there)), showlegend=False)
     caption = (
-        f"{_point(last)}: how many cores of this machine were busy. Layouts within one process never use more than one "
-        "core on the CPU device; on a GPU this is the host's share alone."
+        f"{_point(there.iloc[0])}: how many cores of this machine were busy. Layouts within one process never use "
+        "more than one core on the CPU device; on a GPU this is the host's share alone."
     )
     return Panel("Cores kept busy", figure, caption)

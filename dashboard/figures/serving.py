@@ -7,6 +7,7 @@ from plotly.subplots import make_subplots
 from dashboard.figures import Details, Panel
 from dashboard.figures.common import points
 from dashboard.theme import BLUE, GREEN, GREY, HEIGHT, ORANGE, PURPLE, RED, SKY, Style, layout, log_axis
+from experiments.deployment.load.words import at_expected_rate
 
 BY_ORDER = (
     Style(GREY, "circle", "solid"),
@@ -26,6 +27,7 @@ PARTS = {  # in the order in which a request meets them, with a second sign besi
     "handover_ms": ("between processes", PURPLE, "."),
     "compute_ms": ("compute", BLUE, "\\"),
 }
+OBJECTIVE = {"annotation_text": "objective", "annotation_font_color": GREY}
 PERCENTILES = {"p50_ms": ("median", "circle"), "p95_ms": ("95th percentile", "diamond"), "p99_ms": ("99th", "x")}
 
 
@@ -34,7 +36,8 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     if rows.empty:
         return []
     opened = rows[(rows["arrival"] == "open") & rows["p50_ms"].notna()]
-    drawn = [] if opened.empty else [_expected(opened, looks(rows))]
+    expected = at_expected_rate(opened)
+    drawn = [] if expected.empty else [_expected(expected, looks(rows))]
     if opened["rate_per_s"].nunique() > 1:
         drawn.append(_load(opened, looks(rows)))
     closed = rows[rows["arrival"] == "closed"]
@@ -66,22 +69,25 @@ def looks(frame: pd.DataFrame) -> dict[str, Style]:
     return {name: BY_ORDER[number % len(BY_ORDER)] for name, number in zip(names, order, strict=True)}
 
 
-def _expected(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
-    rate = opened["rate_per_s"].iloc[0]
-    there = opened[opened["rate_per_s"] == rate].drop_duplicates("variant").iloc[::-1]
+def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
+    rate, there = expected["rate_per_s"].iloc[0], expected.iloc[::-1]
     figure = go.Figure()
     for column, (name, symbol) in PERCENTILES.items():
         chosen = there[there[column].notna()]
         if chosen.empty:
             continue
         low, high = (chosen["p50_lo_ms"], chosen["p50_hi_ms"]) if column == "p50_ms" else (chosen[column],) * 2
+        key = go.Scatter(name=name, x=[None], y=[None], mode="markers", marker={"symbol": symbol, "color": GREY})
+        figure.add_trace(key)  # a key of its own: the marks have the colours of their policies
         trace = go.Scatter(
             name=name,
+            showlegend=False,
             x=chosen[column].tolist(),
             y=chosen["variant"].tolist(),
             error_x={
                 "type": "data",
                 "symmetric": False,
+                "color": GREY,
                 "array": (high - chosen[column]).fillna(0).tolist(),
                 "arrayminus": (chosen[column] - low).fillna(0).tolist(),
             },
@@ -93,7 +99,7 @@ def _expected(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
     layout(figure, "Latency from the scheduled arrival [ms]", "")
     log_axis(figure, "x", pd.concat([there[name] for name in (*PERCENTILES, "objective_ms")]))
     for objective in there["objective_ms"].dropna().unique()[:1]:
-        figure.add_vline(x=objective, line={"color": GREY, "dash": "dot"})
+        figure.add_vline(x=objective, line={"color": GREY, "dash": "dot"}, **OBJECTIVE, annotation_position="top left")
     figure.update_layout(height=max(260, 150 + 34 * len(there)), showlegend=True)
     caption = (
         f"Which policy for {rate:g} requests/s: further left is better, and the last mark of a row "
@@ -129,7 +135,7 @@ def _load(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
     log_axis(figure, "x", opened["rate_per_s"])
     log_axis(figure, "y", opened[["p50_ms", "p99_ms"]].stack())
     for objective in opened["objective_ms"].dropna().unique()[:1]:
-        figure.add_hline(y=objective, line={"color": GREY, "dash": "dot"})
+        figure.add_hline(y=objective, line={"color": GREY, "dash": "dot"}, **OBJECTIVE, annotation_position="top left")
     caption = (
         "Marked lines: 99th percentile; thin dotted ones: median with its 95 % interval. Where a line turns up, the "
         "server is full; the dotted line across is the objective. Both axes logarithmic."
@@ -173,32 +179,35 @@ def _clients(closed: pd.DataFrame, look: dict[str, Style]) -> Panel:
 
 
 def _edge_and_cloud(rows: pd.DataFrame, look: dict[str, Style]) -> Panel:
-    titles = ("Edge: one at a time", "Cloud: all at once")
-    figure = make_subplots(rows=1, cols=2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.08)
+    figure = make_subplots(rows=2, cols=1, vertical_spacing=0.3)
     for place, (arrival, column) in enumerate((("single", "p50_ms"), ("offline", "achieved_per_s")), start=1):
         chosen = rows[rows["arrival"] == arrival].drop_duplicates("variant").iloc[::-1]
         interval = {}
         if arrival == "single":
             above, below = chosen["p50_hi_ms"] - chosen["p50_ms"], chosen["p50_ms"] - chosen["p50_lo_ms"]
             ends = {"array": above.fillna(0).tolist(), "arrayminus": below.fillna(0).tolist()}
-            interval = {"error_x": {"type": "data", "symmetric": False, **ends}}
+            interval = {"error_x": {"type": "data", "symmetric": False, "color": GREY, **ends}}
         bars = go.Bar(
             y=chosen["variant"].tolist(),
             x=chosen[column].tolist(),
             orientation="h",
             marker={"color": [look[one].color for one in chosen["variant"]]},
+            text=[f"{value:,.3g}" if value < 1000 else f"{value / 1000:,.3g}k" for value in chosen[column]],
+            textposition="auto",
             hovertemplate="%{y}: %{x:,.4g}<extra></extra>",
             showlegend=False,
             **interval,
         )
-        figure.add_trace(bars, row=1, col=place)
-    layout(figure, "Median latency [ms]", "")
-    figure.update_layout(height=max(260, 150 + 34 * rows["variant"].nunique()))
-    figure.update_xaxes(title="Answers [rows/s]", row=1, col=2)
-    figure.update_xaxes(nticks=4)
+        figure.add_trace(bars, row=place, col=1)
+    layout(figure, "Edge: one request at a time, median latency [ms]", "")
+    figure.update_layout(height=max(320, 200 + 56 * rows["variant"].nunique()))
+    figure.update_xaxes(title="Cloud: all at once, answers [rows/s]", row=2, col=1)
+    figure.update_yaxes(automargin=True)
+    objective = rows["objective_ms"].iloc[0]
     caption = (
-        "The same model under both kinds of settings. Left, shorter is better: what one user waits, where a wait for "
-        "others is wasted. Right, longer is better: rows per second when everything is there at the start."
+        "The same model under both kinds of settings. Above, shorter is better: what one user waits, where a wait for "
+        f"others is wasted (the objective is {objective:g} ms). Below, longer is better: rows per second when "
+        "everything is there at the start, in requests of the policy's largest batch."
     )
     return Panel("Edge against cloud", figure, caption)
 
@@ -219,6 +228,7 @@ def _paths(paths: pd.DataFrame) -> Panel:
                 error_x={
                     "type": "data",
                     "symmetric": False,
+                    "color": GREY,
                     "array": (chosen["latency_hi_ms"] - chosen["latency_ms"]).fillna(0).tolist(),
                     "arrayminus": (chosen["latency_ms"] - chosen["latency_lo_ms"]).fillna(0).tolist(),
                 },

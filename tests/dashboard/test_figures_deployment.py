@@ -20,8 +20,17 @@ def details(**records):
 def load(variant, arrival, rate=None, clients=None, p99=4.0, **further):
     timed = {"p50_ms": 2.0, "p50_lo_ms": 1.5, "p50_hi_ms": 2.5, "p95_ms": 3.0, "p99_ms": p99, "mean_ms": 2.2}
     parts = dict.fromkeys(serving.PARTS, 0.3)
-    point = {"variant": variant, "arrival": arrival, "rate_per_s": rate, "clients": clients, "objective_ms": 10.0}
-    return {**point, **timed, **parts, "achieved_per_s": 100.0, "mean_batch": 2.0, "in_time": 1.0, **further}
+    point = {"variant": variant, "path": "fast", "arrival": arrival, "rate_per_s": rate, "clients": clients}
+    return {
+        **point,
+        "objective_ms": 10.0,
+        **timed,
+        **parts,
+        "achieved_per_s": 100.0,
+        "mean_batch": 2.0,
+        "in_time": 1.0,
+        **further,
+    }
 
 
 def titles(panels):
@@ -34,7 +43,7 @@ OPEN = [load(name, "open", rate) for rate in (50.0, 400.0) for name in ("no batc
 def test_the_policies_are_compared_at_the_expected_rate_with_the_objective():
     [first, *_] = serving.panels(frame("serving", OPEN), details())
     assert first.title == "At 50 requests per second"
-    median, p95, p99 = first.figure.data
+    median, p95, p99 = (trace for trace in first.figure.data if trace.x != (None,))
     assert (median.name, p95.name, p99.name) == ("median", "95th percentile", "99th")
     assert set(median.y) == {"no batching", "batch 32, drain"}
     assert median.error_x.array == pytest.approx((0.5, 0.5))
@@ -43,7 +52,7 @@ def test_the_policies_are_compared_at_the_expected_rate_with_the_objective():
 
 def test_a_percentile_that_was_not_supported_is_not_drawn():
     [panel] = serving.panels(frame("serving", [load("no batching", "open", 50.0, p99=None)]), details())
-    assert [trace.name for trace in panel.figure.data] == ["median", "95th percentile"]
+    assert {trace.name for trace in panel.figure.data} == {"median", "95th percentile"}
 
 
 def test_latency_is_drawn_against_load_and_a_rate_tried_twice_counts_once():
@@ -53,6 +62,11 @@ def test_latency_is_drawn_against_load_and_a_rate_tried_twice_counts_once():
     first = panel.figure.data[0]
     assert (first.name, first.x, first.y) == ("no batching", (50.0, 400.0), (4.0, 9.0))
     assert panel.figure.layout.xaxis.title.text == "Scheduled arrivals [1/s]"
+
+
+def test_the_rates_of_a_search_are_drawn_as_load_and_not_as_the_expected_rate():
+    tried = [load("no batching", "open", rate, highest=False) for rate in (1000.0, 2000.0)]
+    assert titles(serving.panels(frame("serving", tried), details())) == ["Latency against load"]
 
 
 def test_clients_and_both_kinds_of_settings_have_their_figures():
@@ -110,12 +124,18 @@ def test_layouts_are_drawn_by_speedup_and_against_devices_where_there_are_severa
     scaling, bars, busy = multi_device.panels(frame("multi_device", rows), {})
     assert [trace.name for trace in scaling.figure.data] == ["nothing wasted", "data parallel", "tensor parallel"]
     assert scaling.figure.data[1].error_y.array == pytest.approx((0.1, 0.1))
-    assert bars.figure.data[0].x == (1.5, 3.6, 1.9)
+    assert bars.figure.data[-1].x == (1.5, 3.6, 1.9)
     assert busy.figure.layout.xaxis.title.text == "CPU time over wall time [cores]"
     assert titles(multi_device.panels(frame("multi_device", rows[:1]), {})) == [
         "Speedup of each layout",
         "Cores kept busy",
     ]
+
+
+def test_the_cores_are_shown_where_every_layout_was_measured():
+    rows = [laid("processes", 2, 1.9), laid("data parallel", 2, 1.2), laid("data parallel", 2, 0.9, "first device")]
+    busy = multi_device.panels(frame("multi_device", rows), {})[-1]
+    assert set(busy.figure.data[0].y) == {"processes x2", "data parallel x2"}
 
 
 def test_no_rows_give_no_figures():
