@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments.bench.columns import Value
 from experiments.bench.session import Bench
-from experiments.bench.spec import Row
+from experiments.bench.spec import Row, Sample
 
 if TYPE_CHECKING:
     from experiments.deployment.load.plans import Array, Plan
@@ -118,7 +118,7 @@ class Session:
             yield row
 
     def _row(self, variant: Variant, load: Mapping[str, Value], detailed: bool = True) -> Row:
-        from experiments.deployment.load.results import distribution, summary, timeline
+        from experiments.deployment.load.results import distribution, latencies_ms, summary, timeline
 
         self._done += 1
         at = f"{load['rate_per_s']:.0f}/s" if "rate_per_s" in load else f"{load['clients']} clients"
@@ -142,7 +142,8 @@ class Session:
         if load["arrival"] == "offline":  # all arrive at once: a latency says only how many were before it
             values |= {name: None for name in values if name.endswith("_ms") and name not in SET}
             values |= dict.fromkeys(("in_time", "in_time_lo", "in_time_hi", "slo_met", "remark"))
-        return Row(values)
+        seconds = (latencies_ms(records) / 1e3).round(7).tolist()
+        return Row(values, [Sample("single", 1, seconds)])
 
     def _send(self, variant: Variant, load: Mapping[str, Value]) -> "Array":
         from experiments.deployment.load.generator import generate
