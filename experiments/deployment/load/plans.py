@@ -33,7 +33,8 @@ class Plan:
     """One load on the server at `port`.
 
     `closed` (and `single`, with one client): each client sends its next request when the last one is answered.
-    `open`: requests arrive as a Poisson process of `rate_per_s`, whether or not the earlier ones are answered.
+    `open`: requests arrive as a Poisson process, whether or not the earlier ones are answered; as many as `rate_per_s`
+    says, at times that are then uniform.
     `offline`: `requests` of them wait at the start and are sent as fast as the clients can. The first two last
     `seconds`. Each request carries `rows` of the payload's images.
     """
@@ -52,7 +53,5 @@ class Plan:
         """The scheduled arrivals in seconds since the start, of an open or offline load."""
         if self.arrival == "offline":
             return np.zeros(self.requests)
-        count = self.rate_per_s * self.seconds
-        gaps = np.random.default_rng(self.seed).exponential(1 / self.rate_per_s, int(count + 6 * count**0.5 + 6))
-        arrivals = np.cumsum(gaps)
-        return np.asarray(arrivals[arrivals < self.seconds])
+        count = max(1, round(self.rate_per_s * self.seconds))
+        return np.sort(np.random.default_rng(self.seed).uniform(0, self.seconds, count))

@@ -65,7 +65,7 @@ def test_the_answer_recommends_a_policy_for_the_expected_rate(rows):
 
 def row(variant, arrival="open", rate=50.0, p99=5.0, met=True, p50=1.0, **further):
     values = {"device": "CPU", "variant": variant, "path": "fast", "arrival": arrival, "rate_per_s": rate}
-    values |= {"clients": None, "objective_ms": 10.0}
+    values |= {"clients": None, "objective_ms": 10.0, "unsent_ms": 0.2}
     timed = {"p50_ms": p50, "p50_lo_ms": p50 - 0.1, "p50_hi_ms": p50 + 0.1, "p95_ms": 2.0, "p99_ms": p99}
     met_or_not = {"in_time": 1.0 if met else 0.9, "slo_met": met}
     return {**values, **timed, **met_or_not, "highest": None, "achieved_per_s": 50.0, **further}
@@ -98,6 +98,12 @@ def test_without_a_search_the_shortest_tail_of_the_fastest_is_recommended():
 def test_the_answer_says_so_where_no_policy_meets_the_objective():
     assert says(row("drain", met=False), row("wait", met=False) | {"in_time": 0.95}) == (
         "On CPU, for 50 requests/s within 10 ms, no policy answers 99% in time: wait comes nearest with 95.0%."
+    )
+
+
+def test_the_answer_warns_where_the_generator_itself_was_late():
+    assert says(row("drain"), row("wait", unsent_ms=14.6)).endswith(
+        " The load generator itself was 15 ms late on the mean: this machine was busy with something else."
     )
 
 
