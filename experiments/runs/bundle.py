@@ -6,13 +6,11 @@ Nothing in a bundle is executed, unpickled or used as a path; all of it is check
 """
 
 import hashlib
-import io
+import itertools
 import json
 import re
-import zipfile
-import zlib
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from sqlalchemy import Engine
@@ -20,22 +18,23 @@ from sqlalchemy import Engine
 from experiments.bench.columns import IDENTITY, Column, check_record
 from experiments.bench.spec import BadInput, Row, Sample, SampleKind
 from experiments.registry import registered
-from experiments.runs import contents, exact_csv, store
+from experiments.runs import archive, contents, exact_csv, store
 from experiments.runs.contents import Contents, Records
 
 FORMAT: Final = "tinygrad lab run"
 VERSION = 1
 MOST_BYTES = 64 * 2**20  # unpacked, unless raised
-MOST_MEMBERS = 1_000
 MOST_DESCRIPTION = 4 * 2**20  # bytes of run.json
+BYTES_PER_CELL = 16  # of the bytes allowed: what a cell takes in memory is many times what it takes in a file
 MEMBER = re.compile(r"run\.json|rows\.csv|samples\.csv|details/[A-Za-z0-9_]{1,64}\.csv|artifacts/[0-9a-f]{64}")
 RUN, ROWS, SAMPLES = "run.json", "rows.csv", "samples.csv"
 SAMPLE_KINDS: exact_csv.Columns = {
     "row": "integer", "kind": "text", "inner": "integer", "block": "integer", "seconds": "number"
 }  # fmt: skip
 
+T = TypeVar("T")
 Text = Annotated[str, Field(max_length=255)]
-LongText = Annotated[str, Field(max_length=100_000)]
+Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # what a calendar can name
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Table = dict[Annotated[str, Field(min_length=1, max_length=64)], Literal["text", "integer", "number", "boolean"]]
 
@@ -53,19 +52,19 @@ class RunRecord(_Strict):
     device: Annotated[str, Field(max_length=32)]
     host: Text
     status: Literal["done", "failed", "crashed", "timeout", "cancelled", "lost"]
-    created: FiniteFloat
-    started: FiniteFloat | None
-    finished: FiniteFloat | None
+    created: Time
+    started: Time | None
+    finished: Time | None
     progress: FiniteFloat
-    message: LongText
-    traceback: LongText
+    message: str
+    traceback: str
     environment: dict[str, Any] | None
     fingerprint: Annotated[str, Field(max_length=16)] | None
     time_limit_s: FiniteFloat
-    memory_limit_bytes: int | None
+    memory_limit_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None
     owner: Text
     title: Text
-    note: LongText
+    note: str
     tags: Text
 
 
@@ -81,11 +80,20 @@ class Description(_Strict):
 
 
 def export(db: Engine, run_id: str) -> bytes:
-    """The bundle of an ended run; BadInput where there is none of this id or it has not ended."""
+    """The bundle of an ended run; BadInput where there is none of this id, it has not ended, or cannot be carried."""
     if (found := contents.read(db, run_id)) is None:
         raise BadInput(f"run: there is no run {run_id[:60]!r} in this database")
     if found.run["status"] not in store.ENDED:
         raise BadInput(f"run: {run_id} is {found.run['status']}; it can be exported when it has ended")
+    try:
+        members = _members_of(found)
+        _checked(dict(members))  # what leaves here is taken elsewhere
+    except ValueError as error:
+        raise BadInput(f"run: {run_id} cannot be carried: {' '.join(str(error).split())[:300]}") from None
+    return archive.pack(members)
+
+
+def _members_of(found: Contents) -> dict[str, bytes]:
     tables = {ROWS: [row.values for row in found.rows], SAMPLES: _sample_records(found.rows)}
     tables |= {f"details/{name}.csv": records for name, records in found.details.items()}
     kinds = {name: exact_csv.kinds_of(records) for name, records in tables.items()} | {SAMPLES: SAMPLE_KINDS}
@@ -99,23 +107,14 @@ def export(db: Engine, run_id: str) -> bytes:
         artifacts={name: _sha256(content) for name, content in sorted(found.artifacts.items())},
     )
     members |= {f"artifacts/{_sha256(content)}": content for content in found.artifacts.values()}
-    return _zip({RUN: json.dumps(described.model_dump(), indent=1).encode(), **members})
-
-
-def _zip(members: dict[str, bytes]) -> bytes:
-    """A zip that is the same for the same members: no time of day is in it."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
-    return packed.getvalue()
+    return {RUN: json.dumps(described.model_dump(), indent=1).encode(), **members}
 
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sample_records(rows: list[Row]) -> Records:
+def _sample_records(rows: Sequence[Row]) -> Records:
     return [
         {"row": number, "kind": one.kind, "inner": one.inner, "block": block, "seconds": seconds}
         for number, row in enumerate(rows)
@@ -143,29 +142,14 @@ def _read(data: bytes, most_bytes: int) -> tuple[Contents, dict[str, str]]:
 
 
 def _members(data: bytes, most_bytes: int) -> dict[str, bytes]:
-    """The members of a zip by name; ValueError before anything is unpacked that is too large or does not belong."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            _check_members(infos, most_bytes)
-            return {info.filename: archive.read(info) for info in infos}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"not a whole, plain zip file ({str(error)[:100]})") from None
-
-
-def _check_members(infos: list[zipfile.ZipInfo], most_bytes: int) -> None:
-    names = [info.filename for info in infos]
-    if len(names) > MOST_MEMBERS or len(set(names)) < len(names):
-        raise ValueError(f"more than {MOST_MEMBERS} members, or one of them twice")
-    if unknown := [name for name in names if not MEMBER.fullmatch(name)]:
-        raise ValueError(f"the member {unknown[0][:60]!r} does not belong into a bundle")
-    if missing := [name for name in (RUN, ROWS, SAMPLES) if name not in names]:
-        raise ValueError(f"{missing[0]} is missing")
-    unpacked = sum(info.file_size for info in infos)  # zipfile reads no more of a member than it declares
-    if unpacked > most_bytes:
-        raise ValueError(f"{unpacked:,} bytes unpacked; at most {most_bytes:,} are taken")
-    if next(info for info in infos if info.filename == RUN).file_size > MOST_DESCRIPTION:
+    """The members of a bundle by name, none of them too large to be looked into."""
+    members = archive.unpack(data, MEMBER, (RUN, ROWS, SAMPLES), most_bytes)
+    if len(members[RUN]) > MOST_DESCRIPTION:
         raise ValueError(f"run.json is larger than {MOST_DESCRIPTION:,} bytes")
+    tables = [content for name, content in members.items() if name.endswith(".csv")]
+    if sum(one.count(b",") + one.count(b"\n") for one in tables) > most_bytes // BYTES_PER_CELL:
+        raise ValueError(f"its tables have more than {most_bytes // BYTES_PER_CELL:,} cells; --most-mb raises it")
+    return members
 
 
 def _checked(members: dict[str, bytes]) -> tuple[Contents, dict[str, str]]:
@@ -173,9 +157,12 @@ def _checked(members: dict[str, bytes]) -> tuple[Contents, dict[str, str]]:
     tables = {name: content for name, content in members.items() if name.endswith(".csv")}
     files = {name.removeprefix("artifacts/"): members[name] for name in members.keys() - tables.keys()}
     _check_hashes(described, tables, files)
-    records = {name: _records(name, content, described.tables[name]) for name, content in tables.items()}
+    if list(described.tables[SAMPLES].items()) != list(SAMPLE_KINDS.items()):
+        raise ValueError("samples.csv: its columns are not those of timings")
+    timings = _read(SAMPLES, tables.pop(SAMPLES), SAMPLE_KINDS, exact_csv.decode_columns)
+    records = {name: _read(name, content, described.tables[name], exact_csv.decode) for name, content in tables.items()}
     rows = [Row(record) for record in records.pop(ROWS)]
-    _add_samples(rows, records.pop(SAMPLES))
+    _add_samples(rows, timings)
     details = {name.removeprefix("details/").removesuffix(".csv"): found for name, found in records.items()}
     _check_columns(described.run.experiment, rows, details)
     artifacts = {name: files[digest] for name, digest in described.artifacts.items()}
@@ -217,31 +204,28 @@ def _check_hashes(described: Description, tables: dict[str, bytes], files: dict[
             raise ValueError(f"{name[:60]} is damaged: its SHA-256 is not the one in run.json")
 
 
-def _records(name: str, content: bytes, columns: exact_csv.Columns) -> Records:
-    if b"\0" in content:
-        raise ValueError(f"{name}: a NUL character, which PostgreSQL cannot store")
+def _read(name: str, content: bytes, columns: exact_csv.Columns, decode: Callable[[str, exact_csv.Columns], T]) -> T:
     try:
-        return exact_csv.decode(content.decode(), columns)
+        return decode(content.decode(), columns)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _add_samples(rows: list[Row], records: Records) -> None:
-    """Puts each timing behind its row; ValueError where they are not in order, 0, 1, 2 … for each row and kind."""
+def _add_samples(rows: list[Row], values: list[list[Any]]) -> None:
+    """Puts the timings behind their rows; ValueError where they are not in order, 0, 1, 2 … for each row and kind."""
     kinds = {kind: kind for kind in get_args(SampleKind)}
-    for record in records:
-        number, said, inner, block, seconds = (record.get(name) for name in SAMPLE_KINDS)
-        if not isinstance(number, int) or not 0 <= number < len(rows) or said not in kinds:
+    numbers, said, inners, blocks, seconds = values
+    start = 0
+    for (number, kind, inner), group in itertools.groupby(zip(numbers, said, inners, strict=True)):
+        here = slice(start, start := start + sum(1 for _ in group))
+        if number is None or not 0 <= number < len(rows) or kind not in kinds:
             raise ValueError("samples.csv: a timing of no row or of no kind")
-        if not isinstance(inner, int) or not isinstance(seconds, float):
+        if inner is None or not 0 < inner < 2**31 or None in seconds[here]:
             raise ValueError(f"samples.csv: a timing of row {number} is not inner calls and seconds")
-        kind, samples = kinds[said], rows[number].samples
-        if block == 0 and kind not in [one.kind for one in samples]:
-            samples.append(Sample(kind, inner, []))
-        last = samples[-1] if samples else None
-        if last is None or (last.kind, last.inner, len(last.seconds)) != (kind, inner, block):
+        samples = rows[number].samples
+        if kind in [one.kind for one in samples] or blocks[here] != list(range(len(blocks[here]))):
             raise ValueError(f"samples.csv: the timings of row {number} are not in order")
-        last.seconds.append(seconds)
+        samples.append(Sample(kinds[kind], inner, seconds[here]))
 
 
 def _check_columns(name: str, rows: list[Row], details: dict[str, Records]) -> None:
@@ -259,7 +243,10 @@ def _check_columns(name: str, rows: list[Row], details: dict[str, Records]) -> N
 def _check_kinds(table: str, records: Records, columns: Sequence[Column]) -> None:
     declared = {column.name for column in columns}
     for record in records:
+        shown = {name: value for name, value in record.items() if name in declared}
         try:
-            check_record({name: value for name, value in record.items() if name in declared}, columns)
+            check_record(shown, columns)
         except ValueError as error:
             raise ValueError(f"{table}: {error}") from None
+        if large := [name for name, value in shown.items() if isinstance(value, int) and value.bit_length() > 63]:
+            raise ValueError(f"{table}: column {large[0]!r} holds an integer of more than 64 bits")

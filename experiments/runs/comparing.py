@@ -36,12 +36,12 @@ def chosen_runs(db: Engine, ids: Sequence[str]) -> tuple[list[RowMapping], list[
     wanted, problems = list(dict.fromkeys(one for one in ids if one)), []
     if len(wanted) > MOST_RUNS:
         problems.append(f"runs: {len(wanted):,} are named, the first {MOST_RUNS} are shown")
-    found = {one: store.get_run(db, one) for one in wanted[:MOST_RUNS]}
-    if unknown := [one for one, run in found.items() if run is None]:
+    found = store.get_runs(db, wanted[:MOST_RUNS])
+    if unknown := [one for one in wanted[:MOST_RUNS] if one not in found]:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         named = ", ".join(repr(one[:20]) for one in unknown[:3])
         problems.append(f"runs: there is no run {named}{more} in this database")
-    runs = [run for run in found.values() if run is not None]
+    runs = [found[one] for one in wanted[:MOST_RUNS] if one in found]
     if strange := [run["experiment"] for run in runs if run["experiment"] not in registered()]:
         problems.append(f"runs: the experiment {strange[0][:60]} is not installed here")
     return [run for run in runs if run["experiment"] in registered()], problems
@@ -66,9 +66,10 @@ def rows_frame(db: Engine, runs: Sequence[RowMapping]) -> pd.DataFrame:
     """The rows of all runs in their shared columns, each with its machine."""
     columns = [*IDENTITY, MACHINE, *shared_columns(runs)]
     records: list[dict[str, Value]] = []
+    rows = store.read_rows_of(db, [run["id"] for run in runs])
     for run in runs:
         same = {"run_id": run["id"], "experiment": run["experiment"], "device": run["device"], "machine": machine(run)}
-        records += [{**same, **record} for record in store.read_rows(db, run["id"])]
+        records += [{**same, **record} for record in rows[run["id"]]]
     return frames.frame_of(records, columns)
 
 

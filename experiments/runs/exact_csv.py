@@ -13,6 +13,8 @@ from experiments.bench.columns import Kind, Value
 
 Columns = dict[str, Kind]
 ESCAPE = "\\"
+BOOLEANS = {"True": True, "False": False}
+LONGEST_CELL = 2**31 - 1  # none: the source of a kernel is longer than the 128 KiB that Python expects
 
 
 def kinds_of(records: Sequence[Mapping[str, Value]]) -> Columns:
@@ -34,10 +36,10 @@ def _kind(types: set[type]) -> Kind:
 
 def encode(records: Sequence[Mapping[str, Value]], columns: Columns) -> str:
     """The records as CSV with exactly `columns`."""
+    lines = [list(columns), *([_cell(record.get(name)) for name in columns] for record in records)]
+    returns = any("\r" in cell for line in lines for cell in line)  # which Python leaves unquoted up to 3.12
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(lines)
     return text.getvalue()
 
 
@@ -51,37 +53,40 @@ def _cell(value: Value) -> str:
 
 def decode(text: str, columns: Columns) -> list[dict[str, Value]]:
     """The records in `text`; ValueError with one line where it is not a table of these columns."""
+    values = decode_columns(text, columns)
+    return [dict(zip(columns, record, strict=True)) for record in zip(*values, strict=True)]
+
+
+def decode_columns(text: str, columns: Columns) -> list[list[Any]]:
+    """As `decode`, the values column by column in the order of `columns`."""
+    csv.field_size_limit(LONGEST_CELL)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        if next(lines, None) != list(columns):
+            raise ValueError("its columns are not those that run.json names")
+        cells = [_cells(line, len(columns), number) for number, line in enumerate(lines, start=2)]
     except csv.Error as error:
         raise ValueError(f"no CSV: {error}") from None
-    if not lines or lines[0] != list(columns):
-        raise ValueError("its columns are not those that run.json names")
-    records = []
-    for number, line in enumerate(lines[1:], start=2):
-        line = line or [""]  # a single empty cell is written as an empty line
-        if len(line) != len(columns):
-            raise ValueError(f"line {number} has {len(line)} cells, not {len(columns)}")
-        cells = zip(columns.items(), line, strict=True)
-        records.append({name: _value(cell, kind, name, number) for (name, kind), cell in cells})
-    return records
+    by_column = zip(*cells, strict=True) if cells else ((),) * len(columns)
+    return [
+        [_value(cell, kind, name, number) if cell else None for number, cell in enumerate(column, start=2)]
+        for (name, kind), column in zip(columns.items(), by_column, strict=True)
+    ]
+
+
+def _cells(line: list[str], count: int, number: int) -> list[str]:
+    cells = line or [""]  # a single empty cell is written as an empty line
+    if len(cells) != count:
+        raise ValueError(f"line {number} has {len(cells)} cells, not {count}")
+    return cells
 
 
 def _value(cell: str, kind: Kind, name: str, line: int) -> Value:
-    if not cell:
-        return None
     if kind == "text":
         return cell.removeprefix(ESCAPE)
-    if kind == "boolean" and cell in ("True", "False"):
-        return cell == "True"
     try:
-        return _number(cell, kind)
-    except ValueError:
+        if kind == "number":
+            return int(cell) if cell.isdecimal() or cell[1:].isdecimal() else float(cell)
+        return int(cell) if kind == "integer" else BOOLEANS[cell]
+    except (ValueError, KeyError):
         raise ValueError(f"line {line}, {name}: {cell[:40]!r} is no {kind}") from None
-
-
-def _number(cell: str, kind: Any) -> int | float:
-    if kind == "boolean":
-        raise ValueError(cell)
-    whole = cell.lstrip("-").isdecimal()
-    return int(cell) if kind == "integer" or whole else float(cell)

@@ -46,6 +46,13 @@ def get_run(db: Engine, run_id: str) -> RowMapping | None:
         return connection.execute(select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
 
 
+def get_runs(db: Engine, run_ids: Sequence[str]) -> dict[str, RowMapping]:
+    """Those of these runs that there are, by id."""
+    with reading(db) as connection:
+        found = connection.execute(select(schema.runs).where(schema.runs.c.id.in_(run_ids))).mappings()
+        return {str(run["id"]): run for run in found}
+
+
 def queued_runs(db: Engine, host: str | None = None) -> list[RowMapping]:
     """What waits, for this host or for any, oldest first."""
     wanted = schema.runs.c.status == QUEUED
@@ -201,9 +208,18 @@ def conditions(wanted: Mapping[str, str]) -> list[Any]:
 
 def read_rows(db: Engine, run_id: str) -> list[dict[str, Value]]:
     """The rows of a run in the order in which they were measured."""
-    chosen = select(schema.rows.c.record).where(schema.rows.c.run_id == run_id).order_by(schema.rows.c.number)
+    return read_rows_of(db, [run_id])[run_id]
+
+
+def read_rows_of(db: Engine, run_ids: Sequence[str]) -> dict[str, list[dict[str, Value]]]:
+    """The rows of several runs, each in the order in which they were measured."""
+    columns = schema.rows.c
+    chosen = select(columns.run_id, columns.record).where(columns.run_id.in_(run_ids)).order_by(columns.number)
+    found: dict[str, list[dict[str, Value]]] = {run_id: [] for run_id in run_ids}
     with reading(db) as connection:
-        return [dict(record) for record in connection.execute(chosen).scalars()]
+        for run_id, record in connection.execute(chosen):
+            found[run_id].append(record)
+    return found
 
 
 def read_samples(db: Engine, run_id: str) -> list[RowMapping]:

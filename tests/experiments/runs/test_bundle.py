@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ ROWS = [
     Row({"variant": "=1+1", "number": None, "latency_ms": float("inf")}),
 ]
 FILE = b"\x00\xff nothing to run"
+BOMB = 30_000_000
 
 
 @pytest.fixture
@@ -122,6 +124,22 @@ class TestCarrying:
         run_id = plain_run(db, experiment="unheard_of", status="failed", message="it said no")
         assert bundle.add(elsewhere, bundle.export(db, run_id)) == (run_id, True)
 
+    def test_a_run_that_no_bundle_can_hold_is_not_exported_and_says_why(self, db: Engine) -> None:
+        run_id = plain_run(db, experiment="unheard_of", status="done", environment={"load": float("nan")})
+        with pytest.raises(BadInput, match=f"run: {run_id} cannot be carried: run.json is no JSON"):
+            bundle.export(db, run_id)
+
+    def test_a_long_message_and_timings_in_whole_seconds_are_carried(self, db: Engine, elsewhere: Engine) -> None:
+        run_id = plain_run(db, experiment="unheard_of")
+        assert store.claim(db, run_id, "tester")
+        batch = store.Batch()
+        batch.rows = [Row({"variant": "nap"}, [Sample("block", 1, [1, 2.5])])]
+        store.write(db, run_id, "tester", batch, 0, 0)
+        store.finish(db, run_id, "tester", "failed", "kernel source\n" * 20_000)
+        data = bundle.export(db, run_id)
+        assert bundle.add(elsewhere, data) == (run_id, True)
+        assert bundle.export(elsewhere, run_id) == data
+
     def test_only_an_ended_run_can_be_exported(self, db: Engine) -> None:
         with pytest.raises(BadInput, match="there is no run"):
             bundle.export(db, "0123456789ab")
@@ -129,12 +147,42 @@ class TestCarrying:
             bundle.export(db, plain_run(db))
 
 
-def bomb(members: Members) -> bytes:
-    """A member that claims to be small and unpacks to 2 MB."""
-    data = bytearray(zipped(members | {"samples.csv": b"0" * 2_000_000}))
-    place = data.rindex(b"samples.csv") - 46  # its entry in the central directory
+def bomb(members: Members, name: str, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A bundle in which one member claims to be small and unpacks to 30 MB."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for one, content in (members | {name: b"0" * BOMB}).items():
+            archive.writestr(one, content)
+    data = bytearray(file.getvalue())
+    place = data.rindex(name.encode()) - 46  # its entry in the central directory
     assert data[place : place + 4] == b"PK\x01\x02"
     data[place + 24 : place + 28] = struct.pack("<I", 10)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("name", ["run.json", "rows.csv", "samples.csv", "details/log.csv", "artifacts/"])
+def test_a_bomb_in_any_member_is_refused_and_not_unpacked(
+    db: Engine, elsewhere: Engine, lab: Path, name: str, method: int
+) -> None:
+    members = members_of(bundle.export(db, stored(db)))
+    data = bomb(members, next(one for one in members if one.startswith(name)), method)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="not a whole, plain zip file"):
+            bundle.add(elsewhere, data)
+        assert tracemalloc.get_traced_memory()[1] < BOMB / 10
+    finally:
+        tracemalloc.stop()
+    assert store.count_runs(elsewhere) == 0
+
+
+def longer(members: Members) -> bytes:
+    """A stored member that claims one byte more than it has."""
+    data = bytearray(zipped(members))
+    place = data.rindex(b"details/log.csv") - 46
+    size = struct.unpack("<I", data[place + 24 : place + 28])[0]
+    data[place + 24 : place + 28] = struct.pack("<I", size + 1)
     return bytes(data)
 
 
@@ -150,7 +198,21 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
     "no zip": (lambda m: b"\x89PNG and so on", "not a whole, plain zip"),
     "truncated": (lambda m: zipped(m)[:-200], "not a whole, plain zip"),
     "a flipped bit": (lambda m: (z := zipped(m))[:60] + bytes([z[60] ^ 8]) + z[61:], "zip"),
-    "bomb": (bomb, "not a whole, plain zip"),
+    "shorter than it says": (longer, "not a whole, plain zip"),
+    "cells without end": (lambda m: zipped(resealed(m, "rows.csv", b"\n" * 5_000_000)), "more than 4,194,304 cells"),
+    "the year 33658": (lambda m: zipped(described(m, lambda v: v["run"].update(created=1e12))), "run.created"),
+    "memory without end": (
+        lambda m: zipped(described(m, lambda v: v["run"].update(memory_limit_bytes=2**70))),
+        "run.memory_limit_bytes",
+    ),
+    "a number of 65 bits": (
+        lambda m: zipped(resealed(m, "rows.csv", m["rows.csv"].replace(b"nap,1", b"nap,%d" % 2**64))),
+        "column 'number' holds an integer of more than 64 bits",
+    ),
+    "calls without end": (
+        lambda m: zipped(resealed(m, "samples.csv", m["samples.csv"] + b"1,block,99999999999,0,1.0\n")),
+        "not inner calls and seconds",
+    ),
     "too much": (lambda m: zipped(m | {"artifacts/" + "0" * 64: b"0" * (65 * 2**20)}), "at most 67,108,864"),
     "a long run.json": (lambda m: zipped(m | {"run.json": b" " * (5 * 2**20)}), "larger than"),
     "path": (lambda m: zipped(m | {"../rows.csv": b""}), "does not belong"),

@@ -33,7 +33,16 @@ def test_a_nan_stays_one_and_an_empty_column_stays_empty() -> None:
     assert [record["b"] for record in back] == [None, None]
 
 
-@pytest.mark.parametrize("records", [[], [{"a": None}], [{"a": ""}, {"a": None}]])
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [{"a": None}],
+        [{"a": ""}, {"a": None}],
+        [{"a": "x\ry"}, {"a": None}, {"a": "\r"}],
+        [{"a": "\0"}, {"a": "long" * 50_000}],
+    ],
+)
 def test_tables_with_next_to_nothing_in_them_come_back(records: list[dict[str, Any]]) -> None:
     columns = exact_csv.kinds_of(records)
     assert exact_csv.decode(exact_csv.encode(records, columns), columns) == records

@@ -1,0 +1,57 @@
+"""Zip files from strangers: read whole and plain, or refused before much memory is taken."""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Collection
+
+MOST_MEMBERS = 1_000
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others zipfile unpacks a whole member at once
+
+
+def pack(members: dict[str, bytes]) -> bytes:
+    """A zip that is the same for the same members: no time of day is in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> dict[str, bytes]:
+    """The members of a zip by name; ValueError with one line, before anything too large is unpacked.
+
+    Names are never used as paths: each must match `allowed`, and those `needed` must be there.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            _check(infos, allowed, needed, most_bytes)
+            return {info.filename: _read(archive, info) for info in infos}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"not a whole, plain zip file ({str(error)[:100]})") from None
+
+
+def _check(infos: list[zipfile.ZipInfo], allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> None:
+    names = [info.filename for info in infos]
+    if len(names) > MOST_MEMBERS or len(set(names)) < len(names):
+        raise ValueError(f"more than {MOST_MEMBERS} members, or one of them twice")
+    if unknown := [name for name in names if not allowed.fullmatch(name)]:
+        raise ValueError(f"the member {unknown[0][:60]!r} does not belong into a bundle")
+    if missing := [name for name in needed if name not in names]:
+        raise ValueError(f"{missing[0]} is missing")
+    if strange := [info.filename for info in infos if info.compress_type not in METHODS]:
+        raise ValueError(f"not a whole, plain zip file ({strange[0][:60]} is compressed in an uncommon way)")
+    unpacked = sum(info.file_size for info in infos)
+    if unpacked > most_bytes:
+        raise ValueError(f"{unpacked:,} bytes unpacked; at most {most_bytes:,} are taken (--most-mb raises it)")
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """One member, unpacked no further than the size that it declares: reading "all" would unpack what is there."""
+    with archive.open(info) as member:
+        content = member.read(info.file_size)
+        if len(content) != info.file_size or (not content and info.CRC):
+            raise zipfile.BadZipFile(f"{info.filename[:60]} is shorter than it says")
+    return content
