@@ -1,11 +1,13 @@
 """Runs side by side on one page, with the state in its URL."""
 
 import json
+import math
 
 import pytest
+from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 
-from experiments.runs import store
+from experiments.runs import schema, store
 
 PAGE = "from dashboard.pages import compare\ncompare.show()\n"
 
@@ -72,7 +74,7 @@ def test_unlike_machines_are_drawn_apart_on_the_same_axes_and_labelled(compared,
     here, there = stored(), stored(fingerprint="fedcba9876543210", environment={"cpu": "another processor"})
     page = compared(runs=f"{here},{there}")
     one, other = figures(page)
-    assert one["layout"]["yaxis"]["range"] == other["layout"]["yaxis"]["range"]
+    assert one["layout"]["yaxis"]["range"] == other["layout"]["yaxis"]["range"] != None  # noqa: E711
     said = [text.value for text in page.markdown]
     assert any("a processor of this test · 0123456789abcdef" in text for text in said)
     assert any("another processor · fedcba9876543210" in text for text in said)
@@ -129,10 +131,36 @@ def test_an_axis_has_room_for_every_interval(compared, stored):
     assert high > 4.25
 
 
-def test_more_traces_than_fit_a_legend_are_named_by_hovering(compared, stored):
-    page = compared(runs=",".join(stored() for _ in range(7)))
-    many = figures(page)[0]["data"]
-    assert any("Point at a mark for its name." in caption.value for caption in page.caption)
-    assert len(many) == 14
-    assert not any(trace["showlegend"] for trace in many)
-    assert all(trace["name"] in trace["hovertemplate"] for trace in many)
+def test_a_logarithmic_axis_is_the_same_for_unlike_machines_too(compared, stored):
+    here, there = stored(), stored(fingerprint="fedcba9876543210", batches=(16, 4096))
+    one, other = figures(compared(runs=f"{here},{there}", x="batch", y="ops"))
+    for axis in ("xaxis", "yaxis"):
+        assert one["layout"][axis]["type"] == other["layout"][axis]["type"] == "log"
+        low, high = one["layout"][axis]["range"]
+        assert other["layout"][axis]["range"] == [low, high]
+        assert high - low < 6  # decades, not values
+
+
+def test_of_many_runs_each_technique_is_one_trace_with_gaps_and_hovering_names_the_run(compared, stored):
+    ids = [stored() for _ in range(7)]
+    page = compared(runs=",".join(ids))
+    traces = figures(page)[0]["data"]
+    assert any("Colour is the technique, point at a mark for its run." in caption.value for caption in page.caption)
+    assert [trace["name"] for trace in traces] == ["eager", "jit"]
+    for trace in traces:
+        assert trace["showlegend"]
+        assert trace["x"] == [16, 64, None] * 6 + [16, 64]
+        assert len(trace["error_y"]["array"]) == len(trace["x"])
+        assert [name for name in trace["text"] if name][-1] == f"{trace['name']} · JIT {ids[-1][:6]}"
+        assert "%{text}" in trace["hovertemplate"]
+
+
+def test_values_that_no_axis_can_show_are_left_out_of_the_figure(compared, stored, db):
+    run_id = stored(batches=(16, 64))
+    with db.begin() as connection:
+        table = schema.rows
+        odd = connection.execute(select(table.c.record).where(table.c.number == 1)).scalar() | {"speedup": math.inf}
+        connection.execute(update(table).where(table.c.number == 1).values(record=odd))
+    [figure] = figures(compared(runs=run_id, x="batch", y="speedup"))
+    assert all(math.isfinite(edge) for edge in figure["layout"]["yaxis"]["range"])
+    assert sum(len(trace["x"]) for trace in figure["data"]) == 1
