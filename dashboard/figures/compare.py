@@ -36,7 +36,7 @@ def panels(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], g
     by = ["run_id", "variant", *(name for name in grid if name in drawn and name != x.name)]
     found = []
     for machine, of_machine in drawn.groupby("machine", sort=False):
-        series = _series(of_machine, x, names, by)
+        series = _series(of_machine, x, y, names, by)
         found.append(Panel(str(machine), _figure(series, drawn, x, y), _caption(y, of_machine, series)))
     return found
 
@@ -49,11 +49,13 @@ def _finite(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
     return there[np.isfinite(there[column.name].to_numpy("float64"))]
 
 
-def _series(rows: pd.DataFrame, x: Column, names: Mapping[str, str], by: Sequence[str]) -> list[Series]:
+def _series(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], by: Sequence[str]) -> list[Series]:
     symbols = {run_id: MARKERS[number % len(MARKERS)] for number, run_id in enumerate(names)}
     swept = [name for name in by[2:] if rows[name].nunique() > 1]
     found = []
-    for (run_id, variant, *point), points in rows.groupby(list(by), sort=False, dropna=False):
+    drawn = [*(interval_of(x.name, rows) or ()), *(interval_of(y.name, rows) or ())]
+    narrow = rows[list(dict.fromkeys([*by, x.name, y.name, *drawn]))]
+    for (run_id, variant, *point), points in narrow.groupby(list(by), sort=False, dropna=False):
         where = [f"{axis} {value}" for axis, value in zip(by[2:], point, strict=True) if axis in swept]
         name = " · ".join([str(variant), *where, names[str(run_id)]])
         ordered = points.sort_values(x.name) if x.kind in ("number", "integer") else points

@@ -5,18 +5,25 @@ that are not installed here are left out: nobody knows their columns.
 """
 
 import csv
+import functools
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Engine, Select, Text, select, type_coerce
 
-from experiments.bench.columns import IDENTITY, Kind, Value
+from experiments.bench.columns import IDENTITY
+from experiments.bench.spec import Experiment
 from experiments.registry import registered
 from experiments.runs import database, schema, store
 from experiments.runs.frames import SAMPLE_COLUMNS, formula_safe
 
 AT_ONCE = 1000  # records fetched and written together
+RUN_COLUMNS = 3  # of the identity, which the run has: its id, experiment and device
+NOWHERE = ""  # the name of no column
+
+_safe = functools.lru_cache(maxsize=4096)(formula_safe)  # the same few texts stand in every row
 
 
 def rows_csv(db: Engine, **wanted: str) -> Iterator[str]:
@@ -24,21 +31,40 @@ def rows_csv(db: Engine, **wanted: str) -> Iterator[str]:
     known = registered()
     found = [known[name] for name in store.distinct(db, "experiment", **wanted) if name in known]
     columns = {one.name: one for experiment in found for one in (*IDENTITY, *experiment.columns)}
-    runs, rows = schema.runs.c, schema.rows.c
-    chosen = _chosen(select(runs.id, runs.experiment, runs.device, rows.record).join(schema.rows), wanted)
-    places = {name: place for place, name in enumerate(columns)}
-    of = {one.name: {each.name: (places[each.name], each.kind) for each in (*IDENTITY, *one.columns)} for one in found}
+    lines = {one.name: _Lines(list(columns), one) for one in found}
+    runs, record = schema.runs.c, type_coerce(schema.rows.c.record, Text)
+    chosen = _chosen(select(runs.id, runs.experiment, runs.device, record).join(schema.rows), wanted)
+    with database.reading(db) as connection:
+        rows = connection.execution_options(yield_per=AT_ONCE).execute(chosen.order_by(schema.rows.c.number))
+        yield _text([list(columns)])
+        for part in rows.partitions():
+            yield _text([lines[row.experiment].line(*row) for row in part])
 
-    def line(run_id: str, experiment: str, device: str, record: Mapping[str, Value]) -> list[str]:
-        cells, own = [""] * len(places), of[experiment]
-        cells[:3] = run_id, experiment, device
-        for name, value in record.items():
-            if value is not None and name in own:
-                place, kind = own[name]
-                cells[place] = _cell(value, kind)
+
+class _Lines:
+    """Stored rows of one experiment as lines of cells, as its frame would write them.
+
+    Numbers stay the text that they are in the stored JSON: it has all their digits, and reading and writing two
+    hundred thousand rows of them would take longer than everything else.
+    """
+
+    def __init__(self, header: list[str], experiment: Experiment[Any]) -> None:
+        declared = {one.name: one.kind for one in (*IDENTITY, *experiment.columns)}
+        self._decode = json.JSONDecoder(parse_float=str).decode
+        self._asked = [name if name in declared else NOWHERE for name in header[RUN_COLUMNS:]]
+        kinds = list(enumerate(map(declared.get, header)))[RUN_COLUMNS:]
+        self._texts = [place for place, kind in kinds if kind == "text"]
+        self._numbers = [place for place, kind in kinds if kind == "number"]
+
+    def line(self, run_id: str, experiment: str, device: str, record: str) -> list[Any]:
+        cells = [run_id, experiment, device, *map(self._decode(record).get, self._asked)]
+        for place in self._texts:
+            if cells[place] is not None:
+                cells[place] = _safe(cells[place])
+        for place in self._numbers:
+            if type(cells[place]) is int:
+                cells[place] = float(cells[place])
         return cells
-
-    yield from _written(db, list(columns), chosen.order_by(rows.number), line)
 
 
 def samples_csv(db: Engine, **wanted: str) -> Iterator[str]:
@@ -60,21 +86,6 @@ def _chosen(what: Select[Any], wanted: Mapping[str, str]) -> Select[Any]:
     runs = schema.runs.c
     conditions = (*store.conditions(wanted), runs.experiment.in_(list(registered())))
     return what.where(*conditions).order_by(runs.created.desc(), runs.id)
-
-
-def _written(db: Engine, header: list[str], chosen: Select[Any], line: Any) -> Iterator[str]:
-    with database.reading(db) as connection:
-        found = connection.execution_options(yield_per=AT_ONCE).execute(chosen)
-        yield _text([header])
-        for part in found.partitions():
-            yield _text([line(*record) for record in part])
-
-
-def _cell(value: str | float, kind: Kind) -> str:
-    """A value as the frame of its experiment would write it."""
-    if isinstance(value, str):
-        return formula_safe(value)
-    return repr(float(value)) if kind == "number" else repr(value)
 
 
 def _text(lines: Sequence[Sequence[Any]]) -> str:

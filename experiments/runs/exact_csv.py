@@ -6,14 +6,13 @@ written with all their digits and always with a point or an exponent, so that 3 
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.bench.columns import Kind, Value
 
 Columns = dict[str, Kind]
 ESCAPE = "\\"
-BOOLEANS = {"True": True, "False": False}
 LONGEST_CELL = 2**31 - 1  # none: the source of a kernel is longer than the 128 KiB that Python expects
 
 
@@ -68,10 +67,7 @@ def decode_columns(text: str, columns: Columns) -> list[list[Any]]:
     except csv.Error as error:
         raise ValueError(f"no CSV: {error}") from None
     by_column = zip(*cells, strict=True) if cells else ((),) * len(columns)
-    return [
-        [_value(cell, kind, name, number) if cell else None for number, cell in enumerate(column, start=2)]
-        for (name, kind), column in zip(columns.items(), by_column, strict=True)
-    ]
+    return [_values(column, kind, name) for (name, kind), column in zip(columns.items(), by_column, strict=True)]
 
 
 def _cells(line: list[str], count: int, number: int) -> list[str]:
@@ -81,12 +77,26 @@ def _cells(line: list[str], count: int, number: int) -> list[str]:
     return cells
 
 
-def _value(cell: str, kind: Kind, name: str, line: int) -> Value:
-    if kind == "text":
-        return cell.removeprefix(ESCAPE)
+def _values(cells: Sequence[str], kind: Kind, name: str) -> list[Any]:
+    value, seen = VALUES[kind], ""
     try:
-        if kind == "number":
-            return int(cell) if cell.isdecimal() or cell[1:].isdecimal() else float(cell)
-        return int(cell) if kind == "integer" else BOOLEANS[cell]
+        return [value(seen := cell) if cell else None for cell in cells]
     except (ValueError, KeyError):
-        raise ValueError(f"line {line}, {name}: {cell[:40]!r} is no {kind}") from None
+        line = cells.index(seen) + 2
+        raise ValueError(f"line {line}, {name}: {seen[:40]!r} is no {kind}") from None
+
+
+def _text(cell: str) -> str:
+    return cell.removeprefix(ESCAPE)
+
+
+def _number(cell: str) -> int | float:
+    return int(cell) if cell.isdecimal() or cell[1:].isdecimal() else float(cell)
+
+
+VALUES: dict[Kind, Callable[[str], Value]] = {
+    "text": _text,
+    "integer": int,
+    "number": _number,
+    "boolean": {"True": True, "False": False}.__getitem__,
+}
