@@ -230,8 +230,7 @@ def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, detail
     if run["status"] in store.ENDED:
         _share(experiment, run, rows, details)
     _files(db, run)
-    st.caption("Link to this run")
-    st.code(sharing.permalink(run["id"]), language=None)
+    sharing.show_link("this run", sharing.permalink(run["id"]))
 
 
 def _share(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:

@@ -9,6 +9,42 @@ import streamlit as st
 from dashboard import people
 from experiments.runs.team.security import is_loopback as is_loopback
 
+COPY = """
+export default function ({ parentElement, data }) {
+  const button = parentElement.querySelector("button");
+  button.onclick = async () => {
+    button.textContent = (await copied(data.text)) ? "Copied" : "Select the link and copy it";
+    setTimeout(() => { button.textContent = "Copy link"; }, 2000);
+  };
+}
+async function copied(text) {
+  if (window.isSecureContext) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const area = Object.assign(document.createElement("textarea"), { value: text });
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
+}
+"""
+BUTTON = """
+button { font: inherit; font-size: .875rem; color: inherit; cursor: pointer; padding: .25rem .75rem; background: none;
+  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius) }
+button:hover, button:focus-visible { color: var(--st-primary-color); border-color: var(--st-primary-color) }
+"""
+# Streamlit's own button to copy does nothing on a network address without TLS: browsers allow it on https alone.
+_copy_button = st.components.v2.component(
+    "copy_link", html="<button type='button'>Copy link</button>", css=BUTTON, js=COPY
+)
+
+
+def show_link(what: str, address: str) -> None:
+    """A link to be read and copied, of `what` the page shows."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Link to {what}", width="content")
+        _copy_button(data={"text": address}, key=f"copy-{address}", width="content", height="content")
+    st.code(address, language=None)
+
 
 def permalink(run_id: str) -> str:
     """The address of this page with one run."""

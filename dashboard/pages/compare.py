@@ -134,9 +134,8 @@ def _downloads(runs: Sequence[Any], rows: pd.DataFrame, names: dict[str, str], p
             "Report (HTML)", lambda: report.of_comparison(runs, names, rows, panels), "comparison.html", "text/html",
             on_click="ignore", icon=":material/description:", key="compare-report",
         )  # fmt: skip
-    st.caption("Link to this comparison")
     query = {name: st.query_params[name] for name in ("runs", "x", "y")}
-    st.code(sharing.link(**query), language=None)
+    sharing.show_link("this comparison", sharing.link(**query))
 
 
 def _differences(runs: Sequence[Any], names: dict[str, str]) -> None:

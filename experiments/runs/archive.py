@@ -35,8 +35,10 @@ def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_
 
 def _check(infos: list[zipfile.ZipInfo], allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> None:
     names = [info.filename for info in infos]
-    if len(names) > MOST_MEMBERS or len(set(names)) < len(names):
-        raise ValueError(f"more than {MOST_MEMBERS} members, or one of them twice")
+    if len(names) > MOST_MEMBERS:
+        raise ValueError(f"{len(names):,} members; at most {MOST_MEMBERS:,} are taken")
+    if len(set(names)) < len(names):
+        raise ValueError("one of its members is in it twice")
     if unknown := [name for name in names if not allowed.fullmatch(name)]:
         raise ValueError(f"the member {unknown[0][:60]!r} does not belong into a bundle")
     if missing := [name for name in needed if name not in names]:

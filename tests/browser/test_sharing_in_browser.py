@@ -54,11 +54,28 @@ def shown(page):
     """What a reader sees of a run: figures with their data, the answer, the facts of the machine."""
     figures = "one => one.map(each => each.data.map(trace => [trace.name, trace.x, trace.y, trace.error_y]))"
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect(page.locator("[data-testid=stDataFrame] td").first).to_be_attached()
+    page.get_by_text("How it was measured").click()
+    expect(page.locator("[data-testid=stJson]").last).to_contain_text("a processor far away")
     return {
         "figures": json.dumps(page.locator(".js-plotly-plot").evaluate_all(figures)),
         "answer": page.locator("h4").all_inner_texts(),
         "badges": page.locator(".stMarkdownBadge").all_inner_texts(),
+        "tables": page.locator("[data-testid=stDataFrame] td").all_inner_texts(),
+        "environment": page.locator("[data-testid=stJson]").all_inner_texts(),
     }
+
+
+def copied(page):
+    """What the button beside the link puts into the clipboard, as pasted by the keyboard."""
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), { id: 'pasted' }))")
+    page.locator("#pasted").focus()
+    page.keyboard.press("Control+v")
+    text = page.locator("#pasted").input_value()
+    page.locator("#pasted").evaluate("one => one.remove()")
+    return text
 
 
 def test_a_run_is_measured_here_carried_there_and_opened_by_its_link_with_the_same_digits(visitor, app, tmp_path):
@@ -77,6 +94,8 @@ def test_a_run_is_measured_here_carried_there_and_opened_by_its_link_with_the_sa
         other.stop()
     assert [badge for badge in seen["badges"] if "imported" not in badge] == first["badges"]
     assert any("imported" in badge for badge in seen["badges"])
+    assert "0.3333333333333333" in seen["tables"]
+    assert len(seen["environment"]) == 2
     assert {**seen, "badges": 0} == {**first, "badges": 0}
     assert command(app.database, "runs", "--csv", "-", "--text", run_id) == command(elsewhere, "runs", "--csv", "-")
 
@@ -92,6 +111,21 @@ def test_a_report_opens_in_a_browser_without_network(visitor, app, tmp_path):
     offline = reader.context.new_page()
     offline.goto(report.as_uri())
     expect(offline.locator(".js-plotly-plot")).to_have_count(2)
+    expect(offline.get_by_text("a processor far away").first).to_be_visible()
+    assert reader.hosts <= {None, ""}
+    assert not reader.errors
+
+
+def test_the_report_of_a_comparison_opens_in_a_browser_without_network(visitor, app, tmp_path):
+    page = visitor().open(f"/compare?runs={made_run(app.db)},{made_run(app.db)}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report (HTML)").click()
+    report = tmp_path / "comparison.html"
+    report.write_bytes(Path(download.value.path()).read_bytes())
+    reader = visitor(offline=True)
+    offline = reader.context.new_page()
+    offline.goto(report.as_uri())
+    expect(offline.locator(".js-plotly-plot")).to_have_count(1)
     expect(offline.get_by_text("a processor far away").first).to_be_visible()
     assert reader.hosts <= {None, ""}
     assert not reader.errors
@@ -117,13 +151,16 @@ def test_the_link_of_an_app_on_the_network_opens_in_a_colleagues_browser(chromiu
         run_id = made_run(app.db)
         mine = Visitor(chromium, app)
         page = mine.open(f"/jit?run={run_id}")
-        link = page.locator("code").filter(has_text="?run=").inner_text().strip()
+        link = copied(page)
         assert link.startswith(f"http://{address}:")
+        assert link == page.locator("code").filter(has_text="?run=").inner_text().strip()
         colleague = chromium.new_context().new_page()
         colleague.goto(link)
         drawn(colleague)
         expect(colleague.locator(".js-plotly-plot").first).to_be_visible()
         assert shown(colleague) == shown(page)
+        assert not colleague.evaluate("isSecureContext")  # where browsers give pages no clipboard
+        assert copied(colleague) == link
         mine.context.close()
         colleague.context.close()
     finally:

@@ -219,7 +219,7 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
     "absolute path": (lambda m: zipped(m | {"/absolute/rows.csv": b""}), "does not belong"),
     "extra": (lambda m: zipped(m | {"code.py": b""}), "does not belong"),
     "folder in details": (lambda m: zipped(m | {"details/../log.csv": b""}), "does not belong"),
-    "twice": (twice, "twice"),
+    "twice": (twice, "in it twice"),
     "no run.json": (lambda m: zipped({n: c for n, c in m.items() if n != "run.json"}), "run.json is missing"),
     "no rows": (lambda m: zipped({n: c for n, c in m.items() if n != "rows.csv"}), "rows.csv is missing"),
     "no detail": (lambda m: zipped({n: c for n, c in m.items() if "log" not in n}), "tables are not those"),
