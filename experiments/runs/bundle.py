@@ -159,8 +159,10 @@ def _checked(members: dict[str, bytes]) -> tuple[Contents, dict[str, str]]:
     _check_hashes(described, tables, files)
     if list(described.tables[SAMPLES].items()) != list(SAMPLE_KINDS.items()):
         raise ValueError("samples.csv: its columns are not those of timings")
-    timings = _read(SAMPLES, tables.pop(SAMPLES), SAMPLE_KINDS, exact_csv.decode_columns)
-    records = {name: _read(name, content, described.tables[name], exact_csv.decode) for name, content in tables.items()}
+    timings = _table(SAMPLES, tables.pop(SAMPLES), SAMPLE_KINDS, exact_csv.decode_columns)
+    records = {
+        name: _table(name, content, described.tables[name], exact_csv.decode) for name, content in tables.items()
+    }
     rows = [Row(record) for record in records.pop(ROWS)]
     _add_samples(rows, timings)
     details = {name.removeprefix("details/").removesuffix(".csv"): found for name, found in records.items()}
@@ -204,7 +206,7 @@ def _check_hashes(described: Description, tables: dict[str, bytes], files: dict[
             raise ValueError(f"{name[:60]} is damaged: its SHA-256 is not the one in run.json")
 
 
-def _read(name: str, content: bytes, columns: exact_csv.Columns, decode: Callable[[str, exact_csv.Columns], T]) -> T:
+def _table(name: str, content: bytes, columns: exact_csv.Columns, decode: Callable[[str, exact_csv.Columns], T]) -> T:
     try:
         return decode(content.decode(), columns)
     except ValueError as error:
