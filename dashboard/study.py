@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -25,8 +24,6 @@ from experiments.runs.terminal import when
 
 STUDY = "tradeoffs"
 LATEST = 10
-LATENCY, ACCURACY = ("latency_lo_ms", "latency_hi_ms"), ("accuracy_lo", "accuracy_hi")
-ROOM = 0.06  # beyond the outermost intervals, of the axis
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def show() -> None:
         return
     st.subheader("What it buys")
     panels = {one.run["id"]: panel for one in shown if (panel := attempt("The figure", partial(_panel, one), None))}
-    _same_axes(shown, [one.figure for one in panels.values()])
+    _same_axes([one.figure for one in panels.values()])
     for column, study in zip(st.columns(len(shown)), shown, strict=True):
         with column.container(border=True, height="stretch"):
             _card(study, panels.get(study.run["id"]))
@@ -98,21 +95,17 @@ def _panel(study: Study) -> Panel | None:
     return next(iter(drawings(STUDY).point_panels(last_point(study.rows), empty)), None)
 
 
-def _same_axes(shown: Sequence[Study], figures: Sequence[go.Figure]) -> None:
-    """Gives figures that stand side by side the same ranges, so that a point further left is a faster one."""
-    rows = pd.concat([last_point(one.rows)[[*LATENCY, *ACCURACY]] for one in shown]).dropna()
-    if rows.empty:
-        return
-    low, high = np.log10(rows[LATENCY[0]].min()), np.log10(rows[LATENCY[1]].max())
-    worst, best = 100 * rows[ACCURACY[0]].min(), 100 * rows[ACCURACY[1]].max()
-    for figure in figures:
-        figure.update_xaxes(range=_with_room(low, high))
-        figure.update_yaxes(range=_with_room(worst, best))
-
-
-def _with_room(low: float, high: float) -> list[float]:
-    room = ROOM * (high - low) or ROOM
-    return [low - room, high + room]
+def _same_axes(figures: Sequence[go.Figure]) -> None:
+    """Gives figures that stand side by side the same ranges where they have the same scale: further left is faster."""
+    for axis in ("xaxis", "yaxis"):
+        scales = [figure.layout[axis] for figure in figures]
+        if len({one.type for one in scales}) != 1:
+            continue
+        starts, ends = zip(*(one.range for one in scales), strict=True)
+        mirrored = starts[0] > ends[0]
+        span = [max(starts), min(ends)] if mirrored else [min(starts), max(ends)]
+        for figure in figures:
+            figure.update_layout({axis: {"range": span}})
 
 
 def _compare(shown: list[Study]) -> None:

@@ -124,7 +124,6 @@ def ink(shown: pd.DataFrame, x: Axis, y: Axis) -> Array:
     marks = np.column_stack([across, y.along(shown[y.column])])
     found = [marks] * MARK + [np.column_stack([across, low + at * (high - low)]) for at in np.linspace(0, 1, ALONG)]
     steps, heights = staircase(shown, x, y, "middle")
-    corners, levels = x.along(steps), y.along(heights)
-    for start, end, level in zip(corners, corners[1:], levels, strict=False):
-        found.append(np.column_stack([np.linspace(start, end, ALONG), np.full(ALONG, level)]))
-    return np.concatenate(found)
+    along = np.linspace(x.along(steps[0]), x.along(steps[-1]), 3 * ALONG)
+    level = y.along(heights)[np.searchsorted(x.along(steps), along, side="right") - 1]
+    return np.concatenate([*found, np.column_stack([along, level])])

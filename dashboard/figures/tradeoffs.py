@@ -1,6 +1,6 @@
 """Figures of the trade-off study: the front in every pair of objectives, all three at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from dashboard.figures.contributions import contributions, parallel
 from dashboard.figures.objectives import BYTES, CROWD, LATENCY, Axis, accuracy_axis, band, bars, ink
 from dashboard.theme import GREY, layout, log_axis, style
 from experiments.compression.tradeoff.picks import NOTHING, Question, last_point, pick
+
+Named = list[tuple[str, Any]]  # what a variant is called out as, and its row
 
 FADED = 0.5
 HEIGHT = 460
@@ -58,7 +60,8 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     shown = prepared(rows)
     if shown.empty:
         return []
-    drawn = [*pairs(shown), _three(shown)]
+    named = _winners(shown)
+    drawn = [*_pairs(shown, named), _three(shown, named)]
     drawn += [contributions(details["effects"])] if len(details["effects"]) else []
     return [*drawn, parallel(shown)] if len(shown) > 2 else drawn
 
@@ -73,7 +76,7 @@ def compared_panels(rows: pd.DataFrame, names: Mapping[str, str]) -> list[Panel]
     network, batch, seed = shared[-1]
     there = shown[(shown["network"] == network) & (shown["batch"] == batch) & (shown["seed"] == seed)]
     where = f"{network}, batch {batch}, seed {seed}"
-    return [replace(one, title=f"{one.title}: {where}") for one in pairs(there)]
+    return [replace(one, title=f"{one.title}: {where}") for one in _pairs(there, [])]
 
 
 def prepared(rows: pd.DataFrame) -> pd.DataFrame:
@@ -93,6 +96,7 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
     shown["technique"] = shown["quantization"].map(_technique)
     shown["thinned"] = shown["pruning"].map(_thinned)
     shown["off"] = ~shown["front"].fillna(True).astype(bool)
+    shown["told"] = [_told(row) for row in shown.to_dict("records")]
     return shown
 
 
@@ -111,17 +115,17 @@ def _execution(text: str) -> str:
     return "beam" if "beam" in text else text
 
 
-def pairs(shown: pd.DataFrame) -> list[Panel]:
+def _pairs(shown: pd.DataFrame, named: Named) -> list[Panel]:
     """The front in every pair of objectives, of prepared rows."""
     accuracy = accuracy_axis(shown)
     return [
-        _pair(shown, LATENCY, accuracy, "Accuracy against latency"),
-        _pair(shown, BYTES, accuracy, "Accuracy against size"),
-        _pair(shown, LATENCY, BYTES, "Size against latency"),
+        _pair(shown, LATENCY, accuracy, "Accuracy against latency", named),
+        _pair(shown, BYTES, accuracy, "Accuracy against size", named),
+        _pair(shown, LATENCY, BYTES, "Size against latency", named),
     ]
 
 
-def _pair(shown: pd.DataFrame, x: Axis, y: Axis, title: str) -> Panel:
+def _pair(shown: pd.DataFrame, x: Axis, y: Axis, title: str, named: Named) -> Panel:
     """One pair of objectives: the band of the front under the points, one trace for each technique."""
     figure = go.Figure()
     devices = list(dict.fromkeys(shown["device"]))
@@ -134,7 +138,7 @@ def _pair(shown: pd.DataFrame, x: Axis, y: Axis, title: str) -> Panel:
             chosen = shown[(shown["device"] == device) & (shown["technique"] == technique)]
             _points(figure, chosen, x, y, technique, f"rgb({tints[device]})" if number else style(technique).color)
     _keys(figure, shown, executions=True)
-    _finish(figure, shown, x, y)
+    _finish(figure, shown, x, y, named)
     caption = COMPARED if len(devices) > 1 else HOW_TO_READ if x is LATENCY and y is not BYTES else AS_BEFORE
     return Panel(title, figure, caption, selects=len(devices) == 1)
 
@@ -165,7 +169,7 @@ def _points(figure: go.Figure, chosen: pd.DataFrame, x: Axis, y: Axis, technique
                     "size": 11 if len(chosen) <= CROWD else 8,
                     "line": {"width": 2, "color": border},
                 },
-                customdata=_told(part),
+                customdata=part[["variant", "told"]].to_numpy().tolist(),
                 hovertemplate="%{customdata[1]}<extra></extra>",
             )
         )
@@ -189,63 +193,55 @@ def _key(figure: go.Figure, name: str, symbol: str, color: str, **group: str) ->
     figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=look, hoverinfo="skip", **group)
 
 
-def _finish(figure: go.Figure, shown: pd.DataFrame, x: Axis, y: Axis, *, numbers: bool = False) -> None:
-    """Axes with room for every interval, which way is better, and the winners named, of a single device."""
+def _finish(figure: go.Figure, shown: pd.DataFrame, x: Axis, y: Axis, named: Named, *, numbers: bool = False) -> None:
+    """Axes with room for every interval and the way that is better, and what is named."""
     layout(figure, f"← better · {x.title}", f"{y.title} · better →" if y is not BYTES else f"← better · {y.title}")
     ranges = {name: axis.draw(figure, name, shown) for name, axis in (("x", x), ("y", y))}
     figure.update_layout(dragmode="select", height=HEIGHT, legend={"font": {"size": 11}})
-    if shown["device"].nunique() > 1:
-        return
     callouts = []
-    for title, row in _winners(shown):
+    for title, row in named:
         lines = [title, *([] if title == BASELINE else [row["variant"]]), *([_numbers(row)] if numbers else [])]
         callouts.append(Callout(float(x.along(row[x.column])), float(y.along(row[y.column])), tuple(lines)))
     call_out(figure, callouts, ink(shown, x, y), ranges["x"], ranges["y"])
 
 
-def _winners(shown: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
+def _winners(shown: pd.DataFrame) -> Named:
     """The baseline and what is picked within 1 point of it, each once, by what it is."""
     rows = last_point(shown)
     if rows.empty:
-        return
+        return []
     found = {rows.loc[rows["verdict"] == BASELINE, "variant"].iloc[0]: [BASELINE]}
     for question in WINNERS:
         if picked := pick(question, rows, NOTHING):
             found.setdefault(picked.winner, []).append(question)
-    records = rows.set_index("variant", drop=False).to_dict("index")
-    for variant, titles in found.items():
-        yield BASELINE if BASELINE in titles else " and ".join(titles).capitalize(), records[variant]
+    titles = {name: BASELINE if BASELINE in said else " and ".join(said).capitalize() for name, said in found.items()}
+    return [(title, rows[rows["variant"] == name].iloc[0]) for name, title in titles.items()]
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
     return f"{row['percent']:.2f} %, {row['size_bytes'] / 1000:.3g} KB, {row['latency_ms']:.2g} ms"
 
 
-def _told(part: pd.DataFrame) -> list[list[str]]:
-    """For each point the variant, by which points are selected, and what hovering says of it."""
-    told = []
-    for row in part.to_dict("records"):
-        alone = f"{100 * row['accuracy_lo']:.2f} to {100 * row['accuracy_hi']:.2f} alone"
-        paired = f"{row['percent_lo']:.2f} to {row['percent_hi']:.2f} against the baseline"
-        lines = [
-            f"<b>{row['variant']}</b>",
-            f"recipe {row['recipe']} on {row['device']}",
-            f"accuracy {row['percent']:.2f} % ({alone}, {paired})",
-            f"{row['size_bytes']:,} bytes, 1/{row['compression']:.3g} of the baseline's float32 numbers",
-            f"{row['latency_ms']:.4g} ms{_interval(row['latency_lo_ms'], row['latency_hi_ms'])}",
-            f"on the front in {row['p_front']:.0%} of resamples",
-        ]
-        if row["off"]:
-            lines.append(f"off it: dominated by {row['dominated_by']}")
-        told.append([row["variant"], "<br>".join(lines)])
-    return told
+def _told(row: Mapping[str, Any]) -> str:
+    """What hovering says of a variant."""
+    alone = f"{100 * row['accuracy_lo']:.2f} to {100 * row['accuracy_hi']:.2f} alone"
+    paired = f"{row['percent_lo']:.2f} to {row['percent_hi']:.2f} against the baseline"
+    lines = [
+        f"<b>{row['variant']}</b>",
+        f"recipe {row['recipe']} on {row['device']}",
+        f"accuracy {row['percent']:.2f} % ({alone}, {paired})",
+        f"{row['size_bytes']:,} bytes, 1/{row['compression']:.3g} of the baseline's float32 numbers",
+        f"{row['latency_ms']:.4g} ms{_interval(row['latency_lo_ms'], row['latency_hi_ms'])}",
+        f"on the front in {row['p_front']:.0%} of resamples",
+    ]
+    return "<br>".join([*lines, f"off it: dominated by {row['dominated_by']}"] if row["off"] else lines)
 
 
 def _interval(low: float, high: float) -> str:
     return "" if pd.isna(low) or pd.isna(high) else f" ({low:.4g} to {high:.4g})"
 
 
-def _three(shown: pd.DataFrame) -> Panel:
+def _three(shown: pd.DataFrame, named: Named) -> Panel:
     """Accuracy against size, with the speed as the size of a mark: small file, high and large is best."""
     figure, accuracy = go.Figure(), accuracy_axis(shown)
     logs = np.log10(shown["latency_ms"].astype("float64"))
@@ -266,12 +262,12 @@ def _three(shown: pd.DataFrame) -> Panel:
                     "size": diameters[chosen.index].tolist(),
                     "opacity": np.where(chosen["off"], FADED, 0.85).tolist(),
                 },
-                customdata=_told(chosen),
+                customdata=chosen[["variant", "told"]].to_numpy().tolist(),
                 hovertemplate="%{customdata[1]}<extra></extra>",
             )
         )
     _keys(figure, shown, executions=False)
-    _finish(figure, shown, BYTES, accuracy, numbers=True)
+    _finish(figure, shown, BYTES, accuracy, named, numbers=True)
     caption = (
         f"The larger a mark, the faster: from {shown['latency_ms'].max():.3g} ms to {shown['latency_ms'].min():.3g} "
         "ms, logarithmic. Up, left and large is best. Faded: off the front of all three."

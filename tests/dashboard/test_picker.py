@@ -118,17 +118,16 @@ def test_a_run_that_came_without_its_models_says_so(run_id):
 
 
 def study_on_overview(overview):
-    [link] = [one.proto.label for one in overview().get("page_link") if "What it buys" in one.proto.label]
-    return link
+    return next(one.proto.label for one in overview().get("page_link") if " · CPU · " in one.proto.label)
 
 
 def test_the_overview_opens_with_the_study_of_this_machine_and_not_with_a_newer_one_from_elsewhere(db, overview):
     stored_study(db, host=host(), created=1.0)
     stored_study(db, host=host(), created=2.0, imported=True, environment={"gpu": "a GPU far away"})
-    assert "What it buys on this machine" in study_on_overview(overview)
+    assert study_on_overview(overview).startswith("**This machine**")
 
 
 def test_without_a_study_of_its_own_the_overview_shows_another_and_names_its_machine(db, overview):
     stored_study(db, host=host(), imported=True, environment={"gpu": "a GPU far away"})
-    assert "this machine" not in study_on_overview(overview)
+    assert "This machine" not in study_on_overview(overview)
     assert "a GPU far away" in study_on_overview(overview)
