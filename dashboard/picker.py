@@ -13,13 +13,12 @@ from dashboard.figures.contributions import waterfall
 from dashboard.text import plain
 from experiments.bench.spec import BadInput, parse
 from experiments.compression.tradeoff.picks import QUESTIONS, Evidence, Pick, Question, path, pick
+from experiments.deployment.export.choice import FLOAT, ChoiceSpec
 from experiments.models import tensorfile
 from experiments.models.recipes import Recipe, from_json
-from experiments.registry import registered
 from experiments.runs import frames, store
 
 EDGE = "edge"  # the experiment that a recipe is handed over to
-FLOAT_BITS = 32
 
 
 def show(run: Any, rows: pd.DataFrame, details: Details) -> None:
@@ -128,22 +127,22 @@ def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
 
 def edge_refusal(recipe: Recipe) -> str:
     """Why the edge page cannot make the model of this recipe, in one line; empty where it can."""
-    if recipe.sizes or recipe.seed or recipe.distilled:
-        return "As a C program: only of seed 0, of the network's own widths and not distilled."
     try:
-        parse(registered()[EDGE].spec, edge_parameters(recipe))
+        same = parse(ChoiceSpec, edge_parameters(recipe)).recipe == recipe
     except BadInput as refused:
         return f"As a C program: {refused}"
-    return ""
+    return "" if same else "As a C program: only of the network's own widths, with integers of one scale per output."
 
 
 def edge_parameters(recipe: Recipe) -> dict[str, str]:
     """The fields of the edge experiment that make this recipe's model."""
-    return {
+    chosen = {
         "network": recipe.network,
         "width": f"{recipe.width:g}",
         "sparsity": f"{recipe.sparsity:g}",
-        "fine_tune_steps": str(recipe.tune_steps),
+        "distilled": str(recipe.distilled).lower(),
+        "seed": str(recipe.seed),
         "weight_bits": str(recipe.quant.weight_bits),
-        "activation_bits": str(recipe.quant.activation_bits or FLOAT_BITS),
+        "activation_bits": str(recipe.quant.activation_bits or FLOAT),
     }
+    return chosen | ({"fine_tune_steps": str(recipe.tune_steps)} if recipe.is_pruned else {})

@@ -67,6 +67,7 @@ class EdgeSpec(ChoiceSpec, MeasuredSpec):
         Column("arena_bytes", "integer", "intermediate results at their peak, as the memory planner placed them"),
         *TIMED,
         Column("inside_us", "number", "median of single calls timed inside the compiled program"),
+        Column("inside_p95_us", "number", "95th percentile of these calls"),
         Column("inside_p99_us", "number", "99th percentile of these calls"),
         Column("bandwidth_ratio", "number", "inside_us over the time of reading as many bytes as the constants once"),
         Column("suitable", "boolean", "whether inside_p99_us keeps the deadline"),
@@ -79,7 +80,7 @@ class EdgeSpec(ChoiceSpec, MeasuredSpec):
     grid=("network",),
     summary=(
         *("variant", "ran", "flags", "binary_bytes", "arena_bytes", "latency_ms", "speedup", "verdict"),
-        *("inside_us", "inside_p99_us", "suitable", "identical", "accuracy"),
+        *("inside_us", "inside_p95_us", "inside_p99_us", "bandwidth_ratio", "suitable", "identical", "accuracy"),
     ),
     details={
         "steps": [

@@ -126,6 +126,17 @@ def kept_weights(recipe: Recipe) -> Weights:
     return made.restored.real_weights()
 
 
+def float_weights(recipe: Recipe, device: str, progress: Progress) -> Weights:
+    """The float32 weights of a recipe before they are quantized, made where they have not been.
+
+    A training on the labels has a file of its own: nothing is packed for it.
+    """
+    start = recipe.unquantized
+    if start.distilled or start.is_pruned:
+        return kept_weights(make(start, device, progress).recipe)
+    return _trained(start, device, progress)
+
+
 def _read(path: Path, recipe: Recipe) -> Made | None:
     """What is kept; a file that cannot be read is as good as none, since it can be made again."""
     try:
@@ -145,7 +156,11 @@ def _digest(*files: bytes) -> str:
 
 def _weights(recipe: Recipe, device: str, progress: Progress) -> Weights:
     """Trained, and thinned out where the recipe says so: the weights of `build(recipe)`."""
-    network, weights = whole(recipe), _trained(recipe, device, progress)
+    return thinned(recipe, whole(recipe), _trained(recipe, device, progress), device, progress)
+
+
+def thinned(recipe: Recipe, network: Network, weights: Weights, device: str, progress: Progress) -> Weights:
+    """`weights` of the whole `network` after what the recipe takes away: the weights of `build(recipe)`."""
     if recipe.width < 1:
         weights = _thinned(recipe, network, weights, unit_plan(network, "l2"), 1 - recipe.width, device, progress)
         network, weights = shrink(network, weights, keep_units(network, weights, recipe.width))
@@ -164,7 +179,7 @@ def _trained(recipe: Recipe, device: str, progress: Progress) -> Weights:
         told = _telling(f"training {network.name}", progress)
         return checkpoints.load(network, settings, device=device, progress=told).weights
     if recipe.is_pruned:
-        return kept_weights(make(_plain(recipe), device, progress).recipe)
+        return kept_weights(make(plain(recipe), device, progress).recipe)
     from experiments.models.training import Trainer
 
     larger = checkpoints.load(NETWORKS[TEACHERS[recipe.network]]())
@@ -176,7 +191,7 @@ def _trained(recipe: Recipe, device: str, progress: Progress) -> Weights:
     return student.fit(data, settings, teacher=Teacher(table, TEMPERATURE, ALPHA), progress=told).weights
 
 
-def _plain(recipe: Recipe) -> Recipe:
+def plain(recipe: Recipe) -> Recipe:
     """The float32 recipe before anything is taken away."""
     return dataclasses.replace(recipe.unquantized, width=1.0, sparsity=0.0)
 

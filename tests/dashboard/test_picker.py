@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.picker import edge_parameters, edge_refusal
 from experiments.bench.environment import host
-from experiments.bench.spec import Row, Sample
+from experiments.bench.spec import Row, Sample, parse
+from experiments.deployment.edge import EdgeSpec
 from experiments.models import tensorfile
 from experiments.models.quantizing import QuantSpec
 from experiments.models.recipes import Recipe
@@ -93,21 +94,28 @@ def test_the_plan_stands_under_the_form(db):
     assert any("8 variants of 4 models" in text.value for text in page.caption)
 
 
-def test_a_recipe_is_handed_over_to_the_edge_page():
-    wanted = {"network": "mlp", "sparsity": "0.9", "weight_bits": "8", "activation_bits": "8"}
-    assert wanted.items() <= edge_parameters(RECIPE).items()
-    assert edge_parameters(Recipe())["weight_bits"] == "32"
-    assert edge_refusal(RECIPE) == edge_refusal(Recipe()) == ""
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        RECIPE,
+        Recipe(),
+        Recipe("cnn", seed=3, distilled=True, quant=QuantSpec("weight_only", 4)),
+        Recipe(width=0.5, sparsity=0.7, tune_steps=2500, quant=QuantSpec("static", 8)),
+    ],
+)
+def test_the_edge_page_is_handed_fields_that_make_the_very_same_model(recipe):
+    assert parse(EdgeSpec, edge_parameters(recipe)).recipe == recipe
+    assert edge_refusal(recipe) == ""
 
 
 @pytest.mark.parametrize(
     ("recipe", "why"),
     [
-        (Recipe(distilled=True), "not distilled"),
-        (Recipe(seed=1), "only of seed 0"),
-        (Recipe(sparsity=0.5, tune_steps=50_000), "fine_tune_steps: 50000 is not allowed"),
+        (Recipe(sizes=(("hidden", 64),)), "only of the network's own widths"),
+        (Recipe(quant=QuantSpec("static", 8, granularity="per_tensor")), "one scale per output"),
+        (Recipe("cnn", sparsity=0.995), "sparsity: 0.995 is not allowed"),
     ],
-    ids=["distilled", "seed", "steps"],
+    ids=["sizes", "scales", "sparsity"],
 )
 def test_what_the_edge_page_cannot_make_is_not_handed_over_and_the_reason_is_said(recipe, why):
     assert why in edge_refusal(recipe)

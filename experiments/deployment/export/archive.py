@@ -13,13 +13,14 @@ from experiments.deployment.export.program import Array, Program
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows
 README = """# {title}
 
-One C file with the weights inside: no Python, no other library, no dynamic allocation. Any C compiler builds it:
+One C file with the weights inside: no Python, no other library, no dynamic allocation. gcc, clang and `zig cc` build it:
 
 ```sh
 cc -O2 model.c -o model -lm
 ```
 
-`-O3 -march=native` makes it faster on the machine that builds it.
+`-O3 -march=native` uses all instructions of the machine that builds it. Measure what it brings: it makes products of
+integers several times faster, but clang 14 makes gathers of convolutions with it, which are slower by far.
 
 | | |
 | --- | --- |

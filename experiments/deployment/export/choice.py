@@ -5,7 +5,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from experiments.bench.spec import Spec
+from experiments.models.normed import NAME as NORMED
 from experiments.models.quantizing import QuantSpec
+from experiments.models.recipes import MOST_STEPS, Recipe
 
 FLOAT = 32
 
@@ -36,9 +38,19 @@ class ChoiceSpec(Spec):
     fine_tune_steps: int = Field(
         1200,
         ge=0,
-        le=20_000,
+        le=MOST_STEPS,
         title="Fine-tuning steps",
-        description="of 128 images after pruning; trained once, then taken from this machine's cache",
+        description="in which units are taken away, and again in which weights are; done once on a machine",
+    )
+    distilled: bool = Field(
+        False, title="Distilled", description="trained on a larger network's answers as well, once on a machine"
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        title="Seed",
+        description="of the training; every other one than 0 is trained on this machine",
     )
     weight_bits: int = Field(8, ge=2, le=FLOAT, title="Weight bits", description="2 to 8, or 32 for float32")
     activation_bits: int = Field(
@@ -67,12 +79,29 @@ class ChoiceSpec(Spec):
             raise ValueError(
                 f"activation_bits: {self.activation_bits} needs integer weights; give {FLOAT} with float32"
             )
-        if self.network == "cnn_normed" and not self.fold:
+        if self.network == NORMED and not self.fold:
             if self.weight_bits != FLOAT:
                 raise ValueError("fold: false is not allowed with integer weights; give true, or weight_bits 32")
             if self.width < 1 or self.sparsity:
                 raise ValueError("fold: false is not allowed with pruning; give true, or width 1 and sparsity 0")
+        if self.network == NORMED and (self.distilled or self.seed):
+            name, allowed = ("distilled", "false") if self.distilled else ("seed", "0")
+            raise ValueError(f"{name}: {NORMED} comes trained in one way; give {allowed}")
+        _ = self.recipe  # which refuses what it cannot be
         return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """What makes the model; of a network with batch normalisation, of the plain one that it is folded into."""
+        return Recipe(
+            network="cnn" if self.network == NORMED else self.network,
+            seed=self.seed,
+            quant=self.quant,
+            distilled=self.distilled,
+            width=self.width,
+            sparsity=self.sparsity,
+            tune_steps=self.fine_tune_steps,
+        )
 
     @property
     def quant(self) -> QuantSpec:
@@ -96,6 +125,6 @@ class ChoiceSpec(Spec):
             case _:
                 return "float32"
 
-    def recipe(self) -> dict[str, Any]:
+    def chosen(self) -> dict[str, Any]:
         """The fields that determine the program, as JSON values."""
         return self.model_dump(mode="json", include=set(ChoiceSpec.model_fields) - {"device"})

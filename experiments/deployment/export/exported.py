@@ -49,7 +49,7 @@ class Exported:
         """The archive, with a test vector of the first `images`."""
         few = images[:VECTOR_IMAGES]
         recipe = {
-            "choice": choice.recipe(),
+            "choice": choice.chosen(),
             "network": describe(step.network),
             "accuracy": step.accuracy,
             "exact": step.noopt,

@@ -1,24 +1,22 @@
 """From a choice to the network that is exported: trained, folded, pruned, quantized, step by step."""
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from experiments.bench.toolchain import cache_folder
 from experiments.deployment.export.choice import ChoiceSpec
-from experiments.models import normed, tensorfile
-from experiments.models.checkpoints import load
+from experiments.models import making, normed, tensorfile
 from experiments.models.datasets import Dataset, mnist
-from experiments.models.making import make
-from experiments.models.networks import NETWORKS, Network, Weights, check
+from experiments.models.networks import Network, Weights, check
 from experiments.models.quantizing import Quantized, QuantSpec, calibrate, quantize
-from experiments.models.recipes import Recipe, build
-from experiments.models.shrinking import keep_units, shrink, structure
+from experiments.models.recipes import build, whole
+from experiments.models.shrinking import structure
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[float, str], None]
@@ -70,13 +68,13 @@ class Step:
 def steps(choice: ChoiceSpec, device: str, progress: Progress) -> list[Step]:
     """All steps of a choice, the trained network first, what is exported last; trains on `device` where it must."""
     data = mnist()
-    network, weights, made = _trained(choice, data)
+    network, weights, made = _trained(choice, data, device, progress)
     if choice.network == normed.NAME and choice.fold:
         weights = normed.fold(network, weights)
         made.append(_float("fold batch norm", "into the convolution before it", network, weights, data))
         _check_same(made[-2], made[-1], data)
-    if choice.width < 1 or choice.sparsity:
-        network, weights = _pruned(network, weights, choice, data, device, progress)
+    if choice.recipe.is_pruned:
+        network, weights = _pruned(choice, network, weights, device, progress)
         said = [f"{structure(network)} outputs are left"] if choice.width < 1 else []
         said += [f"{choice.sparsity:.0%} of the weights are 0"] if choice.sparsity else []
         made.append(_float("prune", " and ".join(said), network, weights, data))
@@ -87,14 +85,40 @@ def steps(choice: ChoiceSpec, device: str, progress: Progress) -> list[Step]:
     return made
 
 
-def _trained(choice: ChoiceSpec, data: Dataset) -> tuple[Network, Weights, list[Step]]:
+def _trained(choice: ChoiceSpec, data: Dataset, device: str, progress: Progress) -> tuple[Network, Weights, list[Step]]:
     if choice.network == normed.NAME:
         network, weights = normed.load_normed()
         what = "float32, batch norm computed as it stands"
         return network, weights, [_step("train", what, network, None, weights, data)]
-    network = NETWORKS[choice.network]()
-    weights = load(network).weights
-    return network, weights, [_float("train", "float32", network, weights, data)]
+    recipe = making.plain(choice.recipe)
+    network, weights = whole(recipe), making.float_weights(recipe, device, progress)
+    what = "float32, on a larger network's answers" if choice.distilled else "float32"
+    return network, weights, [_float("train", what, network, weights, data)]
+
+
+def _pruned(
+    choice: ChoiceSpec, network: Network, weights: Weights, device: str, progress: Progress
+) -> tuple[Network, Weights]:
+    """The thinned network, the same as everywhere else that its recipe is made; done once on a machine."""
+    if choice.network != normed.NAME:
+        return build(choice.recipe), making.float_weights(choice.recipe, device, progress)
+    small = dataclasses.replace(build(choice.recipe), name=network.name)
+    file = cache_folder() / "edge" / f"{network.name}-{_key(weights, choice)}.safetensors"
+    if file.exists():
+        kept, _ = tensorfile.read(file)
+        check(small, kept)
+        return small, kept
+    left = making.thinned(choice.recipe, network, weights, device, progress)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tensorfile.write(file, left, {})
+    return small, left
+
+
+def _key(start: Weights, choice: ChoiceSpec) -> str:
+    """Stands for the weights before anything is taken away, for what is, and for the code that does it."""
+    digest = hashlib.sha256(tensorfile.encode(dict(sorted(start.items()))))
+    digest.update(json.dumps([choice.recipe.unquantized.json(), making.code()]).encode())
+    return digest.hexdigest()[:16]
 
 
 def _float(name: str, what: str, network: Network, weights: Weights, data: Dataset) -> Step:
@@ -114,50 +138,3 @@ def _check_same(before: Step, after: Step, data: Dataset) -> None:
     error = float(np.abs(after.logits(images) - wanted).max())
     if error > ROUNDING * float(np.abs(wanted).max()):
         raise ValueError(f"{after.name}: a logit changed by {error:.3g}; the outputs must stay the same")
-
-
-def _pruned(
-    network: Network, weights: Mapping[str, Array], choice: ChoiceSpec, data: Dataset, device: str, progress: Progress
-) -> tuple[Network, Weights]:
-    """Units removed, then single weights, trained on meanwhile; the same choice is trained once on a machine.
-
-    It is the model that a recipe of the same numbers names, so that what a trade-off study picked is what is exported.
-    The folded network has no recipe: its units go at once.
-    """
-    if choice.network != normed.NAME:
-        recipe = Recipe(choice.network, width=choice.width, sparsity=choice.sparsity, tune_steps=choice.fine_tune_steps)
-        return build(recipe), make(recipe, device, progress).restored.real_weights()
-    from experiments.models.finetuning import fine_tune
-    from experiments.models.plans import weight_plan
-    from experiments.models.training import trainer
-
-    small, start = shrink(network, weights, keep_units(network, weights, choice.width))
-    file = cache_folder() / "edge" / f"{network.name}-{_key(start, choice)}.safetensors"
-    if file.exists():
-        kept, _ = tensorfile.read(file)
-        check(small, kept)
-        return small, kept
-    tuned = fine_tune(
-        trainer(small, device, 128),
-        data,
-        start,
-        weight_plan(small, "magnitude"),
-        choice.sparsity,
-        steps=choice.fine_tune_steps,
-        on_step=partial(_say, progress),
-    )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tensorfile.write(file, tuned.weights, {})
-    return small, tuned.weights
-
-
-def _key(start: Mapping[str, Array], choice: ChoiceSpec) -> str:
-    """Stands for the weights before fine-tuning and for how it is done."""
-    digest = hashlib.sha256(tensorfile.encode(dict(sorted(start.items()))))
-    digest.update(json.dumps([choice.sparsity, choice.fine_tune_steps]).encode())
-    return digest.hexdigest()[:16]
-
-
-def _say(progress: Progress, step: int, steps: int) -> None:
-    if step % 50 == 0:
-        progress(step / steps, f"fine-tuning: step {step} of {steps}")

@@ -125,6 +125,8 @@ def test_pruning_makes_the_program_smaller_and_its_weights_sparse(tmp_path):
         ({"network": "resnet"}, "network: resnet is not allowed; give one of mlp"),
         ({"width": "0"}, "width: 0 is not allowed; give a number from 0.05 to 1"),
         ({"sparsity": "1"}, "sparsity: 1 is not allowed; give a number from 0 to 0.99"),
+        ({"network": "lenet_5", "distilled": "true"}, "distilled: lenet_5 has no larger network to learn from"),
+        ({"network": "cnn_normed", "seed": "1"}, "seed: cnn_normed comes trained in one way; give 0"),
         ({"targets": "avr"}, "targets: avr is not allowed; give any of x86_64"),
         ({"network": "cnn_normed", "fold": "false"}, "fold: false is not allowed with integer weights"),
     ],
