@@ -13,7 +13,8 @@ from experiments.deployment.export.program import Array, Program
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows
 README = """# {title}
 
-One C file with the weights inside: no Python, no other library, no dynamic allocation. gcc, clang and `zig cc` build it:
+One C file with the weights inside: no Python, no other library, no dynamic allocation. gcc, clang and `zig cc`
+build it:
 
 ```sh
 cc -O2 model.c -o model -lm
