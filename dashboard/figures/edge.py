@@ -24,8 +24,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     if rows["accuracy"].notna().any():
         drawn.append(_accuracy(rows[rows["accuracy"].notna()]))
     steps = details["steps"]
-    steps = steps[steps["weights_bytes"].notna()]
-    return [*drawn, _steps(steps)] if len(steps) else drawn
+    return [*drawn, _steps(steps)] if steps["weights_bytes"].notna().any() else drawn
 
 
 def _sizes(rows: pd.DataFrame) -> Panel:
@@ -39,6 +38,8 @@ def _sizes(rows: pd.DataFrame) -> Panel:
                 y=of_kind["variant"].tolist(),
                 x=of_kind["binary_bytes"].tolist(),
                 orientation="h",
+                texttemplate="%{x:,}",
+                textposition="outside",
                 marker={"color": color, "pattern": {"shape": pattern}},
                 customdata=of_kind[["flags", "weights_bytes"]].astype(str).to_numpy(),
                 hovertemplate="%{y}: %{x:,} bytes, of these %{customdata[1]} of constants<br>%{customdata[0]}"
@@ -49,7 +50,7 @@ def _sizes(rows: pd.DataFrame) -> Panel:
     figure.add_vline(x=int(chosen["weights_bytes"].min()), line={"color": ORANGE, "dash": "dot"})
     layout(figure, "Program [bytes]", "")
     _lines(figure, chosen["variant"])
-    figure.update_xaxes(range=[0, max(weights, chosen["binary_bytes"].max()) * 1.05])
+    figure.update_xaxes(range=[0, max(weights, chosen["binary_bytes"].max()) * 1.25])  # with room for the numbers
     caption = (
         "Stripped programs; those of Linux and Windows targets carry their C library. Dotted: the smallest constants. "
         "Hatched: built here, but nothing here could run it."
@@ -122,7 +123,9 @@ def _accuracy(rows: pd.DataFrame) -> Panel:
     return Panel("Accuracy of the program itself", figure, caption)
 
 
-def _steps(steps: pd.DataFrame) -> Panel:
+def _steps(every: pd.DataFrame) -> Panel:
+    """Bars for the steps that change the network; the last two, which change how it is kept, in words."""
+    steps, last_ones = (every[every["weights_bytes"].notna() == changes] for changes in (True, False))
     names = [f"{one['step']}<br>{_wrapped(one['what'])}" for _, one in steps.iterrows()]
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.04)
     parts = (
@@ -134,17 +137,20 @@ def _steps(steps: pd.DataFrame) -> Panel:
         drawn: dict[str, Any] = {"x": values.tolist(), "y": names, "marker_color": color, "texttemplate": hover}
         drawn["hovertemplate"] = f"%{{y}}: {hover}<extra></extra>"
         last = place == len(parts)  # accuracies are all near one another: points need no zero
-        bars = go.Bar(**drawn, orientation="h", textposition="auto", textangle=0)
+        bars = go.Bar(**drawn, orientation="h", textposition="outside", textangle=0)
         points = go.Scatter(**drawn, mode="markers+text", textposition="top center", marker_size=10)
         figure.add_trace(points if last else bars, row=1, col=place)
         figure.update_xaxes(title=title, row=1, col=place, nticks=3)
+        if not last:
+            figure.update_xaxes(range=[0, float(values.max()) * 1.6], row=1, col=place)  # with room for the numbers
     reach = max(0.5, float(np.ptp(steps["accuracy"] * 100)))
     middle = float((steps["accuracy"].max() + steps["accuracy"].min()) * 50)
     figure.update_xaxes(range=[middle - reach, middle + reach], row=1, col=len(parts))
     layout(figure, parts[0][0], "")
     figure.update_layout(showlegend=False, height=120 + 56 * len(steps))
     figure.update_yaxes(autorange="reversed")
-    caption = "From the trained network to the program, step by step; memory plan and program size: the CSV `steps`."
+    told = "".join(f" {one['step'].capitalize()}: {one['what']}." for _, one in last_ones.iterrows())
+    caption = f"From the trained network to the program, step by step.{told}"
     return Panel("What each step brings", figure, caption)
 
 

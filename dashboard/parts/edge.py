@@ -37,7 +37,7 @@ def show(run: Any) -> None:
             "application/zip",
             on_click="ignore",
             icon=":material/folder_zip:",
-            key=f"{run['id']}-zip",
+            key=f"{run['id']}-c-program",
             help="model.c with the weights inside, model.h, a test vector, the recipe and instructions",
         )
     for name in (one for one in names if one.endswith(ENDING)):

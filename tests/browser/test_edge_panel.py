@@ -28,6 +28,9 @@ def test_the_program_classifies_test_images_and_a_drawing_with_no_network(visito
     page = came.open(f"/edge?run={run_id}")
     digit = page.locator(".digit")
     expect(digit).to_have_text("–")
+    expect(page.get_by_role("button", name="Download the C program (zip)")).to_be_visible()
+    expect(page.get_by_role("button", name="Bundle")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
     for label in mnist().test.labels[:4]:
         page.get_by_role("button", name="Next test image").click()
         expect(digit).to_have_text(str(label))

@@ -35,8 +35,8 @@ BUILT = {"variant": "c int8 windows", "ran": "built, not run", "binary_bytes": 1
 TRAIN = {"step": "train", "what": "float32", "weights_bytes": 407_080, "inside_us": 20.0, "accuracy": 0.984}
 
 
-def panels(*rows, steps=()):
-    return {panel.title: panel.figure for panel in edge.panels(frame(*rows), details(*steps))}
+def panels(*rows):
+    return {panel.title: panel.figure for panel in edge.panels(frame(*rows), details())}
 
 
 def test_what_was_only_built_is_told_from_what_ran():
@@ -64,9 +64,11 @@ def test_only_programs_that_ran_have_an_accuracy():
     assert figure.data[0].error_x.array == pytest.approx((0.3,))
 
 
-def test_each_step_shows_bytes_time_and_accuracy():
-    steps = panels(PYTHON, HERE, steps=[TRAIN, {"step": "export", "what": "60,000 bytes"}])["What each step brings"]
-    assert [trace.x for trace in steps.data] == [(407_080,), (20.0,), pytest.approx((98.4,))]
+def test_each_step_shows_bytes_time_and_accuracy_and_the_export_is_told():
+    export = {"step": "export", "what": "60,000 bytes of program"}
+    drawn = edge.panels(frame(PYTHON, HERE), details(TRAIN, export))[-1]
+    assert [trace.x for trace in drawn.figure.data] == [(407_080,), (20.0,), pytest.approx((98.4,))]
+    assert drawn.caption.endswith("Export: 60,000 bytes of program.")
 
 
 def test_no_rows_give_no_figures():

@@ -71,8 +71,9 @@ def steps(choice: ChoiceSpec, device: str, progress: Progress) -> list[Step]:
     network, weights, made = _trained(choice, data, device, progress)
     if choice.network == normed.NAME and choice.fold:
         weights = normed.fold(network, weights)
-        made.append(_float("fold batch norm", "into the convolution before it", network, weights, data))
-        _check_same(made[-2], made[-1], data)
+        folded = _float("fold batch norm", "into the convolution before it", network, weights, data)
+        error = _checked_same(made[-1], folded, data)
+        made.append(dataclasses.replace(folded, what=f"{folded.what}; a logit changes by {error:.1g} at most"))
     if choice.recipe.is_pruned:
         network, weights = _pruned(choice, network, weights, device, progress)
         said = [f"{structure(network)} outputs are left"] if choice.width < 1 else []
@@ -131,10 +132,11 @@ def _step(name: str, what: str, network: Network, quantized: Quantized | None, w
     return Step(name, what, accuracy, network, quantized, weights)
 
 
-def _check_same(before: Step, after: Step, data: Dataset) -> None:
-    """ValueError where a step that may change nothing changes more than float32 rounding does."""
+def _checked_same(before: Step, after: Step, data: Dataset) -> float:
+    """How much a step that may change nothing changes a logit; ValueError where that is more than float32 rounding."""
     images = data.validation.images[:CALIBRATION_IMAGES]
     wanted = before.logits(images)
     error = float(np.abs(after.logits(images) - wanted).max())
     if error > ROUNDING * float(np.abs(wanted).max()):
         raise ValueError(f"{after.name}: a logit changed by {error:.3g}; the outputs must stay the same")
+    return error
