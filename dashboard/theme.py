@@ -1,6 +1,7 @@
 """One look for all figures: Okabe-Ito colours, one colour, symbol and dash per technique on all pages."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -37,6 +38,7 @@ STYLES = {
     "codebook": Style(PURPLE, "triangle-up", "dashdot"),
     "file": Style(BLUE, "star", "longdash"),
     "dense": Style(GREY, "circle", "solid"),
+    "dense distilled": Style(GREY, "circle-open", "dot"),
     "gather": Style(SKY, "triangle-up", "dot"),
     "l1 units": Style(PURPLE, "square", "dot"),
     "l2 units": Style(ORANGE, "square", "dash"),
@@ -74,6 +76,8 @@ STYLES = {
     "matmul transposed": Style(BLUE, "diamond", "dash"),
     "matmul": Style(ORANGE, "circle", "solid"),
 }
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "triangle-down", "pentagon")
 OTHERS = (
     Style(GREEN, "triangle-up", "dashdot"),
@@ -90,6 +94,24 @@ def style(technique: str) -> Style:
     """
     named = [name for name in STYLES if f" {name} " in f" {technique} "]
     return STYLES[max(named, key=len)] if named else OTHERS[sum(technique.encode()) % len(OTHERS)]
+
+
+def distinct(techniques: Iterable[str]) -> dict[str, Style]:
+    """The style of each technique in one figure: of those that share a style, all but the first get another."""
+    found: dict[str, Style] = {}
+    names = list(dict.fromkeys(techniques))
+    taken = {style(name).color for name in names}
+    for name in names:
+        look = style(name)
+        if look in found.values():
+            used = found.values()
+            color = next((one for one in COLORS if one not in taken), look.color)
+            dash = next((one for one in DASHES if one not in {other.dash for other in used}), look.dash)
+            symbol = next((one for one in MARKERS if one not in {other.symbol for other in used}), look.symbol)
+            look = Style(color, symbol, dash)
+            taken.add(color)
+        found[name] = look
+    return found
 
 
 def layout(figure: go.Figure, x: str, y: str) -> go.Figure:

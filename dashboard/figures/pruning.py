@@ -1,6 +1,6 @@
 """Figures of the pruning experiment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,14 @@ import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
 from dashboard.figures.common import points, speedups
-from dashboard.theme import BLUE, ORANGE, OTHERS, layout, log_axis, style
+from dashboard.theme import BLUE, ORANGE, OTHERS, Style, distinct, layout, log_axis
 
 DENSE = "dense"
 TICKS = (0, 25, 50, 75, 80, 90, 95, 98, 99)  # % that is gone
-DEEPEST = 8  # points of accuracy below the dense network that are drawn
+LEAST_ERROR = 0.05  # % of wrong answers: an interval may reach below it, a logarithmic axis cannot
+FEW, MANY = (1, 2, 5), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8)  # ticks of a decade of errors
+WIDE = 8  # from the least to the most errors, beyond which few ticks are enough
+Looks = Mapping[str, Style]
 TILES, GAP = 4, 2  # of the picture, and columns between them
 
 
@@ -21,20 +24,21 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     if rows.empty:
         return []
     rows = rows.assign(left=1 - rows["sparsity"], target_left=1 - rows["target"])
-    for name in ("seed_accuracy", "seed_accuracy_lo", "seed_accuracy_hi"):
-        rows[name] = rows[name] * 100
+    looks = distinct(rows["variant"])
     once = rows[rows["form"] != "gather"]
     tested = once[once["seed_accuracy"].notna()]
-    drawn = [_sparsity(tested), _bytes(tested)] if len(tested) else []
+    drawn = [_sparsity(tested, looks), _bytes(tested, looks)] if len(tested) else []
+    if (tested["fine_tune_steps"] > 0).any():
+        drawn.append(_before(tested, looks))
     if rows["latency_ms"].notna().any():
-        drawn.append(_latency(rows))
+        drawn.append(_latency(rows, looks))
     target = _pictured(details["picture"])
     makers = (
         ("storage", lambda: _storage(details["storage"], once)),
-        ("layers", lambda: _layers(details["layers"], target)),
+        ("layers", lambda: _layers(details["layers"], target, looks)),
         ("sensitivity", lambda: _sensitivity(details["sensitivity"])),
         ("picture", lambda: _picture(details["picture"])),
-        ("fine_tuning", lambda: _fine_tuning(details["fine_tuning"], target)),
+        ("fine_tuning", lambda: _fine_tuning(details["fine_tuning"], target, looks)),
     )
     return drawn + [panel for name, make in makers if len(details[name]) and (panel := make())]
 
@@ -63,41 +67,86 @@ def _gone_axis(figure: go.Figure, what: str, left: Sequence[float]) -> None:
     )
 
 
-def _sparsity(tested: pd.DataFrame) -> Panel:
-    figure = go.Figure()
-    _accuracies(figure, tested, "left")
-    layout(figure, "", "Test accuracy [%]")
+def _sparsity(tested: pd.DataFrame, looks: Looks) -> Panel:
+    figure = _accuracies(tested, looks, "left", "seed_accuracy")
     _gone_axis(figure, "Weights gone", tested["left"].tolist())
-    _cut(figure, tested)
     caption = (
         "Mean over the seeds of the fine-tuned network, each as its file restores it, with its 95 % interval; the "
-        f"dense network was trained as long. What falls {DEEPEST} points below it leaves the figure."
+        "dense network was trained as long. The accuracy axis is stretched: equal steps are equal ratios of errors."
     )
     return Panel("Accuracy against sparsity", figure, caption)
 
 
-def _bytes(tested: pd.DataFrame) -> Panel:
-    figure = go.Figure()
-    _accuracies(figure, tested, "size_bytes")
-    layout(figure, "Smallest file that restores the model [bytes]", "Test accuracy [%]")
+def _bytes(tested: pd.DataFrame, looks: Looks) -> Panel:
+    figure = _accuracies(tested, looks, "size_bytes", "seed_accuracy")
+    figure.update_xaxes(title="Smallest file that restores the model [bytes]")
     log_axis(figure, "x", tested["size_bytes"])
-    _cut(figure, tested)
     caption = "The same accuracies against the smallest file, which holds all that is needed to run the network."
     return Panel("Accuracy against size", figure, caption)
 
 
-def _accuracies(figure: go.Figure, tested: pd.DataFrame, x: str) -> None:
+def _before(tested: pd.DataFrame, looks: Looks) -> Panel:
+    figure = _accuracies(tested, looks, "left", "accuracy_before_fine_tune")
+    _gone_axis(figure, "Weights gone", tested["left"].tolist())
+    caption = (
+        "First seed, pruned at once and not trained any more: what fine-tuning has to bring back. What it reaches is "
+        "in the figure of accuracy against sparsity."
+    )
+    return Panel("Without fine-tuning", figure, caption)
+
+
+def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.Figure:
+    """Accuracies by way, at heights that are the logarithm of the errors, so that 98.6 and 98.8 % are told apart."""
+    names = [name for name in (column, f"{column}_lo", f"{column}_hi") if name in tested]
+    percent = tested[names].astype("float64") * 100
+    wrong = (100 - percent).clip(lower=LEAST_ERROR)
+    figure = go.Figure()
     for variant, chosen in tested.groupby("variant", sort=False):
-        points(figure, chosen, x, "seed_accuracy", "seed_accuracy_lo", "seed_accuracy_hi", str(variant), "%")
+        chosen = chosen.sort_values(x)
+        height = wrong.loc[chosen.index]
+        bars = {}
+        if len(names) > 1:  # more right answers are fewer wrong ones: the interval is turned round
+            bars = {
+                "type": "data",
+                "symmetric": False,
+                "array": (height[names[1]] - height[column]).fillna(0).tolist(),
+                "arrayminus": (height[column] - height[names[2]]).fillna(0).tolist(),
+                "thickness": 1.5,
+                "width": 5,
+            }
+        look = looks[str(variant)]
+        said = "%{customdata[0]:.2f} %" + (", 95 % %{customdata[1]:.2f} to %{customdata[2]:.2f}" if bars else "")
+        figure.add_trace(
+            go.Scatter(
+                name=str(variant),
+                x=chosen[x].astype("float64").tolist(),
+                y=height[column].tolist(),
+                error_y=bars or None,
+                customdata=percent.loc[chosen.index].to_numpy(),
+                mode="lines+markers",
+                line={"color": look.color, "dash": look.dash},
+                marker={"color": look.color, "symbol": look.symbol, "size": 9},
+                hovertemplate=f"{said}<br>{x} %{{x}}<extra>{variant}</extra>",
+            )
+        )
+    layout(figure, "", "Test accuracy [%]")
+    _accuracy_axis(figure, float(np.nanmin(wrong)), float(np.nanmax(wrong)))
+    return figure
 
 
-def _cut(figure: go.Figure, tested: pd.DataFrame) -> None:
-    """No more of the y axis than what can be told apart."""
-    top, bottom = tested["seed_accuracy"].max(), tested["seed_accuracy"].min()
-    figure.update_yaxes(range=[max(bottom - 0.5, top - DEEPEST), top + 0.5])
+def _accuracy_axis(figure: go.Figure, low: float, high: float) -> None:
+    """The y axis of errors from `low` to `high` %, logarithmic and reversed, with ticks that say what is right."""
+    ticks = [mantissa * 10.0**decade for decade in (-2, -1, 0, 1) for mantissa in (FEW if high > WIDE * low else MANY)]
+    figure.update_yaxes(
+        type="log",
+        range=[np.log10(high * 1.1), np.log10(low / 1.1)],
+        tickmode="array",
+        tickvals=ticks,
+        ticktext=[f"{100 - tick:.4g}" for tick in ticks],
+    )
 
 
-def _latency(rows: pd.DataFrame) -> Panel:
+def _latency(rows: pd.DataFrame, looks: Looks) -> Panel:
     """The smaller networks, and of the networks of the same size the first with its gather."""
     figure = go.Figure()
     same = rows[(rows["form"] == DENSE) & (rows["variant"] != DENSE)]["variant"]
@@ -105,7 +154,8 @@ def _latency(rows: pd.DataFrame) -> Panel:
     shown += [same.iloc[0], f"{same.iloc[0]} gather"] if len(same) else []
     chosen = rows[rows["variant"].isin(shown)]
     for variant, one in chosen.groupby("variant", sort=False):
-        points(figure, one, "target_left", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms")
+        look = looks[str(variant)]
+        points(figure, one, "target_left", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms", look)
     layout(figure, "", "Latency of one call [ms]")
     _gone_axis(figure, "Weights, or units of the hidden layers, gone", chosen["target_left"].tolist())
     figure.update_yaxes(rangemode="tozero")
@@ -158,7 +208,7 @@ def _at(records: pd.DataFrame, target: dict[str, float]) -> pd.DataFrame:
     return records[[target.get(row.variant) == row.target for row in records.itertuples()]]
 
 
-def _layers(layers: pd.DataFrame, target: dict[str, float]) -> Panel:
+def _layers(layers: pd.DataFrame, target: dict[str, float], looks: Looks) -> Panel:
     figure = go.Figure()
     shown = _at(layers, target)
     for variant, one in shown[shown["variant"] != DENSE].groupby("variant", sort=False):
@@ -167,7 +217,7 @@ def _layers(layers: pd.DataFrame, target: dict[str, float]) -> Panel:
                 name=f"{variant}, {one['target'].iloc[0]:.0%}",
                 x=one["layer"].tolist(),
                 y=(one["sparsity"] * 100).tolist(),
-                marker={"color": style(str(variant)).color},
+                marker={"color": looks[str(variant)].color},
                 customdata=one[["nonzero", "weights", "units"]].astype("int64").to_numpy(),
                 hovertemplate="%{y:.2f} % gone, %{customdata[0]:,} of %{customdata[1]:,} weights left, "
                 "%{customdata[2]:,} units",
@@ -246,10 +296,10 @@ def _band(one: pd.DataFrame, column: str) -> "np.ndarray":
     return np.concatenate(tiles[:-1], axis=1)
 
 
-def _fine_tuning(curve: pd.DataFrame, target: dict[str, float]) -> Panel:
+def _fine_tuning(curve: pd.DataFrame, target: dict[str, float], looks: Looks) -> Panel:
     figure = go.Figure()
     for variant, one in _at(curve, target).groupby("variant", sort=False):
-        look = style(str(variant))
+        look = looks[str(variant)]
         figure.add_trace(
             go.Scatter(
                 name=f"{variant}, {one['target'].iloc[0]:.0%}",

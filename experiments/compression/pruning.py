@@ -1,12 +1,12 @@
 """What a network loses when weights or whole units are taken away, and what that buys in bytes and time."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
-from experiments.bench.answers import says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.inspection import REASON
 from experiments.bench.session import Bench, rates, timed_row
@@ -14,17 +14,14 @@ from experiments.bench.spec import MeasuredSpec, Row, experiment
 from experiments.models.datasets import Array, mnist
 from experiments.models.plans import Way
 from experiments.models.pruning import n_and_m
+from experiments.models.pruning_reports import DENSE, DETAILS, answer
 from experiments.models.subjects import MATRICES, subject_of, units_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from experiments.models.pruned import Base, Pruned
     from experiments.models.pruned_programs import Formed
 
-DENSE = "dense"
 SCOPED = ("magnitude", "random")  # LAMP compares layers by itself
-KEPT = 0.002  # accuracy that may be lost and still be called kept
 LEVELS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # of one layer alone
 LOOKED_AT = 2000  # validation images for one layer alone
 PICTURED = 0.9  # the target that is shown as a picture, or the nearest to it
@@ -82,13 +79,19 @@ class PruningSpec(MeasuredSpec):
     fine_tune_steps: int = Field(
         300, ge=0, le=20_000, title="Fine-tuning steps", description="of 128 images; the dense network gets as many"
     )
-    distil: bool = Field(
-        False,
-        title="Distil",
-        description="fine-tuning learns from the dense network's outputs beside the labels, also that of the dense",
+    loss: list[Literal["labels", "distilled"]] = Field(
+        ["labels"],
+        min_length=1,
+        max_length=2,
+        title="Losses of the fine-tuning",
+        description="labels alone, or distilled: the checkpoint's outputs beside them. All is compared with the dense "
+        "network that was trained with the first",
     )
     seeds: int = Field(
         3, ge=1, le=10, title="Seeds", description="fine-tunings of each row; each orders and shifts the images anew"
+    )
+    first_seed: int = Field(
+        0, ge=0, le=10_000, title="First seed", description="to see whether a finding holds for seeds that nobody chose"
     )
     batch: int = Field(32, ge=1, le=1024, title="Batch size", description="images of one timed call")
     budget_s: float = Field(
@@ -110,6 +113,12 @@ class PruningSpec(MeasuredSpec):
             )
         return self
 
+    @model_validator(mode="after")
+    def _something_goes(self) -> "PruningSpec":
+        if not any(variant.targets for variant in self.pruned):
+            raise ValueError("sparsity: nothing would be pruned; give one above 0 and a method, or an N:M pattern")
+        return self
+
     @property
     def trains(self) -> bool:
         """Whether there is anything to train; a matrix has no images and no labels."""
@@ -121,7 +130,17 @@ class PruningSpec(MeasuredSpec):
         return self.fine_tune_steps if self.trains else 0
 
     @property
+    def losses(self) -> list[Literal["labels", "distilled"]]:
+        """The losses of the fine-tuning; they make no difference where nothing is trained."""
+        return list(dict.fromkeys(self.loss))[: None if self.steps else 1]
+
+    @property
     def variants(self) -> "list[Variant]":
+        """The dense network, as often as it is trained on otherwise, and all that is pruned."""
+        return [self._trained_with(loss, UNPRUNED) for loss in self.losses] + self.pruned
+
+    @property
+    def pruned(self) -> "list[Variant]":
         """All that is compared with the dense network; a schedule makes no difference without fine-tuning."""
         schedules = list(dict.fromkeys(self.schedule))[: None if self.steps else 1]
         targets = tuple(sorted({one for one in self.sparsity if one > 0}))
@@ -136,7 +155,12 @@ class PruningSpec(MeasuredSpec):
         for pattern in dict.fromkeys(self.patterns):
             n, m = n_and_m(pattern)
             found.append(Variant(pattern, Way(pattern, None, "one_shot"), (1 - n / m,)))
-        return found
+        return [self._trained_with(loss, variant) for loss in self.losses for variant in found]
+
+    def _trained_with(self, loss: str, variant: "Variant") -> "Variant":
+        """The variant with this loss; in its name where it is not the only or the first one."""
+        name = f"{variant.name} {loss}" if loss != self.losses[0] else variant.name
+        return variant._replace(name=name, way=replace(variant.way, distilled=loss == "distilled"))
 
 
 class Variant(NamedTuple):
@@ -148,12 +172,6 @@ class Variant(NamedTuple):
 
 
 UNPRUNED = Variant(DENSE, Way(schedule="one_shot"), (0.0,))
-WHICH = (
-    Column("network", "text", "the network"),
-    Column("variant", "text", "the way of pruning"),
-    Column("target", "number", "the share that was to be taken away"),
-)
-LAYER = Column("layer", "text", "name of the layer")
 
 
 @experiment(
@@ -189,9 +207,10 @@ LAYER = Column("layer", "text", "name of the layer")
         Column("network", "text", "the network"),
         Column("target", "number", "the share that was to be taken away: of weights, or of units of a hidden layer"),
         Column("batch", "integer", "images of one call"),
-        Column("method", "text", "what decides which weights or units go; the dense network loses none"),
+        Column("method", "text", "what decides which weights or units go; empty for the dense network"),
         Column("scope", "text", "where the share holds: global or in every layer; empty where there is no choice"),
         Column("schedule", "text", "cubic (gradual) or one_shot; empty for the dense network"),
+        Column("loss", "text", "of the fine-tuning: labels alone, or distilled from the checkpoint's outputs as well"),
         Column(
             "form", "text", "dense: zeros are multiplied too; gather: only what is not zero; smaller: units are gone"
         ),
@@ -204,7 +223,7 @@ LAYER = Column("layer", "text", "name of the layer")
         Column("seed_accuracy", "number", "mean accuracy over the seeds, each as its file restores it"),
         Column("seed_accuracy_lo", "number", "lower end of its 95 % t interval; empty with one seed"),
         Column("seed_accuracy_hi", "number", "upper end"),
-        Column("drop", "number", "mean over the seeds of the dense network's accuracy less this one's"),
+        Column("drop", "number", "mean over the seeds of the accuracy of `dense` less this one's, seed by seed"),
         Column("drop_lo", "number", "lower end of its 95 % t interval; empty with one seed"),
         Column("drop_hi", "number", "upper end"),
         *("parameters", "nonzero", "size_bytes", "compression"),
@@ -219,49 +238,9 @@ LAYER = Column("layer", "text", "name of the layer")
         *("target", "variant", "sparsity", "seed_accuracy", "drop", "size_bytes", "compression", "structure"),
         *("latency_ms", "speedup", "verdict"),
     ),
-    details={
-        "seeds": [
-            *WHICH,
-            Column("seed", "integer", "of the fine-tuning"),
-            Column("accuracy", "number", "on the test set, of the restored file"),
-            Column("accuracy_before_fine_tune", "number", "on the test set, pruned at once"),
-        ],
-        "layers": [
-            *(*WHICH, LAYER),
-            Column("weights", "integer", "of the layer"),
-            Column("nonzero", "integer", "of these not zero"),
-            Column("sparsity", "number", "share of zeros"),
-            Column("units", "integer", "outputs with any weight that is not zero"),
-        ],
-        "sensitivity": [
-            LAYER,
-            Column("sparsity", "number", "of this layer alone, by magnitude, without fine-tuning"),
-            Column("accuracy", "number", "on 2,000 validation images"),
-            Column("accuracy_lo", "number", "lower end of its 95 % Wilson interval"),
-            Column("accuracy_hi", "number", "upper end"),
-        ],
-        "storage": [
-            *WHICH,
-            Column("storage", "text", "how the file holds weights and biases"),
-            Column("size_bytes", "integer", "bytes of the file"),
-        ],
-        "fine_tuning": [
-            *WHICH,
-            Column("step", "integer", "of the fine-tuning"),
-            Column("sparsity", "number", "share of zeros at this step"),
-            Column("validation_accuracy", "number", "on the 5,000 validation images, first seed"),
-        ],
-        "picture": [
-            *WHICH,
-            Column("tile", "integer", "filter or neuron of the first layer"),
-            Column("row", "integer", "of the tile"),
-            Column("column", "integer", "of the tile"),
-            Column("before", "number", "weight in the checkpoint"),
-            Column("after", "number", "weight in the pruned network"),
-        ],
-    },
+    details=DETAILS,
     inspects=True,
-    answer=lambda frame: answer(frame),
+    answer=answer,
 )
 def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
     """Prunes a trained network, trains it on, stores it in one file, restores that and uses it.
@@ -286,12 +265,13 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
         bench.progress(0, "one layer at a time")
         chosen = base.data.validation.first(LOOKED_AT)
         bench.detail("sensitivity", sensitivity_records(base.network, base.weights, LEVELS, chosen))
-    points = [(one, target) for one in [UNPRUNED, *spec.variants] for target in one.targets]
+    points = [(variant, target) for variant in spec.variants for target in variant.targets]
+    seeds = range(spec.first_seed, spec.first_seed + spec.seeds)
     dense: tuple[Pruned, Formed] | None = None
     for number, (variant, target) in enumerate(points):
         tell = partial(_tell, bench, f"{variant.name}, {target:.0%}", number, len(points))
         tell(0, spec.seeds * spec.steps)
-        made = prune(base, variant.way, target, seeds=spec.seeds, steps=spec.steps, on_step=tell)
+        made = prune(base, variant.way, target, seeds=seeds, steps=spec.steps, on_step=tell)
         _report(bench, base, variant, target, made)
         programs = programs_of(base.network, variant.name, made, bench.device, images)
         dense = dense or (made, programs[DENSE])
@@ -306,8 +286,9 @@ def _base(spec: PruningSpec, bench: Bench) -> "tuple[Base, Array]":
     if not spec.trains:
         subject = subject_of(spec.network, spec.batch, 1, train=False, bench=bench)
         return Base(subject.network, subject.weights, bench.device), subject.images[: spec.batch]
-    bench.progress(0, "loading the checkpoint" + (" and asking it for its outputs" if spec.distil else ""))
-    base = base_of(spec.network, bench.device, distil=spec.distil and spec.steps > 0)
+    distil = "distilled" in spec.losses and spec.steps > 0
+    bench.progress(0, "loading the checkpoint" + (" and asking it for its outputs" if distil else ""))
+    base = base_of(spec.network, bench.device, distil=distil)
     return base, mnist().test.images[: spec.batch]
 
 
@@ -332,12 +313,14 @@ def _report(bench: Bench, base: "Base", variant: Variant, target: float, made: "
 
 def _values(spec: PruningSpec, variant: Variant) -> dict[str, Value]:
     """The columns that say what was asked for."""
+    pruned = variant.targets != UNPRUNED.targets
     return {
         "network": spec.network,
         "batch": spec.batch,
-        "method": variant.way.method,
+        "method": variant.way.method if pruned else None,
         "scope": variant.way.scope,
-        "schedule": variant.way.schedule if spec.steps and variant != UNPRUNED else None,
+        "schedule": variant.way.schedule if spec.steps and pruned else None,
+        "loss": ("distilled" if variant.way.distilled else "labels") if spec.steps else None,
         "fine_tune_steps": spec.steps,
     }
 
@@ -364,37 +347,3 @@ def _measure(
             "max_abs_error": one.max_abs_error,
         }
         yield timed_row(measured, name, wrong=one.wrong, **own)
-
-
-def answer(frame: "pd.DataFrame") -> str:
-    """How far single weights can go with the accuracy kept, what that saves, and what the forms of a program buy."""
-    base, rows = frame[frame["variant"] == DENSE], frame[frame["speedup"].notna()]
-    if base.empty or rows.empty:
-        return ""
-    tested, whole = base["seed_accuracy"].notna().all(), base.iloc[0]
-    kept = rows[rows["drop"] <= KEPT] if tested else rows
-    parts = []
-    weights = kept[kept["form"] == "dense"]
-    if len(weights):
-        best = weights.sort_values(["sparsity", "drop"], ascending=[True, False]).iloc[-1]
-        held = f" within {KEPT:.1%} of its accuracy ({_accuracy(best)}; dense {_accuracy(whole)})" if tested else ""
-        parts.append(
-            f"loses {best['sparsity']:.0%} of its weights by {best['variant']}{held}: {best['size_bytes']:,} bytes, "
-            f"{best['compression']:.3g}x smaller; multiplying the zeros too {says(best, 'a call')}"
-        )
-    elif tested:
-        parts.append(f"keeps its accuracy within {KEPT:.1%} at no sparsity that was tried (dense {_accuracy(whole)})")
-    for form, words in (("gather", "fetching only the weights that are left"), ("smaller", "whole units gone")):
-        found = kept[kept["form"] == form]
-        found = found if len(found) else rows[rows["form"] == form].nsmallest(1, "drop")
-        if len(found):
-            one = found.nlargest(1, "speedup").iloc[0]
-            held = f" at {_accuracy(one)}" if tested else ""
-            parts.append(f"{words} ({one['variant']}, {one['target']:.0%}{held}) {says(one, 'it')}")
-    return f"On {whole['device']} {whole['network']} {'; '.join(parts)} (batch {whole['batch']})."
-
-
-def _accuracy(row: "pd.Series[Any]") -> str:
-    """`98.40% +- 0.10` over the seeds; without an interval where there is one seed."""
-    interval = "" if row["seeds"] < 2 else f" ± {(row['seed_accuracy_hi'] - row['seed_accuracy_lo']) / 2 * 100:.2f}"
-    return f"{row['seed_accuracy']:.2%}{interval}"

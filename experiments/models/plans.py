@@ -16,11 +16,12 @@ UNITS: dict[str, Score] = {f"{score} units": score for score in ("l1", "l2", "ta
 
 @dataclass(frozen=True)
 class Way:
-    """A method with what it needs to be told; `schedule` as in `finetuning.fine_tune`."""
+    """A method with what it needs to be told; `schedule` as in `finetuning.fine_tune`, `distilled` from a teacher."""
 
     method: str = "magnitude"
     scope: Scope | None = None
     schedule: Schedule = "cubic"
+    distilled: bool = False
 
     @property
     def smaller(self) -> bool:

@@ -1,6 +1,6 @@
 """One way of pruning at one target, over several seeds: trained, stored in a file, restored and tested."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from experiments.models.gradients import gradients_on
 from experiments.models.integer import accuracy_numpy as quantized_accuracy
 from experiments.models.networks import NETWORKS, Network, Weights, accuracy_numpy
 from experiments.models.packing import pack, unpack
-from experiments.models.plans import UNITS, Plan, Schedule, Way, plan_of
+from experiments.models.plans import UNITS, Plan, Way, plan_of
 from experiments.models.pruning import masked
 from experiments.models.quantizing import Quantized, QuantSpec, quantize
 from experiments.models.settings import default_settings
@@ -56,7 +56,7 @@ def base_of(name: str, device: str, *, distil: bool = False) -> Base:
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """The result of the first seed, and the accuracies of all seeds, 0..1, in their order.
+    """The result of the first of `seeds`, and the accuracies of all, 0..1, in their order.
 
     `weights`: those of the file, in the shapes of the whole network, zero where something is gone. `model`: what the
     smallest file restores, smaller where units are gone; `outputs`: those that it has left. `files`: by storage.
@@ -64,6 +64,7 @@ class Pruned:
     where there is no test set.
     """
 
+    seeds: Sequence[int]
     weights: Weights
     model: Quantized
     outputs: Array
@@ -79,9 +80,15 @@ class Pruned:
 
 
 def prune(
-    base: Base, way: Way, target: float, *, seeds: int, steps: int, on_step: Callable[[int, int], None] | None = None
+    base: Base,
+    way: Way,
+    target: float,
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Pruned:
-    """Prunes `base` in one way to `target` and trains it for `steps` more steps, with each seed from 0 on.
+    """Prunes `base` in one way to `target` and trains it for `steps` more steps, with each of `seeds`.
 
     A seed orders and shifts the images and draws what a random method removes. Where units go, the file holds the
     smaller network. `on_step(step, steps)` counts the steps of all seeds.
@@ -90,16 +97,16 @@ def prune(
     gradients = None
     if base.data and UNITS.get(way.method) == "taylor":
         gradients = gradients_on(base.network, base.data.train.first(CALIBRATION), base.device)
-    for seed in range(seeds):
+    for number, seed in enumerate(seeds):
 
-        def tell(step: int, _: int, done: int = seed * steps) -> None:
+        def tell(step: int, _: int, done: int = number * steps) -> None:
             if on_step:
-                on_step(done + step, seeds * steps)
+                on_step(done + step, len(seeds) * steps)
 
         plan = plan_of(
             base.network, way.method, way.scope or "global", seed=seed, gradients=gradients, last=base.data is None
         )
-        tuned = _tuned(base, plan, target, steps, way.schedule, seed, tell)
+        tuned = _tuned(base, plan, way, target, steps=steps, seed=seed, curve=not number, on_step=tell)
         results.append(tuned)
         model = stored(base.network, tuned, way.smaller)
         if base.data:
@@ -109,13 +116,13 @@ def prune(
             at_once = masked(base.weights, plan(base.weights, target, {}))
             before.append(accuracy_numpy(base.network, at_once, test.images, test.labels))
     if on_step:
-        on_step(seeds * steps, seeds * steps)
+        on_step(len(seeds) * steps, len(seeds) * steps)
     first = stored(base.network, results[0], way.smaller)
     files: dict[str, bytes] = {storage: pack(first, storage) for storage in WAYS}
     model = unpack(min(files.values(), key=len))
     whole = np.ones(base.network.classes, bool)
     outputs = np.flatnonzero(results[0].masks.get(base.network.walk()[-1].bias, whole))
-    return Pruned(results[0].weights, model, outputs, files, results[0].curve, accuracies, before)
+    return Pruned(seeds, results[0].weights, model, outputs, files, results[0].curve, accuracies, before)
 
 
 def stored(network: Network, tuned: FineTuned, smaller: bool) -> Quantized:
@@ -129,10 +136,12 @@ def stored(network: Network, tuned: FineTuned, smaller: bool) -> Quantized:
 def _tuned(
     base: Base,
     plan: Plan,
+    way: Way,
     target: float,
+    *,
     steps: int,
-    schedule: Schedule,
     seed: int,
+    curve: bool,
     on_step: Callable[[int, int], None],
 ) -> FineTuned:
     if base.trainer is None or base.data is None:
@@ -145,9 +154,9 @@ def _tuned(
         plan,
         target,
         steps=steps,
-        schedule=schedule,
+        schedule=way.schedule,
         seed=seed,
-        teacher=base.teacher,
-        curve=not seed,
+        teacher=base.teacher if way.distilled else None,
+        curve=curve,
         on_step=on_step,
     )

@@ -1,20 +1,76 @@
-"""What pruning did, as records for frames: per layer, per layer alone, and as a picture of the weights."""
+"""What pruning did: records for frames, per layer, per layer alone and as a picture, and the answer in a sentence."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.bench.answers import says
+from experiments.bench.columns import Column
 from experiments.bench.statistics import mean_interval, wilson
 from experiments.models.datasets import Split
 from experiments.models.networks import Array, Conv, Network, accuracy_numpy, parameters
-from experiments.models.pruned import Base, Pruned
 from experiments.models.pruning import masked, masks_of, nonzero, sparsity_of
 from experiments.models.shrinking import structure
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.models.pruned import Base, Pruned
+
 Record = dict[str, Any]
+
+DENSE = "dense"  # the network that all is compared with
+KEPT = 0.002  # accuracy that may be lost and still be called kept
 TILES, SIDE = 8, 40  # filters or units of a picture, and rows and columns where a layer has no image
+WHICH = (
+    Column("network", "text", "the network"),
+    Column("variant", "text", "the way of pruning"),
+    Column("target", "number", "the share that was to be taken away"),
+)
+LAYER = Column("layer", "text", "name of the layer")
+DETAILS = {
+    "seeds": [
+        *WHICH,
+        Column("seed", "integer", "of the fine-tuning"),
+        Column("accuracy", "number", "on the test set, of the restored file"),
+        Column("accuracy_before_fine_tune", "number", "on the test set, pruned at once"),
+    ],
+    "layers": [
+        *(*WHICH, LAYER),
+        Column("weights", "integer", "of the layer"),
+        Column("nonzero", "integer", "of these not zero"),
+        Column("sparsity", "number", "share of zeros"),
+        Column("units", "integer", "outputs with any weight that is not zero"),
+    ],
+    "sensitivity": [
+        LAYER,
+        Column("sparsity", "number", "of this layer alone, by magnitude, without fine-tuning"),
+        Column("accuracy", "number", "on 2,000 validation images"),
+        Column("accuracy_lo", "number", "lower end of its 95 % Wilson interval"),
+        Column("accuracy_hi", "number", "upper end"),
+    ],
+    "storage": [
+        *WHICH,
+        Column("storage", "text", "how the file holds weights and biases"),
+        Column("size_bytes", "integer", "bytes of the file"),
+    ],
+    "fine_tuning": [
+        *WHICH,
+        Column("step", "integer", "of the fine-tuning"),
+        Column("sparsity", "number", "share of zeros at this step"),
+        Column("validation_accuracy", "number", "on the 5,000 validation images, first seed"),
+    ],
+    "picture": [
+        *WHICH,
+        Column("tile", "integer", "filter or neuron of the first layer"),
+        Column("row", "integer", "of the tile"),
+        Column("column", "integer", "of the tile"),
+        Column("before", "number", "weight in the checkpoint"),
+        Column("after", "number", "weight in the pruned network"),
+    ],
+}
 
 
 def layer_records(network: Network, weights: Mapping[str, Array]) -> list[Record]:
@@ -84,11 +140,11 @@ def _tiles(network: Network, weight: Array) -> Array:
     return weight.reshape(-1, side, side) if side * side == weight.shape[1] else weight[None, :SIDE, :SIDE]
 
 
-def details_of(base: Base, made: Pruned) -> dict[str, list[Record]]:
+def details_of(base: "Base", made: "Pruned") -> dict[str, list[Record]]:
     """The details of one pruned network: seeds, storage, layers, fine_tuning."""
     seeds = [
         {"seed": seed, "accuracy": after, "accuracy_before_fine_tune": at_once}
-        for seed, (after, at_once) in enumerate(zip(made.accuracies, made.before, strict=True))
+        for seed, after, at_once in zip(made.seeds, made.accuracies, made.before, strict=True)
     ]
     return {
         "seeds": seeds,
@@ -98,7 +154,7 @@ def details_of(base: Base, made: Pruned) -> dict[str, list[Record]]:
     }
 
 
-def row_values(base: Base, dense: Pruned, made: Pruned) -> Record:
+def row_values(base: "Base", dense: "Pruned", made: "Pruned") -> Record:
     """The columns of one pruned network that no timing changes; `dense` is what its accuracy is compared with.
 
     Accuracy is the first seed's with its Wilson interval; `seed_accuracy` and `drop`, its difference to the dense
@@ -128,3 +184,51 @@ def _over_seeds(name: str, values: Sequence[float]) -> Record:
         return {name: values[0]}
     mean = mean_interval(values)
     return {name: mean.median, f"{name}_lo": mean.lo, f"{name}_hi": mean.hi}
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """How far single weights can go with the accuracy kept, what that saves, and what the forms of a program buy."""
+    base, rows = frame[frame["variant"] == DENSE], frame[frame["speedup"].notna() & (frame["target"] > 0)]
+    if base.empty or rows.empty:
+        return ""
+    whole = base.iloc[0]
+    tested = base["seed_accuracy"].notna().all()
+    kept = rows[rows["drop"] <= KEPT] if tested else rows
+    parts = []
+    same = rows[rows["form"] == DENSE]
+    found = kept[kept["form"] == DENSE].sort_values(["sparsity", "drop"], ascending=[True, False])
+    if len(found):
+        best = found.iloc[-1]
+        lost = f" ({_lost(best)} of {whole['seed_accuracy']:.2%}{_at_random(same, best)})" if tested else ""
+        parts.append(
+            f"{best['sparsity']:.0%} of its weights gone by {best['variant']}{lost}: {best['size_bytes']:,} bytes, "
+            f"{best['compression']:.3g}x smaller; multiplying the zeros too {says(best, 'a call')}"
+        )
+    elif len(same):
+        least = same.nsmallest(1, "drop").iloc[0]
+        parts.append(
+            f"no sparsity that was tried keeps its {whole['seed_accuracy']:.2%} within {KEPT * 100:.1f} points "
+            f"({least['variant']}, {least['target']:.0%}: {_lost(least)})"
+        )
+    for form, words in (("gather", "fetching only the weights that are left"), ("smaller", "whole units gone")):
+        found = kept[kept["form"] == form]
+        found = found if len(found) else rows[rows["form"] == form].nsmallest(1, "drop")
+        if len(found):
+            one = found.nlargest(1, "speedup").iloc[0]
+            lost = f": {one['drop'] * 100:.2f} points lost" if tested else ""
+            parts.append(f"{words} ({one['variant']}, {one['target']:.0%}{lost}) {says(one, 'a call')}")
+    return f"On {whole['device']} {whole['network']} at batch {whole['batch']}: {'; '.join(parts)}."
+
+
+def _lost(row: "pd.Series[Any]") -> str:
+    """`0.12 points lost, 95 % +0.03 to +0.21 over 3 seeds`; without an interval where there is one seed."""
+    said = f"{row['drop'] * 100:.2f} points lost"
+    if row["seeds"] < 2:
+        return said
+    return f"{said}, 95 % {row['drop_lo'] * 100:+.2f} to {row['drop_hi'] * 100:+.2f} over {row['seeds']} seeds"
+
+
+def _at_random(rows: "pd.DataFrame", best: "pd.Series[Any]") -> str:
+    """What as many weights cost that are drawn at random, where that was tried as well."""
+    drawn = rows.loc[(rows["method"] == "random") & (rows["target"] == best["target"]), "drop"]
+    return f"; at random {drawn.min() * 100:.2f}" if len(drawn) and best["method"] != "random" else ""

@@ -23,6 +23,8 @@ def row(variant, form, target, accuracy, size, speedup=None):
         "form": form,
         "target": target,
         "sparsity": target,
+        "fine_tune_steps": 0,
+        "accuracy_before_fine_tune": accuracy,
         "seed_accuracy": accuracy,
         "seed_accuracy_lo": None if accuracy is None else accuracy - 0.001,
         "seed_accuracy_hi": None if accuracy is None else accuracy + 0.001,
@@ -57,16 +59,41 @@ def test_accuracy_is_drawn_against_what_is_left_with_the_interval_over_the_seeds
     sparsity, size, _ = pruning.panels(frame(ROWS), details())
     magnitude = trace(sparsity, "magnitude")
     assert magnitude.x == pytest.approx((0.1, 0.5))
-    assert magnitude.y == pytest.approx((97.0, 98.0))
+    assert magnitude.y == pytest.approx((3.0, 2.0))
+    assert magnitude.customdata[0] == pytest.approx((97.0, 96.9, 97.1))
     assert magnitude.error_y.array == pytest.approx((0.1, 0.1))
+    assert magnitude.error_y.arrayminus == pytest.approx((0.1, 0.1))
     assert sparsity.figure.layout.xaxis.ticktext[:2] == ("0", "25")
     assert sparsity.figure.layout.xaxis.title.text == "Weights gone [%]"
     assert trace(size, "magnitude").x == (40_000, 200_000)
 
 
-def test_the_figure_is_cut_where_accuracies_cannot_be_told_apart():
-    sparsity = pruning.panels(frame(ROWS), details())[0]
-    assert sparsity.figure.layout.yaxis.range == pytest.approx((90.0, 98.5))
+def test_accuracies_stand_at_the_logarithm_of_the_errors_with_ticks_that_name_them():
+    axis = pruning.panels(frame(ROWS), details())[0].figure.layout.yaxis
+    assert axis.type == "log"
+    assert axis.range == pytest.approx((np.log10(40.1 * 1.1), np.log10(1.9 / 1.1)))
+    assert dict(zip(axis.tickvals, axis.ticktext, strict=True))[2] == "98"
+    assert axis.title.text == "Test accuracy [%]"
+
+
+def test_an_interval_beyond_every_right_answer_ends_where_the_axis_can_show_it():
+    perfect = row("magnitude", "dense", 0.9, 0.9995, 40_000) | {"seed_accuracy_hi": 1.01}
+    sparsity = pruning.panels(frame([ROWS[0], perfect]), details())[0]
+    assert trace(sparsity, "magnitude").error_y.arrayminus == pytest.approx((0.0,), abs=1e-9)
+
+
+def test_what_fine_tuning_has_to_bring_back_is_shown_where_there_was_any():
+    tuned = [{**one, "fine_tune_steps": 300, "accuracy_before_fine_tune": 0.5} for one in ROWS]
+    panel = pruning.panels(frame(tuned), details())[2]
+    assert panel.title == "Without fine-tuning"
+    assert trace(panel, "magnitude").y == pytest.approx((50.0, 50.0))
+
+
+def test_ways_that_differ_in_scope_or_schedule_alone_look_different():
+    names = ("magnitude global cubic", "magnitude layer cubic", "magnitude global one shot", "random")
+    made = frame([ROWS[0], *(row(name, "dense", 0.9, 0.97, 40_000, 1.0) for name in names)])
+    marks = [one.marker for one in pruning.panels(made, details())[0].figure.data]
+    assert len({mark.color for mark in marks}) == len({mark.symbol for mark in marks}) == 5
 
 
 def test_latency_shows_the_smaller_the_same_and_the_gathered_network():

@@ -4,10 +4,11 @@ import pytest
 
 import experiments
 from experiments.bench.spec import BadInput, parse
-from experiments.compression.pruning import PruningSpec, answer, pruning
+from experiments.compression.pruning import PruningSpec, pruning
 from experiments.models.datasets import mnist
 from experiments.models.integer import accuracy_numpy
 from experiments.models.packing import unpack
+from experiments.models.pruning_reports import answer
 from experiments.runs import store
 
 
@@ -134,24 +135,31 @@ def test_scopes_and_schedules_make_variants_only_where_they_make_a_difference():
     def names(**given):
         return [variant.name for variant in PruningSpec(**given).variants]
 
+    assert names(method=["magnitude"], patterns=["2:4"]) == ["dense", "magnitude", "2:4"]
     both = {"method": ["magnitude", "lamp", "l2 units"], "scope": ["global", "layer"]}
-    assert names(**both) == ["magnitude global", "magnitude layer", "lamp", "l2 units"]
-    assert names(method=["magnitude"], schedule=["cubic", "one_shot"], patterns=["2:4"]) == [
+    assert names(**both)[1:] == ["magnitude global", "magnitude layer", "lamp", "l2 units"]
+    assert names(method=["magnitude"], schedule=["cubic", "one_shot"], patterns=["2:4"])[1:] == [
         "magnitude cubic",
         "magnitude one shot",
         "2:4",
     ]
-    assert names(method=["magnitude"], schedule=["cubic", "one_shot"], fine_tune_steps=0) == ["magnitude"]
+    assert names(method=["magnitude"], schedule=["cubic", "one_shot"], fine_tune_steps=0) == ["dense", "magnitude"]
+    losses = {"method": ["l2 units"], "loss": ["labels", "distilled"]}
+    assert names(**losses) == ["dense", "dense distilled", "l2 units", "l2 units distilled"]
+    assert names(**losses, fine_tune_steps=0) == ["dense", "l2 units"]
+    assert names(method=["l2 units"], loss=["distilled"]) == ["dense", "l2 units"]
 
 
 def test_a_sparsity_of_nothing_is_the_dense_network():
-    assert [variant.targets for variant in PruningSpec(sparsity=[0, 0.9, 0.5]).variants] == [(0.5, 0.9)] * 3
+    assert [variant.targets for variant in PruningSpec(sparsity=[0, 0.9, 0.5]).pruned] == [(0.5, 0.9)] * 3
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"sparsity": "1.0"}, "sparsity: 1.0 is not allowed; give numbers from 0 to 0.99"),
+        ({"sparsity": "0"}, "sparsity: nothing would be pruned; give one above 0 and a method, or an N:M pattern"),
+        ({"method": ""}, "sparsity: nothing would be pruned; give one above 0 and a method, or an N:M pattern"),
         ({"patterns": "5:4"}, "patterns: 5:4 is not allowed; give N:M, as 2:4, with N from 1 to M"),
         ({"patterns": "half"}, "patterns: half is not allowed; give N:M, as 2:4, with N from 1 to M"),
         ({"network": "resnet"}, "network: resnet is not allowed; give one of mlp"),
@@ -181,6 +189,7 @@ def made(variant, form, target, drop, size, speedup, verdict):
         "network": "mlp",
         "batch": 32,
         "variant": variant,
+        "method": None if variant == "dense" else variant,
         "form": form,
         "target": target,
         "sparsity": target,
@@ -189,6 +198,8 @@ def made(variant, form, target, drop, size, speedup, verdict):
         "seed_accuracy_lo": 0.979 - drop,
         "seed_accuracy_hi": 0.981 - drop,
         "drop": drop,
+        "drop_lo": drop - 0.001,
+        "drop_hi": drop + 0.001,
         "size_bytes": size,
         "compression": 400_000 / size,
         "speedup": speedup,
@@ -203,22 +214,29 @@ def said(*others):
     return answer(pd.DataFrame([base, *others]).convert_dtypes())
 
 
-def test_the_answer_names_the_sparsest_network_that_keeps_its_accuracy():
-    sentence = said(
+def test_the_answer_names_the_sparsest_network_that_keeps_its_accuracy_and_what_random_would_cost():
+    assert said(
         made("magnitude", "dense", 0.9, 0.001, 40_000, 1.0, "cannot tell"),
         made("magnitude", "dense", 0.99, 0.1, 4_000, 1.0, "cannot tell"),
+        made("random", "dense", 0.9, 0.05, 40_000, 1.0, "cannot tell"),
         made("l2 units", "smaller", 0.5, 0.002, 200_000, 2.0, "faster"),
+    ) == (
+        "On CPU mlp at batch 32: 90% of its weights gone by magnitude (0.10 points lost, 95 % +0.00 to +0.20 over "
+        "3 seeds of 98.00%; at random 5.00): 40,000 bytes, 10x smaller; multiplying the zeros too makes no difference "
+        "to a call that can be told (ratio 1, 95 % 0.9 to 1.1); whole units gone (l2 units, 50%: 0.20 points lost) "
+        "makes a call 2x faster (95 % 1.9 to 2.1)."
     )
-    assert "loses 90% of its weights by magnitude within 0.2% of its accuracy (97.90% ± 0.10; dense 98.00%" in sentence
-    assert "40,000 bytes, 10x smaller" in sentence
-    assert "makes no difference to a call that can be told" in sentence
-    assert "whole units gone (l2 units, 50%" in sentence
-    assert "2x faster (95 % 1.9 to 2.1)" in sentence
 
 
 def test_the_answer_says_where_nothing_keeps_the_accuracy():
     sentence = said(made("magnitude", "dense", 0.99, 0.1, 4_000, 1.0, "cannot tell"))
-    assert "keeps its accuracy within 0.2% at no sparsity that was tried" in sentence
+    assert "no sparsity that was tried keeps its 98.00% within 0.2 points (magnitude, 99%: 10.00 points" in sentence
+
+
+def test_the_answer_speaks_of_units_alone_where_nothing_else_was_tried():
+    sentence = said(made("l2 units", "smaller", 0.5, 0.001, 200_000, 2.0, "faster"))
+    assert sentence.startswith("On CPU mlp at batch 32: whole units gone (l2 units, 50%: 0.10 points lost")
+    assert "no sparsity" not in sentence
 
 
 def test_no_rows_have_no_answer():
