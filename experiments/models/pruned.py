@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.models.checkpoints import load
 from experiments.models.datasets import Array, Dataset, mnist
-from experiments.models.feeding import Teacher, teacher_table
+from experiments.models.feeding import Teacher
 from experiments.models.finetuning import FineTuned, fine_tune
 from experiments.models.gradients import gradients_on
 from experiments.models.integer import accuracy_numpy as quantized_accuracy
@@ -43,13 +43,15 @@ class Base:
 
 def base_of(name: str, device: str, *, distil: bool = False) -> Base:
     """The trained network called `name`, to be pruned on MNIST; with `distil` it teaches its own pruned forms."""
+    from experiments.models.teaching import table_of
     from experiments.models.training import Trainer, trainer
 
     network, data, settings = NETWORKS[name](), mnist(), default_settings(name)
-    weights = load(network, device=device).weights
+    checkpoint = load(network, device=device)
+    weights = checkpoint.weights
     if not distil:
         return Base(network, weights, device, data, trainer(network, device, settings.batch))
-    table = teacher_table(network, weights, data.train.images, settings.shift)
+    table = table_of(checkpoint, data.train, settings.shift, device)
     student = Trainer(network, device, settings.batch, distil=True)
     return Base(network, weights, device, data, student, Teacher(table, TEMPERATURE, ALPHA))
 
