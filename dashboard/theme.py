@@ -100,16 +100,15 @@ def distinct(techniques: Iterable[str]) -> dict[str, Style]:
     """The style of each technique in one figure: of those that share a style, all but the first get another."""
     found: dict[str, Style] = {}
     names = list(dict.fromkeys(techniques))
-    taken = {style(name).color for name in names}
+    taken = [style(name) for name in names]
     for name in names:
         look = style(name)
         if look in found.values():
-            used = found.values()
-            color = next((one for one in COLORS if one not in taken), look.color)
-            dash = next((one for one in DASHES if one not in {other.dash for other in used}), look.dash)
-            symbol = next((one for one in MARKERS if one not in {other.symbol for other in used}), look.symbol)
+            color = next((one for one in COLORS if one not in {other.color for other in taken}), look.color)
+            symbol = next((one for one in MARKERS if one not in {other.symbol for other in taken}), look.symbol)
+            dash = next((one for one in DASHES if one not in {other.dash for other in taken}), look.dash)
             look = Style(color, symbol, dash)
-            taken.add(color)
+            taken.append(look)
         found[name] = look
     return found
 

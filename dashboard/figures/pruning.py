@@ -281,8 +281,8 @@ def _picture(picture: pd.DataFrame) -> Panel:
     )
     figure.update_layout(height=120 + 110 * len(bands))
     caption = (
-        "Filters, or what a neuron looks at, before and after; those with the largest norm. Zeros are left empty: "
-        "single weights go where the image has nothing to say, units go whole."
+        "Filters, or what a neuron looks at, before and after, those with the largest norm; of a matrix some units, "
+        "a row each. Zeros are left empty: single weights go where the image has nothing to say, units go whole."
     )
     return Panel("The weights before and after", figure, caption)
 

@@ -114,7 +114,7 @@ def picture_records(network: Network, before: Mapping[str, Array], after: Mappin
     """The weights of the first layer before and after, tile by tile: tile, row, column, before, after.
 
     A tile is a filter, or the weights of a neuron as the image that they look at: those with the largest norm before.
-    Where the inputs are no image, one tile shows the first rows (outputs) and columns (inputs).
+    Where the inputs are no image, one tile shows rows (outputs) from all over the layer and the first columns (inputs).
     """
     name = network.walk()[0].weight
     sides = [_tiles(network, arrays[name]) for arrays in (before, after)]
@@ -137,14 +137,18 @@ def _tiles(network: Network, weight: Array) -> Array:
     if isinstance(network.layers[0], Conv):
         return np.asarray(weight[:, 0])
     side = math.isqrt(weight.shape[1])
-    return weight.reshape(-1, side, side) if side * side == weight.shape[1] else weight[None, :SIDE, :SIDE]
+    if side * side == weight.shape[1]:
+        return weight.reshape(-1, side, side)
+    spread = np.linspace(0, len(weight) - 1, min(SIDE, len(weight))).astype(int)  # neighbours may all be gone
+    return weight[None, spread, :SIDE]
 
 
 def details_of(base: "Base", made: "Pruned") -> dict[str, list[Record]]:
     """The details of one pruned network: seeds, storage, layers, fine_tuning."""
+    tested = made.seeds if base.data else ()
     seeds = [
         {"seed": seed, "accuracy": after, "accuracy_before_fine_tune": at_once}
-        for seed, after, at_once in zip(made.seeds, made.accuracies, made.before, strict=True)
+        for seed, after, at_once in zip(tested, made.accuracies, made.before, strict=True)
     ]
     return {
         "seeds": seeds,

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.theme import OTHERS, STYLES, layout, log_axis, style
+from dashboard.theme import OTHERS, STYLES, distinct, layout, log_axis, style
 
 
 def ticks(values, given=None):
@@ -36,6 +36,18 @@ def test_an_unknown_technique_always_looks_the_same_and_like_no_known_one():
 def test_the_looks_of_unknown_techniques_differ_in_colour_and_symbol_and_dash():
     for a, b in itertools.combinations(OTHERS, 2):
         assert len({a.color, b.color}) == len({a.symbol, b.symbol}) == len({a.dash, b.dash}) == 2
+
+
+def test_of_techniques_with_one_look_the_first_keeps_it_and_the_others_take_what_nobody_has():
+    looks = distinct(["magnitude cubic", "magnitude one shot", "lamp", "magnitude cubic"])
+    assert list(looks) == ["magnitude cubic", "magnitude one shot", "lamp"]
+    assert (looks["magnitude cubic"], looks["lamp"]) == (style("magnitude"), style("lamp"))
+    for a, b in itertools.combinations(looks.values(), 2):
+        assert len({a.color, b.color}) == len({a.symbol, b.symbol}) == len({a.dash, b.dash}) == 2
+
+
+def test_more_techniques_than_colours_still_have_a_look():
+    assert len(distinct(f"magnitude {number}" for number in range(20))) == 20
 
 
 def test_a_layout_has_both_axis_titles():

@@ -46,9 +46,10 @@ def test_a_picture_of_neurons_is_the_image_they_look_at_those_with_the_largest_n
     assert len(records) == 8 * 28 * 28
 
 
-def test_a_matrix_without_an_image_shows_its_corner():
+def test_a_matrix_without_an_image_shows_units_from_all_over_it():
     network = Network("matrix", (Linear(1000, 500),), (1000,))
     weights = initial(network, 0)
     records = picture_records(network, weights, weights)
     assert len(records) == 40 * 40
-    assert records[41]["before"] == pytest.approx(weights["layers.0.weight"][1, 1])
+    assert records[41]["before"] == pytest.approx(weights["layers.0.weight"][12, 1])
+    assert records[-1]["before"] == pytest.approx(weights["layers.0.weight"][499, 39])
