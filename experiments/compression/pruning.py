@@ -185,8 +185,11 @@ UNPRUNED = Variant(DENSE, Way(schedule="one_shot"), (0.0,))
         "lenet": PruningSpec(
             network="lenet_300_100",
             method=["magnitude", "random"],
-            sparsity=[0.8, 0.9, 0.95, 0.98],
-            fine_tune_steps=8580,
+            sparsity=[0.5, 0.8, 0.9, 0.95, 0.98, 0.99],
+            fine_tune_steps=858,
+        ),
+        "lenet_long": PruningSpec(
+            network="lenet_300_100", method=["magnitude", "random"], sparsity=[0.9, 0.95, 0.98], fine_tune_steps=8580
         ),
         "structured": PruningSpec(
             network="lenet_300_100",
@@ -199,6 +202,7 @@ UNPRUNED = Variant(DENSE, Way(schedule="one_shot"), (0.0,))
         "schedules": PruningSpec(
             method=["magnitude"], scope=["global", "layer"], schedule=["cubic", "one_shot"], sparsity=[0.8, 0.9, 0.95]
         ),
+        "distilled": PruningSpec(method=["magnitude", "l2 units"], loss=["labels", "distilled"], sparsity=[0.9]),
         "quick": PruningSpec(
             method=["magnitude", "l2 units"], sparsity=[0.9], fine_tune_steps=40, seeds=2, batch=1, budget_s=0.2
         ),
@@ -252,7 +256,9 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
     call of the captured network with its images on the device: with zeros multiplied like any other number (`dense`),
     with indices of what is left (`gather`, linear layers that are at least half empty), or of the smaller network
     (`smaller`). The reference of `max_abs_error` is the masked network in numpy. N:M has no kernels of its own here:
-    they would need sparse tensor cores.
+    they would need sparse tensor cores. What sparsity costs depends on how long the network heals: the preset `lenet`
+    trains for two passes over the images and takes minutes on one core, `lenet_long` for twenty: half an hour there
+    (raise the time limit), minutes on a GPU.
     Not measured: other checkpoints as seeds, the time of training, getting images to the device.
     Source: Han et al. 2015; Zhu & Gupta 2017; Li et al. 2017; Molchanov et al. 2019; Lee et al. 2021 (LAMP).
     """
