@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard.figures import Panel
 from experiments.bench.spec import Experiment
+from experiments.registry import registered
 from experiments.runs import comparing
 from experiments.runs.terminal import when
 
@@ -44,12 +45,18 @@ def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, panels: Se
 
 def of_comparison(runs: Sequence[Any], names: Mapping[str, str], rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
     """The report of several runs side by side."""
-    parts = [_head("Comparison", f"{len(runs)} runs: {', '.join(names.values())}"), _figures(panels)]
+    parts = [_head("Comparison", f"{len(runs)} runs: {', '.join(names.values())}")]
+    if len({comparing.machine(run) for run in runs}) > 1:
+        parts.append("<p>Runs of unlike machines are shown apart, on the same axes, and never pooled.</p>")
+    parts.append(_figures(panels))
     for where, title in (("spec", "Parameters"), ("environment", "Machine and versions")):
         unlike, like = comparing.differences(runs, where)
         parts.append(f"<h2>{title} that differ</h2>{_table(unlike.rename(columns=dict(names)))}")
         parts.append(f"<h2>{title} that are the same</h2>{_table(like.iloc[:, :1].set_axis(['all runs'], axis=1))}")
     parts += ["<h2>Rows</h2>", _table(rows.dropna(axis="columns", how="all"), index=False)]
+    for experiment in (registered()[name] for name in dict.fromkeys(run["experiment"] for run in runs)):
+        parts.append(f"<h2>How it was measured: {_text(experiment.title)}</h2>")
+        parts.append(f"<p class='lines'>{_text(experiment.description)}</p>")
     return _page("Comparison", parts)
 
 

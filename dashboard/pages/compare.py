@@ -40,7 +40,8 @@ def show() -> None:
         st.warning("These runs have no column of numbers in common.", icon=":material/join_inner:")
     else:
         _write_url(runs, x.name, y.name)
-        panels = figure.panels(rows, x, y, names, registered()[runs[0]["experiment"]].grid)
+        grid = registered()[runs[0]["experiment"]].grid
+        panels = attempt("The figure", lambda: figure.panels(rows, x, y, names, grid), [])
         if len(panels) > 1:
             st.caption("Runs of unlike machines are shown apart, on the same axes, and never pooled.")
         draw_panels(panels, "compare")
@@ -174,6 +175,7 @@ def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
     if table.empty:
         st.info("These runs have no variant and grid point in common that was timed.")
         return
+    st.markdown(f"**{comparing.ratio_answer(table)}**")
     st.warning(
         "Unpaired: the two runs were not measured side by side, so whatever changed between them (load, clock, "
         "temperature, another machine) is in the ratio. One run with both variants is stronger.",

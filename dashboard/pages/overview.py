@@ -60,16 +60,17 @@ def show() -> None:
 
 
 def _examples() -> None:
-    """Offers the carried runs, and their removal to who has them."""
+    """Offers the carried runs, and their removal; with sign-in to runners and, as nobody owns them, to admins."""
     db, loaded, carried = services.database(), examples.loaded(services.database()), examples.carried()
-    refused = bool(people.known().refusal_to_run)
+    person = people.known()
+    refused = bool(person.refusal_to_run)
     if len(loaded) < len(carried):
         machines = ", ".join(sorted({one.machine for one in carried}))
         label = f"Show example results ({len(carried)} runs from {machines})"
-        if st.button(label, icon=":material/auto_stories:", disabled=refused):
+        if st.button(label, icon=":material/auto_stories:", disabled=refused) and not refused:
             examples.load(db, carried)
             st.rerun()
-    if loaded and st.button("Remove the example results", icon=":material/delete_sweep:", disabled=refused):
+    if loaded and person.role == "admin" and st.button("Remove the example results", icon=":material/delete_sweep:"):
         examples.remove(db)
         st.rerun()
 

@@ -27,7 +27,7 @@ MATCHED = (
     Column("ratio", "number", "second over first, median of all pairs of samples: above 1 the first is faster"),
     Column("ratio_lo", "number", "lower end of its 95 % interval (rank sum)"),
     Column("ratio_hi", "number", "upper end of its 95 % interval"),
-    Column("verdict", "text", "what the interval allows to say of the first run"),
+    Column("verdict", "text", "what the interval allows to say of the first run: faster, slower or cannot tell"),
 )
 
 
@@ -103,6 +103,19 @@ def ratios(db: Engine, one: RowMapping, other: RowMapping) -> pd.DataFrame:
     first, second = (_timings(db, run, experiment) for run in (one, other))
     records = [_matched(key, first[key], second[key]) for key in first if key in second]
     return frames.frame_of(records, MATCHED)
+
+
+def ratio_answer(table: pd.DataFrame) -> str:
+    """What the ratios say, in one sentence."""
+    counted = table["verdict"].value_counts()
+    faster, slower = (int(counted.get(one, 0)) for one in ("faster", "slower"))
+    low, high = table["ratio"].min(), table["ratio"].max()
+    spread = f"{low:.3g}" if len(table) == 1 else f"{low:.3g} to {high:.3g}"
+    return (
+        f"Of {len(table)} points that both timed, the first run is faster at {faster} and slower at {slower}; "
+        f"{len(table) - faster - slower} cannot be told apart. "
+        f"The second run's latency is {spread} times the first's."
+    )
 
 
 def _timings(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> dict[Key, list[float]]:

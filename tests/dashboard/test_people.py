@@ -5,7 +5,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from dashboard import people
-from experiments.runs import store
+from experiments.runs import examples, store
 
 TEAM = {"admins": ["ann@example.org"], "runners": ["*@example.org"], "viewers": "guest@elsewhere.net"}
 AUTH = {"redirect_uri": "http://localhost/oauth2callback", "cookie_secret": "x", "client_id": "a", "client_secret": "b"}
@@ -115,7 +115,7 @@ def test_a_run_is_deleted_by_its_owner_and_admins_alone(signed_in, db, stored, e
     script = f"""
 from dashboard import services
 from dashboard.pages import runs
-from experiments.runs import store
+from experiments.runs import examples, store
 run = store.get_run(services.database(), {run_id!r})
 if run: runs.edit(run)
 """
@@ -135,6 +135,17 @@ def test_the_runs_page_offers_others_runs_to_look_at_only(signed_in, stored):
     mine, others = signed_in(script, "bob@example.org"), signed_in(script, "eve@example.org")
     assert f"edit-{run_id}" in [one.key for one in mine.button]
     assert f"edit-{run_id}" not in [one.key for one in others.button]
+
+
+@pytest.mark.parametrize(
+    ("email", "may"), [("ann@example.org", True), ("bob@example.org", False), ("guest@elsewhere.net", False)]
+)
+def test_the_example_results_which_nobody_owns_are_removed_by_admins_alone(signed_in, db, monkeypatch, email, may):
+    first = examples.carried()[:1]
+    monkeypatch.setattr(examples, "carried", lambda *_: first)
+    examples.load(db, first)
+    page = signed_in("from dashboard.pages import overview\noverview._examples()\n", email)
+    assert ["Remove the example results" in one.label for one in page.button] == ([True] if may else [])
 
 
 def test_secrets_that_cannot_be_read_are_no_open_door(tmp_path, monkeypatch):
