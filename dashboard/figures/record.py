@@ -1,9 +1,11 @@
 """Figures of the record study."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
+from dashboard.figures.callouts import Callout, call_out
 from dashboard.figures.common import points
 from dashboard.theme import GREY, HEIGHT, layout, log_axis
 
@@ -16,6 +18,7 @@ PUBLISHED = {
         "Bayesian compression": (419, 1.0, "1705.08665"),
     },
 }
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70)  # errors in percent that are named
 SYMBOLS = ("x-thin", "cross-thin", "asterisk")
 STAGES = ("base", "shrunk", "pruned", "codebook", "file")
 SPLITS = {
@@ -41,9 +44,17 @@ def _errors(rows: pd.DataFrame, title: str, right: str, low: str, high: str) -> 
         if len(chosen):
             figure.data[-1].mode = "markers"
     others = [one for network in shown["network"].unique() for one in _published(figure, shown, str(network))]
-    layout(figure, "File that restores the model [bytes]", f"{title} [%]")
-    log_axis(figure, "x", pd.concat([shown["size_bytes"], *(one for one, _ in others)]))
-    log_axis(figure, "y", pd.concat([shown["error"], *(one for _, one in others)]))
+    layout(figure, "← better · Size of the file [bytes]", f"← better · {title} [%]")
+    sizes = pd.concat([shown["size_bytes"].astype("float64"), *(one for one, _ in others)])
+    errors = pd.concat([shown[["low", "error", "high"]].astype("float64").stack(), *(one for _, one in others)])
+    log_axis(figure, "x", sizes)
+    log_axis(figure, "y", errors)
+    spans = [_span(values) for values in (sizes, errors)]
+    figure.update_xaxes(range=spans[0])
+    figure.update_yaxes(range=spans[1], tickvals=list(TICKS), ticktext=[f"{one:g}" for one in TICKS])
+    marks = shown[["size_bytes", "error"]].astype("float64")
+    ends = [np.log10(marks.assign(error=shown[end].astype("float64"))) for end in ("low", "error", "high")]
+    call_out(figure, [_median(shown)] if "file" in set(shown["variant"]) else [], np.concatenate(ends), *spans)
     figure.update_layout(height=HEIGHT + 120)  # the legend has up to eight entries
     caption = (
         "Each stage as its file restores it, with the 95 % Wilson interval; a line joins the stages of one seed. Left "
@@ -63,12 +74,29 @@ def _published(figure: go.Figure, rows: pd.DataFrame, network: str) -> list[tupl
             name=name,
             x=[size],
             y=[error],
-            mode="markers",
+            mode="markers+text",
+            text=[f"{times}x"],
+            textposition="top center",
             marker={"symbol": symbol, "size": 12, "line": {"width": 3, "color": GREY}},
             hovertemplate=f"published: {times}x, {error} %<br>arXiv {source}<extra>{name}</extra>",
         )
         found.append((pd.Series([size]), pd.Series([error])))
     return found
+
+
+def _median(shown: pd.DataFrame) -> Callout:
+    """The median of the seeds' files: how many times it is smaller, its bytes, its error."""
+    times, size, error = shown.loc[shown["variant"] == "file", ["compression", "size_bytes", "error"]].median()
+    title = "median" if shown["seed"].nunique() > 1 else "file"
+    lines = (f"{title}: {times:.0f}x smaller", f"{size:,.0f} bytes, {error:.2f} %")
+    return Callout(float(np.log10(size)), float(np.log10(error)), lines)
+
+
+def _span(values: pd.Series) -> tuple[float, float]:
+    """The range of a logarithmic axis with some room."""
+    low, high = np.log10(values[values > 0].min()), np.log10(values.max())
+    room = 0.08 * ((high - low) or 1)
+    return float(low - room), float(high + room)
 
 
 def _sources(rows: pd.DataFrame) -> str:
