@@ -74,6 +74,10 @@ class Choice:
             quant = QuantSpec("weight_only", int(bits))
         width, sparsity = shares(self.pruning)
         sizes = scaled(network, self.hidden)
+        try:
+            Recipe(network, sizes, width=width, sparsity=sparsity)
+        except ValueError as error:
+            raise ValueError(f"pruning: {self.pruning} is not allowed for {network}; {error}") from None
         return Recipe(network, sizes, seed, quant, self.distilled == "yes", width, sparsity, tune_steps)
 
 

@@ -111,11 +111,12 @@ def _difference(question: Question, first: Any, second: Any, evidence: Evidence)
         return verdict(ratio) == "faster", f"{ratio.median:.3g}x faster{_interval(ratio.lo, ratio.hi, 1, '.3g')}"
     rights = [evidence.right.get(one["recipe"]) for one in (first, second)]
     if rights[0] is None or rights[1] is None:
-        return None, f"{100 * (first['accuracy'] - second['accuracy']):.2f} points better on the test images"
+        return None, f"{_points(first['accuracy'] - second['accuracy'])} on the test images"
     won, lost = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
     gain = paired_difference(won, lost, len(rights[0]))
-    interval = _interval(gain.lo, gain.hi, 100, ".2f")
-    return bool(gain.lo and gain.lo > 0), f"{100 * gain.median:.2f} points better on the test images{interval}"
+    ends = (gain.lo, gain.hi) if gain.median >= 0 or gain.lo is None or gain.hi is None else (-gain.hi, -gain.lo)
+    said = f"{_points(gain.median)} on the test images{_interval(*ends, 100, '.2f')}"
+    return bool(gain.lo and gain.lo > 0), said
 
 
 def sentence(row: Any, base: Any) -> str:
@@ -137,6 +138,10 @@ def sentence(row: Any, base: Any) -> str:
     else:
         said.append(f"{-100 * loss:.2f} points higher{_interval(-hi, -lo, 100, '.2f')}")
     return f"{row['variant']}: {', '.join(said)}"
+
+
+def _points(gain: float) -> str:
+    return f"{100 * abs(gain):.2f} points {'better' if gain >= 0 else 'worse'}"
 
 
 def _interval(lo: float | None, hi: float | None, factor: float, shape: str) -> str:

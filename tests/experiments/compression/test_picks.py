@@ -84,6 +84,14 @@ def test_the_best_under_a_size_or_a_latency_is_told_image_by_image():
     assert pick("best_by_size", ROWS, Evidence(), limit=10) is None
 
 
+def test_a_winner_by_validation_that_is_worse_on_the_test_images_is_told_so():
+    worse = Evidence(SECONDS, RIGHT | {"int8": right(960)})
+    found = pick("best_by_size", ROWS, worse, limit=1500)
+    assert found.winner == "jit int8"
+    assert found.difference == "0.50 points worse on the test images (0.02 to 0.98)"
+    assert found.told is False
+
+
 def test_what_qualifies_is_decided_by_the_validation_images():
     shifted = ROWS.assign(accuracy=ROWS["accuracy"].where(ROWS["variant"] != "tiny", 0.99))
     assert pick("smallest", shifted, Evidence()).winner == "jit pruned"

@@ -75,6 +75,10 @@ def test_the_plan_counts_what_is_kept(tmp_path):
         ({"execution": "jit+beam=0"}, "execution: 'jit+beam=0' is not allowed; give eager, jit or jit+beam=N"),
         ({"pruning": "unstructured 1.5"}, "pruning: 'unstructured 1.5' is not allowed; give none, unstructured S"),
         ({"pruning": "structured 0"}, "pruning: 'structured 0' is not allowed"),
+        (
+            {"pruning": "structured 0.001"},
+            "pruning: structured 0.001 is not allowed for mlp; every layer needs at least",
+        ),
         ({"quantization": "static 9"}, "quantization: 'static 9' is not allowed; give none, weight-only B or static B"),
         ({"network": "lenet_5", "distilled": "yes"}, "distilled: lenet_5 has no larger network to learn from"),
         ({"minutes": "0.5"}, "8 variants would take about .* minutes, more than the 0.5 of `minutes`; ask for a"),
