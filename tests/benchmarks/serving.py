@@ -2,15 +2,21 @@
 
 32 closed-loop clients on this machine, with batching and without, server by server in turn, three rounds. Goals: more
 than 5,000 requests per second and p99 under 15 ms with batching, which gives at least three times what none gives. The
-same server with onnxruntime (one thread) as its engine stands beside where onnx and onnxruntime are installed. Last a
-burst of 10,000 requests on 200 connections: each is answered or refused, none is lost.
+same server with onnxruntime (one thread) as its engine stands beside where onnx and onnxruntime are installed. Then a
+burst of 10,000 requests on 200 connections: each is answered or refused, none is lost. Last an open load over which the
+inference process is stopped for 200 ms: p99 must show it.
 """
 
 import importlib.util
+import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
+import threading
+import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +37,7 @@ from experiments.models.quantizing import QuantSpec
 from experiments.models.recipes import Recipe
 
 CLIENTS, ROUNDS, LIMIT = 32, 3, 1e-3
+RATE, STALL_S = 500, 0.2
 SERVERS = {
     "batch 32, wait 2 ms": ("--max-batch", "32", "--max-wait-ms", "2"),
     "batch 32, drain": ("--max-batch", "32", "--max-wait-ms", "0"),
@@ -95,6 +102,7 @@ def main(seconds: float) -> None:
             ports = {name: server.wait().port for name, server in servers.items()}
             _compare(ports, payload, seconds)
             _burst(ports["batch 32, drain"], payload)
+            _stall(ports["batch 32, drain"], payload, seconds)
         finally:
             for server in servers.values():
                 server.stop()
@@ -134,6 +142,24 @@ def _burst(port: int, payload: Path) -> None:
         f"burst of {len(records):,} requests on 200 connections: {(records['status'] == 200).sum():,} answered, "
         f"{found['rejected']} refused, {found['errors']} lost or wrong, in {np.nanmax(records['finished_s']):.1f} s"
     )
+
+
+def _stall(port: int, payload: Path, seconds: float) -> None:
+    """The same open load twice; over the second one the inference process is stopped for a while."""
+
+    def stop() -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready") as answer:
+            process = json.load(answer)["pid"]
+        os.kill(process, signal.SIGSTOP)
+        time.sleep(STALL_S)
+        os.kill(process, signal.SIGCONT)
+
+    plan, seen = Plan(port, "open", clients=64, rate_per_s=RATE, seconds=seconds), []
+    for disturbance in (None, threading.Timer(1 + seconds / 2, stop)):
+        if disturbance:
+            disturbance.start()
+        seen.append(summary(generate(plan, payload), 15, LIMIT)["p99_ms"])
+    print(f"open loop at {RATE}/s: p99 {seen[0]:.2f} ms, with a stall of {STALL_S * 1e3:g} ms {seen[1]:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,10 +44,15 @@ def write(recipe: Recipe, device: str, file: Path) -> bool:
 
 def main(recipe: str, file: str) -> int:
     """Writes the model; 1 and one line where it cannot be made."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends this process
+    said = set()
 
     def say(fraction: float, message: str, record: checkpoints.Record | None) -> None:
-        right = f", {record['validation_accuracy']:.2%} right" if record else ""
-        sys.stderr.write(f"no model yet, training: {fraction:.0%}, {message}{right}\n")
+        """One line when something begins, one when an epoch is over."""
+        if record or message not in said:
+            right = f", {record['validation_accuracy']:.2%} right" if record else ""
+            sys.stderr.write(f"no model yet, training: {fraction:.0%}, {message}{right}\n")
+        said.add(message)
 
     try:
         Path(file).write_bytes(packed(from_json(recipe), os.environ["TINYLAB_MODEL_DEVICE"], say))

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from experiments import __main__ as cli
-from experiments.deployment.server import serve
+from experiments.deployment.server import model, serve
 from experiments.models.networks import initial, mlp
 from experiments.models.packing import pack
 from experiments.models.quantizing import QuantSpec, quantize
+from experiments.models.recipes import Recipe
 
 
 def refused(capsys, *arguments):
@@ -35,6 +36,22 @@ def test_a_file_that_is_no_model_is_refused(capsys, tmp_path):
         f"--model: {file}: not a packed model of tinygrad lab",
     )
     assert refused(capsys, "--model", str(tmp_path / "none"), "--port", "0")[1].endswith("No such file or directory")
+
+
+def test_a_training_is_told_in_a_line_for_each_beginning_and_each_end(capsys, monkeypatch, tmp_path):
+    def trains(recipe, device, progress):
+        for fraction, record in ((0.0, None), (0.3, None), (0.5, {"validation_accuracy": 0.9})):
+            progress(fraction, "epoch 1 of 2", record)
+        return b"model"
+
+    monkeypatch.setattr(model, "packed", trains)
+    monkeypatch.setattr(model.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("TINYLAB_MODEL_DEVICE", "CPU")
+    assert model.main(Recipe("mlp", quant=QuantSpec("float32")).json(), str(tmp_path / "model")) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "no model yet, training: 0%, epoch 1 of 2",
+        "no model yet, training: 50%, epoch 1 of 2, 90.00% right",
+    ]
 
 
 def test_a_port_in_use_is_refused_before_anything_is_compiled(capsys, served):
