@@ -64,7 +64,7 @@ def _bars(rows: pd.DataFrame) -> Panel:
         ordered = chosen.iloc[::-1]
         pattern = {"shape": ("", "/", "x", ".", "\\", "+")[number % 6]}
         same = {"name": point, "legendgroup": point, "offsetgroup": point, "orientation": "h"}
-        key = go.Bar(x=[None], y=[None], marker={"color": GREY, "pattern": pattern}, **same)
+        key = go.Bar(x=[None], y=ordered["variant"].tolist()[:1], marker={"color": GREY, "pattern": pattern}, **same)
         figure.add_trace(key)  # a key of its own: the bars have the colours of their layouts
         figure.add_trace(
             go.Bar(

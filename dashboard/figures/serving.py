@@ -27,7 +27,7 @@ PARTS = {  # in the order in which a request meets them, with a second sign besi
     "handover_ms": ("between processes", PURPLE, "."),
     "compute_ms": ("compute", BLUE, "\\"),
 }
-OBJECTIVE = {"annotation_text": "objective", "annotation_font_color": GREY}
+OBJECTIVE = {"color": GREY, "dash": "dot"}
 PERCENTILES = {"p50_ms": ("median", "circle"), "p95_ms": ("95th percentile", "diamond"), "p99_ms": ("99th", "x")}
 
 
@@ -77,8 +77,8 @@ def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
         if chosen.empty:
             continue
         low, high = (chosen["p50_lo_ms"], chosen["p50_hi_ms"]) if column == "p50_ms" else (chosen[column],) * 2
-        key = go.Scatter(name=name, x=[None], y=[None], mode="markers", marker={"symbol": symbol, "color": GREY})
-        figure.add_trace(key)  # a key of its own: the marks have the colours of their policies
+        key = {"mode": "markers", "marker": {"symbol": symbol, "color": GREY}}
+        _key(figure, name, there["variant"].iloc[0], **key)  # the marks have the colours of their policies
         trace = go.Scatter(
             name=name,
             showlegend=False,
@@ -99,7 +99,8 @@ def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
     layout(figure, "Latency from the scheduled arrival [ms]", "")
     log_axis(figure, "x", pd.concat([there[name] for name in (*PERCENTILES, "objective_ms")]))
     for objective in there["objective_ms"].dropna().unique()[:1]:
-        figure.add_vline(x=objective, line={"color": GREY, "dash": "dot"}, **OBJECTIVE, annotation_position="top left")
+        figure.add_vline(x=objective, line=OBJECTIVE)
+        _key(figure, "objective", there["variant"].iloc[0], mode="lines", line=OBJECTIVE)
     figure.update_layout(height=max(260, 150 + 34 * len(there)), showlegend=True)
     caption = (
         f"Which policy for {rate:g} requests/s: further left is better, and the last mark of a row "
@@ -107,6 +108,11 @@ def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
         "Percentiles that the sample cannot support are left out; the median has its 95 % interval."
     )
     return Panel(f"At {rate:g} requests per second", figure, caption)
+
+
+def _key(figure: go.Figure, name: str, y: object, **look: object) -> None:
+    """An entry of the legend alone; `y` is a value of the axis, whose kind plotly tells by its first trace."""
+    figure.add_trace(go.Scatter(name=name, x=[None], y=[y], **look))
 
 
 def _load(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
@@ -135,7 +141,8 @@ def _load(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
     log_axis(figure, "x", opened["rate_per_s"])
     log_axis(figure, "y", opened[["p50_ms", "p99_ms"]].stack())
     for objective in opened["objective_ms"].dropna().unique()[:1]:
-        figure.add_hline(y=objective, line={"color": GREY, "dash": "dot"}, **OBJECTIVE, annotation_position="top left")
+        figure.add_hline(y=objective, line=OBJECTIVE)
+        _key(figure, "objective", objective, mode="lines", line=OBJECTIVE)
     caption = (
         "Marked lines: 99th percentile; thin dotted ones: median with its 95 % interval. Where a line turns up, the "
         "server is full; the dotted line across is the objective. Both axes logarithmic."
@@ -199,15 +206,15 @@ def _edge_and_cloud(rows: pd.DataFrame, look: dict[str, Style]) -> Panel:
             **interval,
         )
         figure.add_trace(bars, row=place, col=1)
-    layout(figure, "Edge: one request at a time, median latency [ms]", "")
+    layout(figure, "Edge: median latency [ms]", "")
     figure.update_layout(height=max(320, 200 + 56 * rows["variant"].nunique()))
-    figure.update_xaxes(title="Cloud: all at once, answers [rows/s]", row=2, col=1)
+    figure.update_xaxes(title="Cloud: answers [rows/s]", row=2, col=1)
     figure.update_yaxes(automargin=True)
     objective = rows["objective_ms"].iloc[0]
     caption = (
-        "The same model under both kinds of settings. Above, shorter is better: what one user waits, where a wait for "
-        f"others is wasted (the objective is {objective:g} ms). Below, longer is better: rows per second when "
-        "everything is there at the start, in requests of the policy's largest batch."
+        "The same model under both kinds of settings. Above, one request at a time, shorter is better: what one user "
+        f"waits, where a wait for others is wasted (the objective is {objective:g} ms). Below, longer is better: rows "
+        "per second when everything is there at the start, in requests of the policy's largest batch."
     )
     return Panel("Edge against cloud", figure, caption)
 

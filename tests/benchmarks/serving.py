@@ -119,7 +119,7 @@ def _compare(ports: dict[str, int], payload: Path, seconds: float) -> None:
     print(f"{'server':24} {'requests/s':>26}  p50 ms  p99 ms  batch  errors")
     for name, rounds in seen.items():
         rates = [one["achieved_per_s"] for one in rounds]
-        middle = [statistics.median(one[column] for one in rounds) for column in ("p50_ms", "p99_ms", "mean_batch")]
+        middle = [_median([one[column] for one in rounds]) for column in ("p50_ms", "p99_ms", "mean_batch")]
         errors = sum(one["errors"] + one["rejected"] for one in rounds)
         span = f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
         print(f"{name:24} {span:>26} {middle[0]:7.2f} {middle[1]:7.2f} {middle[2]:6.1f} {errors:7}")
@@ -127,6 +127,11 @@ def _compare(ports: dict[str, int], payload: Path, seconds: float) -> None:
     _ratio(seen, "plain path, batch 32", "plain path, no batching", "the same without the fast path")
     if "onnxruntime, batch 32" in seen:
         _ratio(seen, "batch 32, wait 2 ms", "onnxruntime, batch 32", "1 is as fast")
+
+
+def _median(values: Sequence[float | None]) -> float:
+    """nan where a round had too few answers for a percentile."""
+    return float("nan") if None in values else statistics.median(values)
 
 
 def _ratio(seen: dict[str, list[dict[str, Any]]], name: str, other: str, what: str) -> None:

@@ -52,7 +52,8 @@ def test_the_policies_are_compared_at_the_expected_rate_with_the_objective():
 
 def test_a_percentile_that_was_not_supported_is_not_drawn():
     [panel] = serving.panels(frame("serving", [load("no batching", "open", 50.0, p99=None)]), details())
-    assert {trace.name for trace in panel.figure.data} == {"median", "95th percentile"}
+    assert {trace.name for trace in panel.figure.data} == {"median", "95th percentile", "objective"}
+    assert {y for trace in panel.figure.data for y in trace.y} == {"no batching"}  # a first None made the axis numeric
 
 
 def test_latency_is_drawn_against_load_and_a_rate_tried_twice_counts_once():

@@ -29,14 +29,16 @@ def sentence(frame: "pd.DataFrame") -> str:
     if len(outside):
         best = outside.sort_values("speedup").iloc[-1]
         parts.append(f"{_says(best)} with {best['cpu_per_wall']:.2g} cores busy")
-    if wrong := sorted(set(frame.loc[frame["verdict"] == "wrong", "variant"])):
+    if wrong := [f"{row['variant']} {_where(row)}" for _, row in frame[frame["verdict"] == "wrong"].iterrows()]:
         parts.append(f"the results of {', '.join(wrong)} were wrong")
     return f"On {first['device']}, {first['batches']} batches in one call: {'; '.join(parts)}."
 
 
 def _says(row: Any) -> str:
     wasted = f", efficiency {row['efficiency']:.0%}" if row["verdict"] == "faster" else ""
-    where = (
-        f"(batch {row['batch']}, inputs {'on each device' if row['inputs'] == 'resident' else 'on the first device'})"
-    )
-    return f"{row['variant']} {where} {says(row, 'the call')}{wasted}"
+    return f"{row['variant']} {_where(row)} {says(row, 'the call')}{wasted}"
+
+
+def _where(row: Any) -> str:
+    place = "on each device" if row["inputs"] == "resident" else "on the first device"
+    return f"(batch {row['batch']}, inputs {place})"

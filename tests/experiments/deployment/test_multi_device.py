@@ -99,7 +99,8 @@ def test_a_gpus_answer_speaks_of_efficiency_and_not_of_cores():
     wrong = {**worse, "verdict": "wrong", "speedup": None}
     assert answer(pd.DataFrame([made, worse, wrong]).convert_dtypes()) == (
         "On CUDA, 4 batches in one call: data parallel x2 (batch 64, inputs on each device) makes the call 1.9x faster "
-        "(95 % 1.88 to 1.92), efficiency 95%; the results of tensor parallel x2 were wrong."
+        "(95 % 1.88 to 1.92), efficiency 95%; the results of tensor parallel x2 (batch 64, "
+        "inputs on the first device) were wrong."
     )
 
 
