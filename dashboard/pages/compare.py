@@ -59,8 +59,13 @@ def _own_panels(runs: Sequence[Any], rows: pd.DataFrame, names: dict[str, str]) 
 
 
 def run_names(runs: Sequence[Any]) -> dict[str, str]:
-    """What each run is called here: its title or experiment, device and id."""
-    return {run["id"]: f"{run['title'] or registered()[run['experiment']].title} {run['id'][:6]}" for run in runs}
+    """What each run is called here: its title or experiment, its machine where they are several, and its id."""
+    several = len({run["host"] for run in runs}) > 1
+    return {run["id"]: _name(run) + (f" @ {run['host']}" if several else "") + f" {run['id'][:6]}" for run in runs}
+
+
+def _name(run: Any) -> str:
+    return str(run["title"] or registered()[run["experiment"]].title)
 
 
 def _choose(db: Any) -> list[Any]:
@@ -88,8 +93,7 @@ def _choose(db: Any) -> list[Any]:
 
 
 def _label(run: Any) -> str:
-    title = run["title"] or registered()[run["experiment"]].title
-    return f"{title} · {run['device']} · {run['host']} · {when(run['created'])} · {run['id']}"
+    return f"{_name(run)} · {run['device']} · {run['host']} · {when(run['created'])} · {run['id']}"
 
 
 def _axes(runs: Sequence[Any], rows: pd.DataFrame) -> tuple[Column | None, Column | None]:

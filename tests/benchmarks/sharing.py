@@ -62,11 +62,12 @@ def bundles(folder: Path) -> list[str]:
 def importing(example: contents.Contents, folder: Path) -> Callable[[], object]:
     """Writes 1,000 bundles as files; what is called then reads and imports them."""
     (folder / "bundles").mkdir()
+    made, other = (store.engine(f"sqlite:///{folder}/{name}.db") for name in ("made", "other"))
     for number in range(BUNDLES):
-        members = bundle._members_of(dataclasses.replace(example, run={**example.run, "id": f"{number:012x}"}))
-        (folder / "bundles" / f"{number}.zip").write_bytes(bundle.archive.pack(members))
-    db = store.engine(f"sqlite:///{folder}/other.db")
-    return lambda: [bundle.add(db, Path(one).read_bytes()) for one in bundles(folder)]
+        run_id = f"{number:012x}"
+        contents.add(made, dataclasses.replace(example, run={**example.run, "id": run_id}), {})
+        (folder / "bundles" / f"{run_id}.zip").write_bytes(bundle.export(made, run_id))
+    return lambda: [bundle.add(other, Path(one).read_bytes()) for one in bundles(folder)]
 
 
 def fill(db: Engine, example: contents.Contents) -> list[str]:

@@ -49,6 +49,13 @@ def test_two_runs_are_drawn_on_the_axes_of_the_link(compared, stored):
     assert figure["data"][0]["error_y"]["array"] == pytest.approx([0.25, 0.25])
 
 
+def test_runs_of_several_hosts_are_named_with_theirs(compared, stored):
+    desk, box = stored(host="desk"), stored(host="gpu-box")
+    page = compared(runs=f"{desk},{box}")
+    names = {trace["name"] for trace in figures(page)[0]["data"]}
+    assert {f"jit · JIT @ desk {desk[:6]}", f"jit · JIT @ gpu-box {box[:6]}"} < names
+
+
 def test_the_url_names_runs_and_axes_in_full(compared, stored):
     run_id = stored()
     page = compared(runs=run_id)
