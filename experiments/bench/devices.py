@@ -105,9 +105,14 @@ def first_working() -> Probe:
     return next((one for one in tried if one.works), tried[-1])
 
 
+def on_one_core(device: str) -> bool:
+    """Whether kernels run here, one work item after the other, in this machine's memory."""
+    return device.split(":")[0] in ("CPU", "PYTHON")
+
+
 def free_memory(device: str) -> int | None:
     """Bytes free on `device` now; None where nobody says."""
-    if device.split(":")[0] in ("CPU", "PYTHON"):
+    if on_one_core(device):
         return int(psutil.virtual_memory().available)
     if device.split(":")[0] in ("CUDA", "NV"):
         index = int(device.partition(":")[2] or 0)

@@ -132,13 +132,15 @@ def max_abs_error(seen: "np.ndarray[Any, Any]", reference: "np.ndarray[Any, Any]
     if seen.shape != reference.shape:
         return float("inf")
     with np.errstate(invalid="ignore"):  # infinity less infinity is a NaN, which counts below
-        error = float(np.max(np.abs(seen.astype(np.float64) - reference.astype(np.float64)), initial=0.0))
+        difference = np.asarray(np.subtract(seen, reference, dtype=np.float64))  # the only array that is made
+        error = float(np.max(np.abs(difference, out=difference), initial=0.0))
     return error if np.isfinite(error) else float("inf")
 
 
 def tolerance(reference: "np.ndarray[Any, Any]", absolute: float, relative: float) -> float:
     """What `max_abs_error` may be: atol + rtol times the largest reference value."""
-    return absolute + relative * float(np.max(np.abs(reference), initial=0.0))
+    lowest, highest = float(np.min(reference, initial=0.0)), float(np.max(reference, initial=0.0))
+    return absolute + relative * max(-lowest, highest)
 
 
 def timed_row(measured: Comparison, variant: str, /, *, wrong: bool = False, **values: Value) -> Row:

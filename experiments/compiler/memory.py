@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from experiments.bench.columns import COMPILED, Column, Value
+from experiments.bench.devices import on_one_core
 from experiments.bench.inspection import REASON
 from experiments.bench.measure import Comparison
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 COPY: Name = "copy"
 ATOL, RTOL = 1e-5, 1e-4  # float32 sums against float64, of the largest value
 POOR = 0.5  # below this fraction of a copy the answer gives the reason
+CHECKED = 6  # a check holds the largest result twice in float64 and once more in float32, with some room
 MOST_NAMED = 4  # patterns, the poorest, that the answer names
 
 
@@ -49,12 +51,19 @@ class MemorySpec(MeasuredSpec):
         return list(dict.fromkeys([COPY, *self.patterns]))
 
     def need(self) -> Need:
-        """The matrix and each pattern's inputs and result, on the device and as a CPU holds them once more in numpy."""
+        """The matrix in numpy and on the device, all patterns' inputs and results, and one result in float64."""
         shape = (self.rows, max(self.columns))
-        matrix = 4 * shape[0] * shape[1]
-        held = sum(PATTERNS[name].useful_bytes(shape) for name in self.names)
-        told = f"{len(self.names)} patterns over {shape[0]}x{shape[1]} float32 of {matrix / 2**20:,.0f} MiB"
-        return Need(2 * matrix + held + 2 * matrix, f"{told}: their results beside it, numpy's copy and reference")
+        matrix, square = 4 * shape[0] * shape[1], 4 * shape[1] ** 2
+        products = [name for name in self.names if name in PRODUCTS]
+        results = sum(PATTERNS[name].useful_bytes(shape) for name in self.names) + 2 * square * len(products)
+        checked = CHECKED * max(matrix, square if products else 0)
+        parts = {
+            "the matrix in numpy and on the device": 2 * matrix,
+            "inputs and results": results,
+            "a check in float64": checked,
+        }
+        told = " + ".join(f"{size / 1e9:.1f} GB {what}" for what, size in parts.items())
+        return Need(sum(parts.values()), f"{len(self.names)} patterns over {shape[0]}x{shape[1]} float32 ({told})")
 
 
 @experiment(
@@ -155,7 +164,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
             bytes=work.bytes,
             **reason,
             max_abs_error=errors[name],
-            why=pattern.reason(shape),
+            why=pattern.reason(shape, gpu=not on_one_core(bench.device)),
         )
         values = {column: value for column, value in row.values.items() if not column.startswith("speedup")}
         values |= {"variant": _shown(name), "verdict": "wrong" if wrong[name] else "baseline" if name == COPY else None}
@@ -194,23 +203,23 @@ def _shown(name: str) -> str:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The copy's rate, every pattern's fraction of it with its interval, why the poorest is poor; the largest trap."""
+    """The copy's rate, what the poorest patterns reach of it with intervals, why the poorest is poor; the trap."""
     copies = frame[(frame["variant"] == COPY) & frame["gb_s"].notna()]
     if copies.empty:
         return ""
     copy = copies.sort_values("gb_s").iloc[-1]
     shape = f"{copy['rows']}x{copy['columns']}"
-    said = f"On {copy['device']} a copy of {shape} float32 moves {copy['gb_s']:.3g} GB/s"
+    said = f"On {copy['device']} a copy of {shape} float32 moves {copy['gb_s']:.3g} GB/s."
     others = frame[frame["fraction_of_copy"].notna() & (frame["variant"] != COPY)].sort_values("fraction_of_copy")
     if len(others):
         patterns = list(dict.fromkeys(others["variant"]))
         parts = [_poorest(others[others["variant"] == pattern]) for pattern in patterns[:MOST_NAMED]]
         if more := patterns[MOST_NAMED:]:
             rest = others.loc[others["variant"].isin(more), "fraction_of_copy"]
-            parts.append(f"{len(more)} others {rest.min():.2g}x to {rest.max():.2g}x")
-        said += f"; of a copy's rate {', '.join(parts)}"
+            parts.append(f"{len(more)} others reach {_percent(rest.min())} to {_percent(rest.max())} %")
+        said += f" Of that rate {', '.join(parts)}."
     wrong = dict.fromkeys(frame.loc[frame["verdict"] == "wrong", "variant"])
-    said += "".join(f"; {variant} computes something else" for variant in wrong) + "."
+    said += "".join(f" {variant} computes something else." for variant in wrong)
     if len(others) and others["fraction_of_copy"].iloc[0] < POOR:
         said += f" Why {others['variant'].iloc[0]}: {others['why'].iloc[0]}."
     return said + _trap(frame)
@@ -220,12 +229,14 @@ def _poorest(rows: "pd.DataFrame") -> str:
     """One pattern at its poorest, and where that was if several shapes were measured; the figure shows the others."""
     poorest = rows.iloc[0]
     where = f" at {poorest['columns']} columns" if len(rows) > 1 else ""
-    return f"{poorest['variant']} reaches {_fraction(poorest)}{where}"
+    middle, lo, hi = (poorest[f"fraction_of_copy{end}"] for end in ("", "_lo", "_hi"))
+    interval = f" (95 % interval {_percent(lo)} to {_percent(hi)} %)" if lo > 0 else ""
+    return f"{poorest['variant']} reaches {_percent(middle)} %{interval}{where}"
 
 
-def _fraction(row: Any) -> str:
-    middle, lo, hi = (row[f"fraction_of_copy{end}"] for end in ("", "_lo", "_hi"))
-    return f"{middle:.2g}x" + (f" (95 % {lo:.2g} to {hi:.2g})" if lo > 0 else "")
+def _percent(fraction: float) -> str:
+    """Two digits, and no power of ten: 5.8, 12, 110."""
+    return f"{100 * fraction:.2g}" if fraction < 1 else f"{100 * fraction:.0f}"
 
 
 def _trap(frame: "pd.DataFrame") -> str:

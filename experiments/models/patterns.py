@@ -42,10 +42,12 @@ class Pattern:
     reference: Callable[..., Array]
     useful_bytes: Callable[[Shape], int]
     why: str
+    why_on_gpu: str = ""  # where neighbouring work items read at once; the same as on one core if empty
 
-    def reason(self, shape: Shape) -> str:
+    def reason(self, shape: Shape, gpu: bool = False) -> str:
         """Why it is as fast as it is, in words, with the distances of this shape."""
-        return self.why.format(row=f"{4 * shape[1]:,} bytes", share=f"{4 * STEP} bytes")
+        why = self.why_on_gpu if gpu and self.why_on_gpu else self.why
+        return why.format(row=f"{4 * shape[1]:,} bytes", share=f"{4 * STEP} bytes")
 
 
 @functools.lru_cache(maxsize=1)
@@ -97,8 +99,8 @@ PATTERNS: dict[Name, Pattern] = {
         draw=_one,
         reference=lambda x: x.sum(1, dtype=np.float64),
         useful_bytes=lambda shape: _all(shape) + 4 * shape[0],
-        why="a row lies together in memory, so one core uses every cache line whole; work items of a GPU that take a "
-        "row each read {row} apart",
+        why="a row lies together in memory: every cache line is used whole",
+        why_on_gpu="work items that take a row each read {row} apart, each from another cache line",
     ),
     "column_sum": Pattern(
         function=lambda x: x.sum(0).realize(),
@@ -106,7 +108,9 @@ PATTERNS: dict[Name, Pattern] = {
         reference=lambda x: x.sum(0, dtype=np.float64),
         useful_bytes=lambda shape: _all(shape) + 4 * shape[1],
         why="the numbers of a column are {row} apart, each in another cache line: going down a few columns at a time "
-        "uses a part of every line and fetches it again for the next ones; neighbouring work items of a GPU share it",
+        "uses a part of every line, which must be fetched again for the next columns",
+        why_on_gpu="the numbers of a column are {row} apart, but neighbouring work items take neighbouring columns and "
+        "use every cache line together",
     ),
     "full_sum": Pattern(
         function=lambda x: x.sum().realize(),
@@ -120,8 +124,10 @@ PATTERNS: dict[Name, Pattern] = {
         draw=_one,
         reference=lambda x: x.T.astype(np.float64),
         useful_bytes=lambda shape: 2 * _all(shape),
-        why="one side of it goes in steps of {row}: of a cache line of 16 numbers a few are used before it has to "
-        "come again for the others; neighbouring work items of a GPU may share it",
+        why="one side of it goes in steps of {row}: of the 16 numbers of a cache line a few are used before it must "
+        "be fetched again for the others",
+        why_on_gpu="one side of it goes in steps of {row}; a cache line is used whole where neighbouring work items "
+        "share it in time",
     ),
     "flip": Pattern(
         function=lambda x: x.flip(1).contiguous().realize(),

@@ -98,3 +98,9 @@ def test_a_random_gather_takes_other_places_than_a_sequential_one():
 def test_the_reason_names_the_distance():
     assert "4,096 bytes apart" in PATTERNS["column_sum"].reason((8, 1024))
     assert f"one number every {4 * STEP} bytes" in PATTERNS["strided_columns"].reason((8, 1024))
+
+
+def test_a_gpu_has_reasons_of_its_own_where_work_items_read_together():
+    assert "work items" not in PATTERNS["row_sum"].reason((8, 1024))
+    assert "work items that take a row each read 4,096 bytes apart" in PATTERNS["row_sum"].reason((8, 1024), gpu=True)
+    assert PATTERNS["flip"].reason((8, 1024), gpu=True) == PATTERNS["flip"].reason((8, 1024))
