@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.figures import Panel
+from dashboard.figures import Panel, Table
 from experiments.bench.spec import Experiment
 from experiments.registry import registered
 from experiments.runs import comparing
@@ -18,7 +18,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem aut
 h1 { margin-bottom: 0 } .quiet { color: #555 } .answer { font-size: 1.15rem; font-weight: 600 }
 .wide { overflow-x: auto } .lines { white-space: pre-wrap }
 table { border-collapse: collapse; font-size: 13px } 
-td, th { border: 1px solid #ccc; padding: 2px 8px; text-align: right }
+td, th { border: 1px solid #ccc; padding: 2px 8px; text-align: right } .words td { text-align: left }
 th { background: #f3f3f3 } td:first-child, th:first-child { text-align: left }
 """  # fmt: skip
 POLICY = (
@@ -26,21 +26,21 @@ POLICY = (
 )
 
 
-def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
+def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, parts: Sequence[Panel | Table]) -> str:
     """The report of one run."""
     ended = f"{run['status']}: {run['message']}" if run["status"] != "done" else "done"
-    parts = [
+    shown = [
         _head(experiment.title, f"Run {run['id']} · {comparing.machine(run)} · {when(run['created'])} · {ended}"),
         f"<p>{_text(experiment.question)}</p>",
         f"<p class='answer'>{_text(experiment.answer(rows))}</p>",
         _note(run),
-        _figures(panels),
+        _figures(parts),
         "<h2>Rows</h2>",
         _table(rows.dropna(axis="columns", how="all"), index=False),
         f"<h2>How it was measured</h2><p class='lines'>{_text(experiment.description)}</p>",
         f"<h2>Parameters</h2>{_facts(run['spec'])}<h2>Machine</h2>{_facts(run['environment'] or {})}",
     ]
-    return _page(experiment.title, parts)
+    return _page(experiment.title, shown)
 
 
 def of_comparison(runs: Sequence[Any], names: Mapping[str, str], rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
@@ -77,18 +77,26 @@ def _note(run: Any) -> str:
     return f"<p class='lines'>{_text(run['note'])}</p>" if run["note"] else ""
 
 
-def _figures(panels: Sequence[Panel]) -> str:
-    """The figures; the first one brings plotly along for all."""
-    return "".join(
-        f"<h2>{_text(panel.title)}</h2>"
-        + panel.figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False})
-        + f"<p class='quiet'>{_text(panel.caption)}</p>"
-        for number, panel in enumerate(panels)
-    )
+def _figures(parts: Sequence[Panel | Table]) -> str:
+    """The figures with their captions and code, and tables; the first figure brings plotly along for all."""
+    shown, plotly = [], True
+    for part in parts:
+        shown.append(f"<h2>{_text(part.title)}</h2>")
+        if isinstance(part, Table):
+            shown.append(_table(part.frame, classes="words"))
+            continue
+        shown.append(part.figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False}))
+        shown.append(f"<p class='quiet'>{_text(part.caption)}</p>")
+        shown.append(f"<pre>{_text(part.code)}</pre>" if part.code else "")
+        plotly = False
+    return "".join(shown)
 
 
-def _table(frame: pd.DataFrame, index: bool = True) -> str:
-    shown = frame.to_html(index=index, na_rep="", border=0, float_format=lambda value: f"{value:.6g}")
+def _table(frame: pd.DataFrame, index: bool = True, classes: str = "") -> str:
+    with pd.option_context("display.max_colwidth", None):  # else it cuts texts off
+        shown = frame.to_html(
+            index=index, na_rep="", border=0, classes=classes, float_format=lambda value: f"{value:.6g}"
+        )
     return f"<div class='wide'>{shown}</div>" if len(frame) else "<p class='quiet'>none</p>"
 
 

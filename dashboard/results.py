@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import inspector, links, parts, picker, report, services, sharing
 from dashboard.attempt import attempt
-from dashboard.figures import Details, Panel, drawings, none
+from dashboard.figures import Details, Panel, Table, drawings, none
 from dashboard.text import plain
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
@@ -99,6 +99,9 @@ def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details:
     there = {name: _at(frame, point) for name, frame in details.items()}
     of_point = attempt("The figures of this point", partial(drawn.point_panels, _at(rows, point), there), [])
     draw_panels(of_point, f"{run['id']}-pt", selects)
+    for one in attempt("The tables of this point", partial(drawn.point_tables, _at(rows, point), there), []):
+        st.markdown(f"**{one.title}**")
+        st.table(one.frame)
     attempt("What to pick", partial(picker.show, run, _at(rows, point), there), None)
     inspector.show(run, there, draw_panels)
 
@@ -256,12 +259,12 @@ def _share(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: D
 
 def _report(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> str:
     drawn = drawings(experiment.name)
-    panels = list(drawn.panels(rows, details))
+    parts: list[Panel | Table] = list(drawn.panels(rows, details))
     for label, point in list(grid_points(experiment, details).items())[:MOST_REPORTED]:
         there = {name: _at(frame, point) for name, frame in details.items()}
-        of_point = drawn.point_panels(_at(rows, point), there)
-        panels += [replace(panel, title=f"{panel.title}: {label}") for panel in of_point]
-    return report.of_run(experiment, run, rows, panels)
+        of_point = (*drawn.point_panels(_at(rows, point), there), *drawn.point_tables(_at(rows, point), there))
+        parts += [replace(part, title=f"{part.title}: {label}") for part in of_point]
+    return report.of_run(experiment, run, rows, parts)
 
 
 def _files(db: Any, run: Any) -> None:

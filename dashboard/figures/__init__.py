@@ -1,9 +1,9 @@
 """Frames to plotly figures: pure functions, one module per experiment, found by the experiment's name.
 
 A figure module has `panels(rows, details)`, the figures of a whole run, and may have `point_panels(rows,
-details)`, those of one grid point, for which the page offers a choice of the points, and `compared_panels(rows,
-names)`, those of several runs together, by what each run is called. For an experiment of one's own it is the file
-`NAME_figures.py` beside the experiment's.
+details)`, those of one grid point, for which the page offers a choice of the points, `point_tables(rows, details)`,
+small tables below them, and `compared_panels(rows, names)`, those of several runs together, by what each run is
+called. For an experiment of one's own it is the file `NAME_figures.py` beside the experiment's.
 """
 
 import functools
@@ -41,16 +41,28 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A few words for each of a few things, by their names in the frame's index; whole, without scrolling."""
+
+    title: str
+    frame: pd.DataFrame
+
+
+Tables = Callable[[pd.DataFrame, Details], list[Table]]
+
+
+@dataclass(frozen=True)
 class Drawings:
     """What one experiment's figure module draws."""
 
     panels: Panels
     point_panels: Panels
+    point_tables: Tables
     compared_panels: Compared
 
 
-def none(rows: pd.DataFrame, details: Mapping[str, Any]) -> list[Panel]:
-    """No figures."""
+def none(rows: pd.DataFrame, details: Mapping[str, Any]) -> list[Any]:
+    """No figures and no tables."""
     return []
 
 
@@ -63,8 +75,9 @@ def drawings(experiment: str) -> Drawings:
     elif own is not None:
         module = _module_of(str(own), own.stat().st_mtime_ns)
     else:
-        return Drawings(none, none, none)
-    return Drawings(*(getattr(module, name, none) for name in ("panels", "point_panels", "compared_panels")))
+        return Drawings(none, none, none, none)
+    parts = ("panels", "point_panels", "point_tables", "compared_panels")
+    return Drawings(*(getattr(module, part, none) for part in parts))
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,9 +5,9 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures import Details, Panel
+from dashboard.figures import Details, Panel, Table
 from dashboard.figures.common import control_band, points
-from dashboard.theme import GREY, layout, log_axis, style
+from dashboard.theme import layout, log_axis, style
 
 MOST_CALLS = 1_000_000  # of the axis, whatever breaks even
 STEPS = 80  # places at which a line of cumulative time is drawn
@@ -31,6 +31,20 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     if (timed["first_call_ms"].notna() | timed["search_s"].notna()).any():
         drawn.append(_cumulative(timed))
     return drawn
+
+
+def point_tables(rows: pd.DataFrame, details: Details) -> list[Table]:
+    """What each variant did to the kernels of one size, in words."""
+    told = rows[rows["in_words"].notna()]
+    if told.empty:
+        return []
+    chosen = told.set_index("variant")["in_words"].map(_by_kernel).rename_axis(None)
+    return [Table("Optimisations in words", chosen.to_frame("what was done to the kernels, in order"))]
+
+
+def _by_kernel(words: str) -> str:
+    kernels = words.split(" | ")
+    return words if len(kernels) == 1 else " ".join(f"Kernel {n}: {one}." for n, one in enumerate(kernels, start=1))
 
 
 def _by_size(timed: pd.DataFrame) -> Panel:
@@ -83,7 +97,7 @@ def _one(figure: go.Figure, row: pd.Series, value: str, low: str, high: str, uni
     figure.add_trace(
         go.Scatter(
             name=row["variant"],
-            x=[row["variant"]],
+            x=[_label(row)],
             y=[middle],
             error_y={"type": "data", "symmetric": False, "array": [hi - middle], "arrayminus": [middle - lo]},
             mode="markers+text",
@@ -93,6 +107,11 @@ def _one(figure: go.Figure, row: pd.Series, value: str, low: str, high: str, uni
             hovertemplate=f"%{{y:.4g}} {unit}, 95 % {lo:.4g} to {hi:.4g}<extra>{row['variant']}</extra>",
         )
     )
+
+
+def _label(row: pd.Series) -> str:
+    """The variant, and that its search did not end."""
+    return f"{row['variant']}<br>out of time" if str(row["verdict"]) == "timeout" else str(row["variant"])
 
 
 def _named(figure: go.Figure, rows: pd.DataFrame) -> None:
@@ -182,7 +201,7 @@ def _cumulative(timed: pd.DataFrame) -> Panel:
         lo, hi = row["break_even_calls_lo"], row["break_even_calls_hi"]
         if pd.notna(lo) and pd.notna(hi):
             figure.add_vrect(x0=int(lo), x1=int(hi), fillcolor=style(row["variant"]).color, opacity=0.15, line_width=0)
-        figure.add_vline(x=int(row["break_even_calls"]), line={"color": GREY, "dash": "dot"})
+        figure.add_vline(x=int(row["break_even_calls"]), line={"color": style(row["variant"]).color, "dash": "dot"})
     layout(figure, "Number of calls", "Cumulative time [s]")
     log_axis(figure, "x", pd.Series([1, last]))
     log_axis(figure, "y", pd.Series(drawn, dtype="float64"))

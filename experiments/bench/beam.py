@@ -75,7 +75,7 @@ def search(
 
     `make` is a `module:function` that gets `device` and the arguments in a fresh process with an empty kernel cache,
     and returns a call that realises its result. Neither its preparation nor the start of the process counts.
-    `look` is told now and then how many candidates have been timed.
+    `look` is told how many candidates have been timed, when there are more.
     """
     with tempfile.TemporaryDirectory(prefix="tinylab-beam-") as folder:
         trace = Path(folder) / "trace.jsonl"
@@ -94,8 +94,11 @@ def search(
             process.wait_until_ready()
             began = time.monotonic()
             process.start()
+            known = 0
             while not (answered := process.answered(LOOK_S)) and time.monotonic() - began < budget_s:
-                look(len(read(trace)[0]))
+                if (timed := len(read(trace)[0])) > known:
+                    known = timed
+                    look(known)
             took = time.monotonic() - began
             answer = process.answer() if answered else None
         except RuntimeError as error:

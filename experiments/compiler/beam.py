@@ -14,16 +14,19 @@ from experiments.bench.measure import Comparison
 from experiments.bench.opts import in_words
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
-from experiments.bench.statistics import break_even, median_interval
+from experiments.bench.statistics import Interval, break_even, median_interval
 from experiments.models.kernels import FILTER, NAMES, DType, Name, build
 from experiments.models.workloads import Workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from experiments.bench.kernels import Work
+
 MAKE = f"{__name__}:prepare"
 NOOPT, HEURISTIC = Variant(optimised=False), Variant()
 BASELINE = HEURISTIC.name
+HELD = 32  # bytes for each number of inputs and result, all variants and their check included
 ATOL = 1e-5
 RTOL: dict[DType, float] = {"float32": 1e-4, "float16": 2e-3}  # against float64, of the largest value
 
@@ -70,15 +73,15 @@ class BeamSpec(MeasuredSpec):
         return [NOOPT, HEURISTIC, *(Variant(width) for width in dict.fromkeys(self.widths))]
 
     def need(self) -> Need:
-        """Arrays as the search holds them (twice: it times on buffers of its own), and the float64 reference."""
+        """Inputs in numpy and on the device, a result of every variant, the reference and its check in float64."""
         n = max(self.size)
         if self.kernel == "conv2d":
             pixels = self.images * (self.channels + self.filters) * n * n
             numbers = pixels + self.filters * self.channels * FILTER**2
-            return Need(16 * numbers, f"{self.images} images of {n}x{n}, searched and checked (16 bytes a number)")
+            return Need(HELD * numbers, f"{self.images} images of {n}x{n}, {numbers:,} numbers, {HELD} bytes each,")
         matrices = 1 if self.kernel in ("row_reduce", "column_reduce", "outer_product") else 3
         what = f"{matrices} matrices of {n}x{n}" if matrices > 1 else f"a matrix of {n}x{n}"
-        return Need(16 * matrices * n * n, f"{what}, searched and checked (16 bytes a number)")
+        return Need(HELD * matrices * n * n, f"{what}, {HELD} bytes a number,")
 
 
 @experiment(
@@ -140,12 +143,12 @@ def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
 
     Each variant's first call runs in a process of its own with an empty cache and an end: the search's start of
     compiling processes is in search_s, the start of Python and of the device are not. A search that has not ended
-    within its budget is killed; its verdict is `timeout`, and what is timed is the best that it had found. All
-    variants are then timed side by side in this process, which applies the optimisations found and never searches:
-    a kernel timed where it was searched reads slow. Latency and speedup are of the whole call; kernel_ms, gflops
-    and gb_s of its kernels alone. Break-even compares first call and steady latency with the heuristic's; its
-    interval is that of the gain per call. A candidate's time is the search's own: few runs, of a part of a large
-    kernel.
+    within its budget is killed; its verdict is `timeout`, and what is timed is the best that it had found. A variant
+    without a search whose first call takes longer is a `timeout` too, and is not timed. All others are then timed side
+    by side in this process, which applies the optimisations found and never searches: a kernel timed where it was
+    searched reads slow. Latency and speedup are of the whole call; kernel_ms, gflops and gb_s of its kernels alone.
+    Break-even compares first call and steady latency with the heuristic's; its interval is that of the gain per call.
+    A candidate's time is the search's own: few runs, of a part of a large kernel.
     Not measured: searches of more than one kernel at once, how a search would end on a second try (it is not
     deterministic), kernels of other shapes (each is a search of its own).
     Results of every variant, eager, captured and replayed, are compared with numpy in float64; atol 1e-5 + rtol
@@ -206,51 +209,39 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
     from tinygrad import TinyJit
 
     from experiments.bench.beam_adapter import applied
-    from experiments.bench.kernels import captured_work, kernels
+    from experiments.bench.kernels import captured_work
 
+    timed = {name: one for name, one in found.items() if one.ended == "done" or one.chosen}
+    if BASELINE not in timed:
+        yield from (_untimed(spec, size, one) for one in found.values())
+        return
     workload = _workload(spec)
     arrays = workload.draw(size)
     reference, inputs = workload.reference(*arrays), workload.inputs(size, bench.device)
-    timed = {name: one for name, one in found.items() if one.chosen or not one.variant.width}
     jits = {name: TinyJit(workload.function) for name in timed}
     errors = {}
     for name, one in timed.items():
         with applied(one.variant, one.chosen):
-            results = [jits[name](*inputs).numpy() for _ in range(3)]  # eager, capture, replay
-        errors[name] = max(max_abs_error(result, reference) for result in results)
+            calls = (jits[name](*inputs).numpy() for _ in range(3))  # eager, capture, replay
+            errors[name] = max(max_abs_error(result, reference) for result in calls)
     comparison = bench.compare({name: partial(jit, *inputs) for name, jit in jits.items()}, BASELINE)
     alone = bench.compare_kernels({name: (jit, inputs) for name, jit in jits.items()}, BASELINE)
     work = captured_work(jits[BASELINE])  # the same for all: what one variant repeats is no work
     for name, one in found.items():
-        values: dict[str, Value] = {
-            "kernel": NAMES[spec.kernel],
-            "size": size,
-            "dtype": spec.dtype,
-            "first_call_ms": None if one.first_call_s is None else one.first_call_s * 1e3,
-            "search_s": one.seconds if one.variant.width else None,
-            "candidates": len(one.candidates) if one.variant.width else None,
-        }
         if name not in timed:
-            note = one.cause or f"no candidate had been timed after {one.seconds:.0f} s"
-            yield Row({"variant": name, **values, "verdict": one.ended, "note": note})
+            yield _untimed(spec, size, one)
             continue
         with applied(one.variant, one.chosen):
             latency_s = comparison.latency(name).median
             reason = bench.inspect({name: latency_s}, workload.function, jits[name], inputs, size=size)[name]
         wrong = errors[name] > tolerance(reference, ATOL, RTOL[spec.dtype])
-        opts = [kernel.opts for kernel in kernels(jits[name]) if kernel.uops]
-        kernel_s = alone.latency(name)
-        values |= {
-            "applied_opts": " | ".join(opts),
-            "in_words": " | ".join(in_words(each) for each in opts),
+        values = _cost(spec, size, one) | {
+            **_optimised(jits[name]),
             "kernels": work.kernels,
             "ops": work.ops,
             "bytes": work.bytes,
-            **rates(work.ops, work.bytes, kernel_s.median),
             **reason,
-            "kernel_ms": kernel_s.median * 1e3,
-            "kernel_lo_ms": None if kernel_s.lo is None else kernel_s.lo * 1e3,
-            "kernel_hi_ms": None if kernel_s.hi is None else kernel_s.hi * 1e3,
+            **_kernel_time(alone.latency(name), work),
             "max_abs_error": errors[name],
         }
         if not wrong and comparison.verdict(name) == "faster":
@@ -258,6 +249,46 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
         row = timed_row(comparison, name, wrong=wrong, **values)
         ended_early = one.ended != "done" and not wrong
         yield Row(row.values | {"verdict": one.ended, "note": one.cause or None}, row.samples) if ended_early else row
+
+
+def _cost(spec: BeamSpec, size: int, found: Found) -> dict[str, Value]:
+    """What is known of a variant before it is timed: the point, its first call, its search."""
+    return {
+        "kernel": NAMES[spec.kernel],
+        "size": size,
+        "dtype": spec.dtype,
+        "first_call_ms": None if found.first_call_s is None else found.first_call_s * 1e3,
+        "search_s": found.seconds if found.variant.width else None,
+        "candidates": len(found.candidates) if found.variant.width else None,
+    }
+
+
+def _untimed(spec: BeamSpec, size: int, found: Found) -> Row:
+    """The row of a variant that has no time, and why."""
+    what = "no candidate had been timed" if found.variant.width else "the first call had not ended"
+    note = found.cause or f"{what} after {found.seconds:.0f} s"
+    if found.ended == "done" or found.chosen:
+        note = "the heuristic has no time to be compared with"
+    verdict = None if found.ended == "done" else found.ended
+    return Row({"variant": found.variant.name, **_cost(spec, size, found), "verdict": verdict, "note": note})
+
+
+def _optimised(jit: Any) -> dict[str, Value]:
+    """The optimisations of the captured kernels, as tinygrad names them and in words."""
+    from experiments.bench.kernels import kernels
+
+    opts = [kernel.opts for kernel in kernels(jit) if kernel.uops]
+    return {"applied_opts": " | ".join(opts), "in_words": " | ".join(in_words(each) for each in opts)}
+
+
+def _kernel_time(seconds: Interval, work: "Work") -> dict[str, Value]:
+    """The time of the kernels with its interval, and the rates that follow from it."""
+    return {
+        **rates(work.ops, work.bytes, seconds.median),
+        "kernel_ms": seconds.median * 1e3,
+        "kernel_lo_ms": None if seconds.lo is None else seconds.lo * 1e3,
+        "kernel_hi_ms": None if seconds.hi is None else seconds.hi * 1e3,
+    }
 
 
 def _break_even(comparison: Comparison, found: Found, heuristic: Found) -> dict[str, Value]:
@@ -282,52 +313,56 @@ def _break_even(comparison: Comparison, found: Found, heuristic: Found) -> dict[
 def answer(frame: "pd.DataFrame") -> str:
     """How far the heuristic is from nothing, and what each search added or lost, at the last size."""
     timed = frame[frame["latency_ms"].notna()]
+    slow = frame[(frame["variant"] == BASELINE) & (frame["verdict"] == "timeout")]
+    if timed.empty and len(slow):
+        one = slow.iloc[-1]
+        return (
+            f"On {one['device']}, {one['kernel']} at size {one['size']} is too much for the budget: not even the "
+            "heuristic's first call had ended."
+        )
     if timed.empty or BASELINE not in set(timed["variant"]):
         return ""
     last = frame[frame["size"] == timed["size"].iloc[-1]]
     first = last.iloc[0]
-    said = []
+    said = [f"On {first['device']}, {first['kernel']} at size {first['size']}:"]
     for _, row in last[last["variant"] != BASELINE].iterrows():
-        if row["variant"] == NOOPT.name:
-            said.append(_unoptimised(row))
-        else:
-            said.append(_searched(row))
-    return f"On {first['device']}, {first['kernel']} at size {first['size']}: {'; '.join(one for one in said if one)}."
+        said.append(_unoptimised(row) if row["variant"] == NOOPT.name else _searched(row))
+    return " ".join(said)
 
 
 def _unoptimised(row: Any) -> str:
     if row["verdict"] == "slower":
-        lo, hi = 1 / row["speedup_hi"], 1 / row["speedup_lo"]
-        ratio = f"{1 / row['speedup']:.3g}x slower (95 % {lo:.3g} to {hi:.3g})"
-        return f"without optimisations it is {ratio} than with the heuristic"
-    return f"switching optimisations off {says(row, 'it')}"
+        slower = _slower(row)
+        return f"without optimisations it is {slower} than with tinygrad's heuristic."
+    if not row["latency_ms"] > 0:
+        return "without optimisations its first call had not ended within the budget."
+    return f"switching optimisations off {says(row, 'it')}."
 
 
 def _searched(row: Any) -> str:
-    name, took = str(row["variant"]).upper(), f"{row['search_s']:.3g} s"
-    tried = f"{row['candidates']} candidates"
+    name, took, tried = str(row["variant"]).upper(), f"{row['search_s']:.3g} s", f"{row['candidates']} candidates"
     if row["verdict"] == "failed":
-        return f"the search {name} failed"
+        return f"The search {name} failed."
     if row["verdict"] == "wrong":
-        return f"{name} computes it wrongly"
+        return f"{name} computes it wrongly."
     if not row["latency_ms"] > 0:
-        return f"{name} had found nothing when its {took} were spent"
+        return f"{name} had found nothing when its {took} were spent."
     if row["verdict"] == "timeout":
-        name = f"the best of {tried} that {name} had timed when its {took} were spent"
-        cost = ""
+        name, cost = f"The best of the {tried} that {name} had timed when its {took} were spent", ""
     else:
-        cost = f" after a search of {took} and {tried}"
+        cost = f", after {tried} in {took}"
     if row["speedup_lo"] > 1:
-        return f"{name} is {_ratio(row['speedup'], row['speedup_lo'], row['speedup_hi'])} faster{cost}{_paid(row)}"
+        faster = f"{row['speedup']:.3g}x faster than the heuristic (95 % {row['speedup_lo']:.3g} to "
+        return f"{name} is {faster}{row['speedup_hi']:.3g}){cost}{_paid(row)}."
     if row["speedup_hi"] < 1:
-        slower = _ratio(1 / row["speedup"], 1 / row["speedup_hi"], 1 / row["speedup_lo"])
-        return f"{name} is {slower} slower than the heuristic here{cost}: the search lost"
+        return f"{name} is {_slower(row)} than the heuristic here{cost}: the search lost."
     interval = f"ratio {row['speedup']:.3g}, 95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
-    return f"{name} makes no difference that can be told ({interval}){cost}"
+    return f"{name} makes no difference to the heuristic that can be told ({interval}){cost}."
 
 
-def _ratio(ratio: float, lo: float, hi: float) -> str:
-    return f"{ratio:.3g}x (95 % {lo:.3g} to {hi:.3g})"
+def _slower(row: Any) -> str:
+    slower, lo, hi = 1 / row["speedup"], 1 / row["speedup_hi"], 1 / row["speedup_lo"]
+    return f"{slower:.3g}x slower (95 % {lo:.3g} to {hi:.3g})"
 
 
 def _paid(row: Any) -> str:
@@ -335,4 +370,4 @@ def _paid(row: Any) -> str:
     if "break_even_calls" not in said:
         return ""
     calls, *interval = (f"{int(one):,}" for one in said)
-    return f", paid for after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")
+    return f"; the search has paid after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")

@@ -41,7 +41,8 @@ def drawn(made=ROWS, tried=TRIED):
 
 
 def test_the_module_is_found_by_the_experiments_name():
-    assert figures.drawings("beam").point_panels is beam.point_panels
+    found = figures.drawings("beam")
+    assert (found.point_panels, found.point_tables) == (beam.point_panels, beam.point_tables)
 
 
 def test_one_size_has_four_figures():
@@ -92,6 +93,25 @@ def test_a_search_that_was_ended_starts_at_what_it_has_cost():
     ended = [ROWS[1], row("beam=8", 4.0, first_call_ms=None, search_s=60.0, verdict="timeout")]
     curves = {one.name: one.y for one in drawn(ended)["When the search has paid"].figure.data}
     assert curves["beam=8"][0] == 60
+
+
+def test_a_search_that_was_ended_is_marked_as_such():
+    ended = [ROWS[1], row("beam=8", 4.0, search_s=60.0, verdict="timeout")]
+    assert [one.x for one in drawn(ended)["Kernel time"].figure.data] == [("heuristic",), ("beam=8<br>out of time",)]
+
+
+def test_the_optimisations_are_a_table_in_words_by_kernel():
+    made = [
+        {**ROWS[1], "in_words": "4 steps of sum 0 written out"},
+        {**ROWS[2], "in_words": "none | tensor cores"},
+        {**row("beam=8", 4.0), "in_words": None},
+    ]
+    (table,) = beam.point_tables(frame(made), {})
+    assert table.frame.iloc[:, 0].to_dict() == {
+        "heuristic": "4 steps of sum 0 written out",
+        "beam=2": "Kernel 1: none. Kernel 2: tensor cores.",
+    }
+    assert beam.point_tables(frame(ROWS), {}) == []
 
 
 def test_several_sizes_have_a_figure_of_their_own():

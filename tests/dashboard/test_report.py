@@ -1,11 +1,14 @@
 """Reports: one HTML file with everything in it, and nothing in it that runs but plotly."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 from made_runs import first_calls, records, rows_frame, timeline_frame
 
 from dashboard import report
+from dashboard.figures import Table
 from dashboard.figures import jit as figures
 from experiments.compiler.jit import jit
 from experiments.runs import comparing, store
@@ -54,6 +57,17 @@ def test_a_report_names_no_address_outside_itself(db, stored):
     assert "default-src 'none'" in text
     assert text.count("Plotly.newPlot") >= 2
     assert len(re.findall(r"plotly\.js v\d", text)) == 1  # once for all figures
+
+
+def test_a_report_has_the_code_below_a_figure_and_tables_with_whole_texts(db, stored):
+    run, rows = store.get_run(db, stored()), rows_frame(records(16))
+    words = "4 neighbours of axis 0 at once in registers; " * 9 + EVIL
+    panel = replace(figures.panels(rows, {})[0], code=f"a < b {EVIL}")
+    text = report.of_run(jit, run, rows, [Table("In words", pd.DataFrame({"done": [words]})), panel])
+    assert EVIL not in text
+    assert f"a < b {EVIL}" in Parsed(text).text
+    assert words in Parsed(text).text
+    assert len(re.findall(r"plotly\.js v\d", text)) == 1
 
 
 def test_what_people_wrote_is_text_in_a_report(db, stored):

@@ -111,8 +111,7 @@ def test_a_search_that_hangs_is_ended_at_its_budget_with_all_that_it_started(str
     hung = search("CPU", "stranger:hangs_at_the_third_candidate", Variant(1), 6, looked.append, n=64)
     assert (hung.ended, hung.first_call_s, len(hung.candidates)) == ("timeout", None, 2)
     assert 6 <= hung.seconds < 12
-    assert looked == sorted(looked)
-    assert looked[-1] == 2
+    assert looked in ([1, 2], [2])  # told once each, if both were seen
     best = min(hung.candidates, key=lambda one: one.seconds)
     assert hung.chosen == {best.kernel: best.opts}
     assert {one for one in psutil.Process().children(recursive=True) if one.is_running()} <= before

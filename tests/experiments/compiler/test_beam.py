@@ -120,9 +120,9 @@ def test_bad_input_is_refused_in_one_line(given, said):
 )
 def test_the_need_is_told_with_its_arithmetic(given, numbers, what):
     need = BeamSpec(**given).need()
-    assert need.bytes == 16 * numbers
+    assert need.bytes == 32 * numbers
     assert need.what.startswith(what)
-    assert need.what.endswith("(16 bytes a number)")
+    assert "32 bytes" in need.what
 
 
 def compared(gain, blocks=12):
@@ -171,38 +171,49 @@ def said(*rows):
     [
         (
             row("noopt", 0.1, "slower"),
-            "without optimisations it is 10x slower (95 % 9.09 to 11.1) than with the heuristic",
+            "without optimisations it is 10x slower (95 % 9.09 to 11.1) than with tinygrad's heuristic.",
+        ),
+        (
+            row("noopt", None, "timeout", latency_ms=None),
+            "without optimisations its first call had not ended within the budget.",
         ),
         (
             row("beam=4", 1.5),
-            "BEAM=4 is 1.5x (95 % 1.35 to 1.65) faster after a search of 25 s and 42 candidates, "
-            "paid for after 900 calls (800 to 1,000)",
+            "BEAM=4 is 1.5x faster than the heuristic (95 % 1.35 to 1.65), after 42 candidates in 25 s; the search has "
+            "paid after 900 calls (800 to 1,000).",
         ),
         (
             row("beam=2", 0.5, "slower"),
-            "BEAM=2 is 2x (95 % 1.82 to 2.22) slower than the heuristic here after a search of 25 s and 42 candidates: "
-            "the search lost",
+            "BEAM=2 is 2x slower (95 % 1.82 to 2.22) than the heuristic here, after 42 candidates in 25 s: the search "
+            "lost.",
         ),
         (
             row("beam=2", 1.0, "cannot tell"),
-            "BEAM=2 makes no difference that can be told (ratio 1, 95 % 0.9 to 1.1) after a search of 25 s and "
-            "42 candidates",
+            "BEAM=2 makes no difference to the heuristic that can be told (ratio 1, 95 % 0.9 to 1.1), after 42 "
+            "candidates in 25 s.",
         ),
         (
             row("beam=8", 1.5, "timeout"),
-            "the best of 42 candidates that BEAM=8 had timed when its 25 s were spent is 1.5x (95 % 1.35 to 1.65) "
-            "faster",
+            "The best of the 42 candidates that BEAM=8 had timed when its 25 s were spent is 1.5x faster than the "
+            "heuristic (95 % 1.35 to 1.65).",
         ),
         (
             row("beam=8", None, "timeout", latency_ms=None),
-            "BEAM=8 had found nothing when its 25 s were spent",
+            "BEAM=8 had found nothing when its 25 s were spent.",
         ),
-        (row("beam=8", None, "failed", latency_ms=None), "the search BEAM=8 failed"),
-        (row("beam=1", None, "wrong"), "BEAM=1 computes it wrongly"),
+        (row("beam=8", None, "failed", latency_ms=None), "The search BEAM=8 failed."),
+        (row("beam=1", None, "wrong"), "BEAM=1 computes it wrongly."),
     ],
 )
 def test_the_answer_says_what_each_variant_showed(one, expected):
-    assert said(one) == f"On CPU, matmul a@b at size 512: {expected}."
+    assert said(one) == f"On CPU, matmul a@b at size 512: {expected}"
+
+
+def test_the_answer_says_that_not_even_the_heuristic_was_in_time():
+    rows = [row(name, None, "timeout", latency_ms=None) for name in ("noopt", "heuristic", "beam=1")]
+    assert answer(pd.DataFrame(rows)) == (
+        "On CPU, matmul a@b at size 512 is too much for the budget: not even the heuristic's first call had ended."
+    )
 
 
 def test_the_answer_waits_for_the_heuristic():
@@ -258,12 +269,16 @@ def wrong(spec):
 module._workload, module.search = wrong, lambda device, make, variant, *_, **__: module.Found(
     variant, "done", 1.0, 2.0, (), {"of none": ()} if variant.width else {})
 print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
+for slow in ("noopt", "heuristic"):
+    module._workload, module.search = right, lambda device, make, variant, *_, **__: module.Found(
+        variant, "timeout" if variant.name == slow else "done", 4.0, 2.0, (), {})
+    print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
 """
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The rows of a run whose search hangs at its second candidate, and of one that computes something else."""
+    """The rows of runs whose search hangs at its second candidate, that compute something else, that are too slow."""
     folder = tmp_path_factory.mktemp("hanging")
     (folder / "hanging.py").write_text(HANGING)
     given = {**child_environment("CPU"), "PYTHONPATH": os.pathsep.join([str(folder), str(Path.cwd())])}
@@ -287,3 +302,18 @@ def test_kernels_that_compute_something_else_are_wrong_and_have_no_speedup(made)
         assert values["max_abs_error"] == pytest.approx(1, abs=1e-4)
         assert values.get("speedup") is None
         assert values.get("break_even_calls") is None
+
+
+def test_a_variant_whose_first_call_takes_too_long_is_not_timed(made):
+    slow = made[2]["noopt"]
+    assert (slow["verdict"], slow["note"]) == ("timeout", "the first call had not ended after 4 s")
+    assert "latency_ms" not in slow
+    assert made[2]["heuristic"]["verdict"] == "baseline"
+
+
+def test_without_the_heuristics_time_nothing_is_compared_and_every_row_says_why(made):
+    assert [(one["verdict"], one["note"]) for one in made[3].values()] == [
+        (None, "the heuristic has no time to be compared with"),
+        ("timeout", "the first call had not ended after 4 s"),
+        (None, "the heuristic has no time to be compared with"),
+    ]
