@@ -1,5 +1,7 @@
 """Figures of the shapes experiment."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -7,6 +9,7 @@ from dashboard.figures import Details, Panel
 from dashboard.figures.common import points
 from dashboard.theme import layout, log_axis, style
 
+FAINT = 0.35  # of the rounds after the first
 VARIANTS = ("eager", "one jit per shape", "symbolic batch", "pad to bucket")
 
 
@@ -19,32 +22,42 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 def _cumulative(stream: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    for variant in VARIANTS:
-        calls = stream[stream["variant"] == variant].sort_values("call")
-        if calls.empty:
-            continue
-        look = style(variant)
+    for variant, number, calls in _streams(stream):
+        look, first = style(variant), number == 1
         figure.add_trace(
             go.Scatter(
                 name=variant,
+                legendgroup=variant,
+                showlegend=first,
+                opacity=1 if first else FAINT,
                 x=calls["call"].tolist(),
                 y=(calls["call_ms"].astype("float64").cumsum() / 1e3).tolist(),
                 customdata=calls[["called_shape", "call_ms"]].to_numpy(),
                 mode="lines",
                 line={"color": look.color, "dash": look.dash},
                 hovertemplate="call %{x}, %{customdata[0]}: %{customdata[1]:.3g} ms, %{y:.3g} s so far<extra>"
-                + variant
-                + "</extra>",
+                f"{variant}, round {number}</extra>",
             )
         )
-        _mark_compiling(figure, calls, look.color, look.symbol)
+        if first:
+            _mark_compiling(figure, calls, look.color, look.symbol)
     layout(figure, "Number of the call in the stream", "Cumulative time [s]")
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "Every strategy ran through the same stream of shapes, in a process of its own with an empty kernel cache. "
-        "Marks: calls that compiled something. The lowest line wins up to that call; one measurement, no interval."
+        "Marks: calls that compiled something. The lowest line wins up to that call. Faint: the same in further rounds."
     )
     return Panel("The stream from cold", figure, caption)
+
+
+def _streams(stream: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """The calls of every strategy and round, the first round of all strategies last: on top."""
+    for number in sorted(stream["round"].fillna(1).unique(), reverse=True):
+        in_round = stream[stream["round"].fillna(1) == number]
+        for variant in VARIANTS:
+            calls = in_round[in_round["variant"] == variant].sort_values("call")
+            if not calls.empty:
+                yield variant, int(number), calls
 
 
 def _mark_compiling(figure: go.Figure, calls: pd.DataFrame, color: str, symbol: str) -> None:
@@ -64,9 +77,8 @@ def _mark_compiling(figure: go.Figure, calls: pd.DataFrame, color: str, symbol: 
 def _growth(stream: pd.DataFrame) -> Panel:
     """Programs captured, or for eager calls, which capture none, kernels compiled."""
     figure = go.Figure()
-    for variant in VARIANTS:
-        calls = stream[stream["variant"] == variant].sort_values("call")
-        if calls.empty:
+    for variant, number, calls in _streams(stream):
+        if number > 1:  # they capture the same
             continue
         look = style(variant)
         figure.add_trace(

@@ -1,5 +1,6 @@
 """What changing shapes cost with TinyJit, and which way to serve them is best for a stream of calls."""
 
+import random
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from experiments.bench.statistics import fastest
 from experiments.compiler.shaping import BUCKET, EAGER, PER_SHAPE, STRATEGIES, SYMBOLIC, Shape, text_of
 from experiments.compiler.shaping.operations import Operation, operation, output_shape
 from experiments.compiler.shaping.spec import ShapesSpec
-from experiments.compiler.shaping.streams import STREAM, costs, records
+from experiments.compiler.shaping.streams import STREAM, Calls, costs, records, usual, won
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
             operation="matmul", shapes=[f"{n}x256" for n in (8, 16, 3, 24, 32, 5)], buckets=[8, 16, 32]
         ),
         "quick": ShapesSpec(
-            operation="mlp", shapes=["1x64", "4x64", "2x64", "3x64"], buckets=[2, 4], calls=24, budget_s=0.3
+            operation="mlp", shapes=["1x64", "4x64", "2x64", "3x64"], buckets=[2, 4], calls=24, rounds=1, budget_s=0.3
         ),
     },
     columns=[
@@ -48,6 +49,8 @@ ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
         Column("calls", "integer", "of the stream that have this shape"),
         *TIMED,
         Column("stream_ms", "number", "time of the stream's calls with this shape, compilation included"),
+        Column("rounds", "integer", "how often the whole stream was run from cold"),
+        Column("rounds_won", "integer", "of these, the ones in which this strategy's whole stream took least"),
         Column("captures", "integer", "programs that the JIT captured in these calls"),
         Column("compile_ms", "number", "time in these calls for generating and compiling kernels"),
         Column("cached_programs", "integer", "kernels that these calls added to those compiled"),
@@ -83,10 +86,11 @@ def shapes(spec: ShapesSpec, bench: Bench) -> Iterator[Row]:
     program for all batch sizes, with a tinygrad Variable in place of the size. `pad to bucket` fills the batch up to
     the next of a few sizes with zeros and captures a program for each of those. Only the batch can be symbolic or
     padded here: shapes that differ in another size still cost a program each, and the note of the row says so.
-    The stream is seeded and Zipf-like: a few shapes are frequent, many are rare. Each strategy runs through all of it
-    once, in a process of its own with an empty kernel cache: `stream_ms`, `captures`, `compile_ms` and
-    `cached_programs` are what its calls cost there, shape by shape, and add up to the whole stream. A program's
-    first call compiles, its second captures. These are single measurements without an interval.
+    The stream is seeded and Zipf-like: a few shapes are frequent, many are rare. In each round every strategy runs
+    through all of it once, one after another in random order, in a process of its own with an empty kernel cache.
+    `stream_ms`, `captures`, `compile_ms` and `cached_programs` are what its calls cost there, shape by shape, and add
+    up to the whole stream; they are of the round whose total is the strategy's median. A few rounds give no interval:
+    what is told is in how many of them a strategy took least. A program's first call compiles, its second captures.
     Latency is one synchronised call of a shape, everything compiled; `fastest` by sign tests within the blocks.
     Inputs are on the device beforehand, each in the form that its strategy wants: padded, or as a view, made once, of a
     buffer that holds the largest batch. A view made for each call would cost the symbolic batch a millisecond or so.
@@ -97,23 +101,35 @@ def shapes(spec: ShapesSpec, bench: Bench) -> Iterator[Row]:
     """
     from experiments.compiler.shaping.strategies import strategy
 
-    bench.progress(0, "the stream from cold, each strategy in a fresh process")
+    order = random.Random(spec.seed)  # noqa: S311 - an order, not a secret
+    streams: dict[str, list[Calls]] = {name: [] for name in STRATEGIES}
+    steps = spec.rounds + len(spec.grid)
+    for number in range(spec.rounds):
+        bench.progress(number / steps, f"the stream from cold, round {number + 1}: each strategy in a fresh process")
+        for name, calls in _from_cold(spec, bench, number + 1, order).items():
+            streams[name].append(calls)
+    made = operation(spec.operation, spec.grid[0][1], bench.device)
+    served: dict[str, Strategy] = {
+        name: strategy(name, made.function, spec.grid, spec.buckets, bench.device) for name in STRATEGIES
+    }
+    for number, shape in enumerate(spec.grid, start=spec.rounds):
+        bench.progress(number / steps, f"shape {text_of(shape)}, everything compiled")
+        yield from _measure(spec, bench, shape, made, served, streams)
+
+
+def _from_cold(spec: ShapesSpec, bench: Bench, number: int, order: random.Random) -> dict[str, Calls]:
+    """One round: the calls of the stream through every strategy, each alone on the machine; kept as a detail."""
     given: dict[str, dict[str, Value]] = {
         name: {"variant": name, "spec": spec.model_dump_json()} for name in STRATEGIES
     }
     with bench.colds("experiments.compiler.shaping.streams:replay", given) as fresh:
-        made = operation(spec.operation, spec.grid[0][1], bench.device)  # while the processes prepare
-        served: dict[str, Strategy] = {
-            name: strategy(name, made.function, spec.grid, spec.buckets, bench.device) for name in STRATEGIES
-        }
         for process in fresh.values():
             process.wait_until_ready()
-        streams = {name: records(spec.sequence, name, process.go()) for name, process in fresh.items()}
-    for calls in streams.values():
+        shuffled = order.sample(list(fresh), len(fresh))
+        seen = {name: records(spec.sequence, name, number, fresh[name].go()) for name in shuffled}
+    for calls in seen.values():
         bench.detail("stream", calls)
-    for number, shape in enumerate(spec.grid):
-        bench.progress((number + 1) / (len(spec.grid) + 1), f"shape {text_of(shape)}, everything compiled")
-        yield from _measure(spec, bench, shape, made, served, streams)
+    return seen
 
 
 def _measure(
@@ -122,7 +138,7 @@ def _measure(
     shape: Shape,
     made: Operation,
     served: "Mapping[str, Strategy]",
-    streams: Mapping[str, list[dict[str, Value]]],
+    streams: Mapping[str, list[Calls]],
 ) -> Iterator[Row]:
     from experiments.compiler.shaping.strategies import drawn
 
@@ -136,6 +152,7 @@ def _measure(
         errors[name] = max(max_abs_error(result, reference), max_abs_error(result, eager))
     wrong = {name: error > tolerance(reference, ATOL, RTOL) for name, error in errors.items()}
     compared = bench.compare({name: partial(one, shape) for name, one in served.items()}, EAGER)
+    winners = won(streams)
     best = fastest({name: timing.blocks for name, timing in compared.timings.items() if not wrong[name]})
     for name, values in _counted(bench, shape, served, compared).items():
         yield timed_row(
@@ -144,7 +161,9 @@ def _measure(
             wrong=wrong[name],
             operation=spec.operation,
             shape=text_of(shape),
-            **costs(streams[name], text_of(shape)),
+            **costs(usual(streams[name]), text_of(shape)),
+            rounds=spec.rounds,
+            rounds_won=winners[name],
             wasted_fraction=served[name].wasted(shape),
             fastest=name == best,
             **values,
@@ -191,19 +210,31 @@ def answer(frame: "pd.DataFrame") -> str:
         return ""
     cold = rows.groupby("variant")["stream_ms"].sum().sort_values() / 1e3
     warm = rows.assign(ms=rows["latency_ms"] * rows["calls"]).groupby("variant")["ms"].sum().sort_values() / 1e3
-    totals = rows.groupby("variant")[["calls", "captures", "compile_ms"]].sum()
-    calls, best, steady = int(totals["calls"].iloc[0]), str(cold.index[0]), str(warm.index[0])
-    others = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in cold.iloc[1:].items())
-    said = (
-        f"On {rows['device'].iloc[0]} {best} is the best strategy for this stream of {calls} calls with "
-        f"{rows['shape'].nunique()} shapes: {cold.iloc[0]:.3g} s with compilation ({others}; each measured once)"
-    )
-    if PER_SHAPE in totals.index:
-        captures, compile_ms = (float(totals[column][PER_SHAPE]) for column in ("captures", "compile_ms"))
-        said += f"; a JIT per shape captures {captures:.0f} programs and compiles for {compile_ms / 1e3:.3g} s"
+    best, steady, calls = str(cold.index[0]), str(warm.index[0]), int(rows.groupby("variant")["calls"].sum().iloc[0])
     sure = int(rows.loc[rows["variant"] == steady, "fastest"].astype("boolean").fillna(False).sum())
-    said += f"; once everything is compiled {steady} takes least, {warm.iloc[0] / calls * 1e3:.3g} ms a call, "
-    said += f"the fastest for certain at {sure}" if sure else "told from the others at none"
-    said += f" of the {rows['shape'].nunique()} shapes"
-    said += f"; {' and '.join(sorted(wrong))} computes wrongly" if wrong else ""
-    return said + "."
+    shapes = rows["shape"].nunique()
+    said = [
+        f"On {rows['device'].iloc[0]} {best} is the best strategy for this stream of {calls} calls with {shapes} "
+        f"shapes: from cold it takes {cold.iloc[0]:.3g} s, {_rounds(rows[rows['variant'] == best])} "
+        f"({', '.join(f'{name} {seconds:.3g} s' for name, seconds in cold.iloc[1:].items())}).",
+        *_captured(rows[rows["variant"] == PER_SHAPE]),
+        f"Once everything is compiled, {steady} takes least, {warm.iloc[0] / calls * 1e3:.3g} ms a call, "
+        + (f"the fastest for certain at {sure}" if sure else "told from the others at none")
+        + f" of the {shapes} shapes.",
+        *(f"{name.capitalize()} computes wrongly." for name in sorted(wrong)),
+    ]
+    return " ".join(said)
+
+
+def _rounds(best: "pd.DataFrame") -> str:
+    """In how many rounds the best strategy was the best."""
+    rounds, won = int(best["rounds"].iloc[0]), int(best["rounds_won"].iloc[0])
+    return "measured once" if rounds == 1 else f"the least in {won} of {rounds} rounds"
+
+
+def _captured(per_shape: "pd.DataFrame") -> list[str]:
+    """What new shapes cost the JIT that captures each of them."""
+    if per_shape.empty:
+        return []
+    captures, compile_s = int(per_shape["captures"].sum()), float(per_shape["compile_ms"].sum()) / 1e3
+    return [f"A JIT per shape captures {captures} programs and compiles for {compile_s:.3g} s."]

@@ -99,6 +99,16 @@ def test_shapes_draws_the_measured_stream_as_cumulative_seconds():
     assert (marks.x, marks.y) == ((1,), (0.9,))  # only the call that compiled
 
 
+def test_shapes_draws_further_rounds_faintly_and_below_the_first():
+    again = [{**one, "round": 2, "call_ms": 100.0} for one in CALLS]
+    stream = [*({**one, "round": 1} for one in CALLS), *again]
+    cumulative, growth = shapes.panels(frame("shapes", []), details("shapes", stream=stream))
+    lines = [one for one in cumulative.figure.data if one.mode == "lines"]
+    assert [one.y[0] for one in lines] == pytest.approx([0.1, 0.1, 0.9, 0.9])
+    assert [one.showlegend for one in lines] == [False, False, True, True]
+    assert len(growth.figure.data) == 2
+
+
 def test_shapes_draws_the_captures_as_they_grow():
     _, growth = shapes.panels(frame("shapes", []), details("shapes", stream=CALLS))
     assert trace(growth, "one jit per shape").y == (0, 0, 1)

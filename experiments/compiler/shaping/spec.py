@@ -44,6 +44,13 @@ class ShapesSpec(MeasuredSpec):
         description="the k-th shape of the list comes with a probability proportional to 1 / k to this power",
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, title="Seed", description="of the order of the calls")
+    rounds: int = Field(
+        3,
+        ge=1,
+        le=20,
+        title="Rounds",
+        description="in each of them every strategy runs through the whole stream once, from cold, in another order",
+    )
     budget_s: float = Field(
         1.5,
         ge=0.1,

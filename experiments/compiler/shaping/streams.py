@@ -1,7 +1,7 @@
 """A stream of calls run through one strategy from cold, and what it cost."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.bench.columns import Column, Value
@@ -11,6 +11,7 @@ from experiments.compiler.shaping.spec import ShapesSpec
 
 STREAM = (
     Column("variant", "text", "the strategy"),
+    Column("round", "integer", "number of the round, from 1; those of one round ran one after another"),
     Column("call", "integer", "number of the call, from 1"),
     Column("called_shape", "text", "shape of the input of this call"),
     Column("call_ms", "number", "time of this call, synchronised"),
@@ -18,6 +19,8 @@ STREAM = (
     Column("captures_so_far", "integer", "programs captured up to and with this call"),
     Column("programs_so_far", "integer", "kernels compiled up to and with this call"),
 )
+
+Calls = list[dict[str, Any]]  # records of one stream
 
 
 def replay(device: str, variant: StrategyName, spec: str) -> Callable[[], dict[str, list[Any]]]:
@@ -55,11 +58,12 @@ def replay(device: str, variant: StrategyName, spec: str) -> Callable[[], dict[s
     return measure
 
 
-def records(sequence: Sequence[Shape], variant: str, seen: dict[str, list[Any]]) -> list[dict[str, Value]]:
+def records(sequence: Sequence[Shape], variant: str, number_of_round: int, seen: Mapping[str, list[Any]]) -> Calls:
     """What `replay` has seen as the detail `stream`, one record per call."""
     return [
         {
             "variant": variant,
+            "round": number_of_round,
             "call": number,
             "called_shape": text_of(shape),
             "call_ms": seen["call_s"][number - 1] * 1e3,
@@ -71,7 +75,24 @@ def records(sequence: Sequence[Shape], variant: str, seen: dict[str, list[Any]])
     ]
 
 
-def costs(calls: Sequence[dict[str, Any]], shape: str) -> dict[str, Value]:
+def usual(rounds: Sequence[Calls]) -> Calls:
+    """The calls of the round that took the median time in all; of an even number of rounds the lower one."""
+    return sorted(rounds, key=total_ms)[(len(rounds) - 1) // 2]
+
+
+def total_ms(calls: Calls) -> float:
+    """What a whole stream took."""
+    return float(sum(one["call_ms"] for one in calls))
+
+
+def won(streams: Mapping[str, Sequence[Calls]]) -> dict[str, int]:
+    """In how many rounds each strategy's whole stream took least."""
+    rounds = zip(*streams.values(), strict=True)
+    winners = [min(zip(map(total_ms, one), streams, strict=True))[1] for one in rounds]
+    return {name: winners.count(name) for name in streams}
+
+
+def costs(calls: Calls, shape: str) -> dict[str, Value]:
     """What the calls of one shape cost a strategy in its stream; summed over the shapes, what the stream cost."""
     before = [{"captures_so_far": 0, "programs_so_far": 0}, *calls]
     mine = [(one, last) for one, last in zip(calls, before, strict=False) if one["called_shape"] == shape]

@@ -14,7 +14,7 @@ from experiments.bench.toolchain import child_environment
 from experiments.compiler.shapes import ATOL, RTOL, answer, shapes
 from experiments.compiler.shaping import STRATEGIES, stream
 from experiments.compiler.shaping.spec import ShapesSpec
-from experiments.compiler.shaping.streams import costs
+from experiments.compiler.shaping.streams import costs, usual, won
 
 QUICK = shapes.presets["quick"]
 COURSE = shapes.presets["course"]
@@ -89,6 +89,12 @@ def test_what_the_shapes_cost_adds_up_to_the_stream(rows, called):
     )
     assert (rows.groupby("variant")["calls"].sum() == QUICK.calls).all()
     assert (called.groupby("variant")["captures_so_far"].last() == rows.groupby("variant")["captures"].sum()).all()
+
+
+def test_the_quick_preset_runs_the_stream_once(rows, called):
+    assert (called["round"] == 1).all()
+    assert (rows["rounds"] == 1).all()
+    assert rows.drop_duplicates("variant")["rounds_won"].sum() == 1
 
 
 def test_the_cache_only_grows_and_compiling_is_a_part_of_the_call(called):
@@ -190,6 +196,20 @@ def test_the_stream_is_seeded_and_its_first_shape_the_most_frequent():
     assert [round(counted[shape] / 600, 1) for shape in three] == [0.5, 0.3, 0.2]  # 6/11, 3/11, 2/11
 
 
+def stream_of(*milliseconds):
+    return [{"call_ms": one} for one in milliseconds]
+
+
+def test_the_usual_round_is_that_of_the_median_total():
+    rounds = [stream_of(1, 9), stream_of(5, 1), stream_of(7, 0)]
+    assert usual(rounds) == stream_of(7, 0)
+    assert usual(rounds[:2]) == stream_of(5, 1)
+
+
+def test_a_round_is_won_by_the_stream_that_took_least():
+    assert won({"a": [stream_of(1, 2), stream_of(5)], "b": [stream_of(4), stream_of(1, 1)]}) == {"a": 1, "b": 1}
+
+
 def test_costs_are_those_of_one_shapes_calls():
     calls = [
         {"called_shape": "1x8", "call_ms": 5.0, "compiling_ms": 4.0, "captures_so_far": 0, "programs_so_far": 2},
@@ -201,7 +221,7 @@ def test_costs_are_those_of_one_shapes_calls():
     assert costs(calls, "9x8") == dict.fromkeys(once, 0)
 
 
-def told(wrong=()):
+def told(wrong=(), rounds=3):
     """Two shapes; the symbolic batch is through first, one JIT per shape takes least once compiled."""
     totals = {"eager": (900, 8.0), "one jit per shape": (800, 0.1), "symbolic batch": (300, 0.4)}
     totals["pad to bucket"] = (500, 0.2)
@@ -216,6 +236,8 @@ def told(wrong=()):
                 "latency_ms": latency_ms,
                 "captures": 1,
                 "compile_ms": 250.0,
+                "rounds": rounds,
+                "rounds_won": 2 if variant == "symbolic batch" else 0,
                 "fastest": variant == "one jit per shape" and shape == "1x8",
                 "verdict": "wrong" if variant in wrong else "faster",
             }
@@ -227,17 +249,21 @@ def told(wrong=()):
 
 def test_the_answer_names_the_best_with_compilation_and_once_compiled():
     assert answer(told()) == (
-        "On CPU symbolic batch is the best strategy for this stream of 10 calls with 2 shapes: 0.6 s with compilation "
-        "(pad to bucket 1 s, one jit per shape 1.6 s, eager 1.8 s; each measured once); a JIT per shape captures 2 "
-        "programs and compiles for 0.5 s; once everything is compiled one jit per shape takes least, 0.1 ms a call, "
-        "the fastest for certain at 1 of the 2 shapes."
+        "On CPU symbolic batch is the best strategy for this stream of 10 calls with 2 shapes: from cold it takes "
+        "0.6 s, the least in 2 of 3 rounds (pad to bucket 1 s, one jit per shape 1.6 s, eager 1.8 s). A JIT per shape "
+        "captures 2 programs and compiles for 0.5 s. Once everything is compiled, one jit per shape takes least, 0.1 "
+        "ms a call, the fastest for certain at 1 of the 2 shapes."
     )
+
+
+def test_the_answer_says_where_the_stream_was_run_once():
+    assert "from cold it takes 0.6 s, measured once (" in answer(told(rounds=1))
 
 
 def test_a_wrong_strategy_is_never_the_best():
     said = answer(told(wrong=["symbolic batch"]))
     assert said.startswith("On CPU pad to bucket is the best strategy")
-    assert said.endswith("; symbolic batch computes wrongly.")
+    assert said.endswith(" Symbolic batch computes wrongly.")
 
 
 def test_there_is_no_answer_before_the_second_shape():
