@@ -77,8 +77,8 @@ class FusionSpec(MeasuredSpec):
 
     def need(self) -> Need:
         """Per number: some 80 bytes for input, reference and results, and 8 for every step written out."""
-        most = max(self.elements)
-        return Need((80 + 8 * self.steps) * most, f"a chain of {self.steps} steps over {most:,} numbers")
+        most, each = max(self.elements), 80 + 8 * self.steps
+        return Need(each * most, f"a chain of {self.steps} steps over {most:,} numbers, {each} bytes each,")
 
 
 @experiment(
@@ -198,15 +198,16 @@ def answer(frame: "pd.DataFrame") -> str:
     apart = frame[frame["variant"] == EVERY].sort_values("elements")
     if fused.empty or apart.empty:
         return ""
-    largest = fused.iloc[-1]
-    traffic = apart["traffic"].iloc[-1]
+    largest, most = fused.iloc[-1], apart.iloc[-1]
+    traffic = float(most["traffic"])
+    times = f"exactly {traffic:.0f}x" if traffic.is_integer() else f"{traffic:.3g}x"
     said = (
-        f"On {largest['device']} a chain of {largest['steps']} steps moves {traffic:.3g}x the bytes if every step "
-        f"writes its result to memory; fusing them into one kernel {says(largest, 'the chain')} "
-        f"at {largest['elements']:,} elements"
+        f"On {largest['device']} a chain of {largest['steps']} steps moves {times} the bytes if every step writes its "
+        f"result to memory ({most['bytes'] / 1e6:.3g} MB instead of {largest['bytes'] / 1e6:.3g} MB at "
+        f"{largest['elements']:,} elements); fusing them into one kernel {says(largest, 'the chain')} there"
     )
     said += "" if largest["verdict"] == "wrong" else because(largest)
-    return f"{said}; {_pays(fused)}."
+    return f"{said}. {_pays(fused)}."
 
 
 def _pays(fused: "pd.DataFrame") -> str:
@@ -214,10 +215,10 @@ def _pays(fused: "pd.DataFrame") -> str:
     faster = (fused["verdict"] == "faster").tolist()
     paying = next((at for at in range(len(faster)) if all(faster[at:])), None)
     if paying is None:
-        return "no size was measured from which on it pays for certain"
+        return "No size was measured from which on fusing pays for certain"
     from_here = f"{fused['elements'].iloc[paying]:,} elements on"
     if paying == 0:
-        return f"it pays at every size that was measured, from {from_here}"
+        return f"Fusing pays at every size that was measured, from {from_here}"
     below = fused.iloc[paying - 1]
     seen = "no gain can be told" if below["verdict"] == "cannot tell" else f"the verdict is {below['verdict']}"
-    return f"it pays from {from_here}, at {below['elements']:,} {seen}"
+    return f"Fusing pays from {from_here}; at {below['elements']:,} {seen}"

@@ -59,7 +59,9 @@ class RewritesSpec(MeasuredSpec):
     def need(self) -> Need:
         """Per number: arrays and their float64 twins some 112 bytes, and a result for every graph of an expression."""
         each = 112 + 4 * (len(self.rules) + 2)
-        return Need(each * self.elements, f"arrays of {self.elements:,} numbers, results and reference")
+        return Need(
+            each * self.elements, f"arrays, results, reference of {self.elements:,} numbers, {each} bytes each,"
+        )
 
 
 @experiment(
@@ -269,28 +271,36 @@ def _reasons(
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """One sentence: how many of the rules that fired tinygrad has already, and what the others buy."""
+    """How many of the rewrites tinygrad has already, and what the rules buy that it does not apply."""
     fired = frame[(frame["fired"] > 0) & (frame["variant"] != ALL)]
     if fired.empty:
         return ""
     already = fired["already"].astype("boolean").fillna(False).astype(bool)
-    new = fired[~already]
+    rules, expressions = fired["variant"].nunique(), fired["expression"].nunique()
+    known = int(already.sum())
     said = (
-        f"On {fired['device'].iloc[0]} rules fired in {len(fired)} places of {fired['expression'].nunique()} "
-        f"expressions, and in {int(already.sum())} of them tinygrad compiles the same kernel without the rule"
+        f"On {fired['device'].iloc[0]} {_counted(rules, 'rule')} made {_counted(len(fired), 'rewrite')} of "
+        f"{_counted(expressions, 'expression')}"
     )
-    if new.empty:
-        return said + ": it has all of them already."
-    return said + "; " + "; ".join(_buys(rows) for _, rows in new.groupby("variant", sort=False)) + "."
+    if known:
+        said += f"; {known} of them change{'s' * (known == 1)} nothing that runs, as tinygrad compiles the same kernel "
+        said += "without the rule"
+    said += "."
+    buys = (_buys(rule, rows) for rule, rows in fired[~already].groupby("variant", sort=False))
+    return " ".join((said, *buys))
 
 
-def _buys(rows: "pd.DataFrame") -> str:
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
+
+
+def _buys(rule: object, rows: "pd.DataFrame") -> str:
     """What a rule that tinygrad does not apply does: in full at its first expression, in short at the others."""
     first, *others = [row for _, row in rows.iterrows()]
-    said = f"it does not apply {first['variant']}, which takes {_cut(first)} and {says(first, 'it')}"
+    said = f"tinygrad does not {rule} by itself: that takes {_cut(first)} and {says(first, 'it')}"
     said += "" if first["verdict"] == "wrong" else because(first)
-    return said + "".join(f", and {_cut(row)}" for row in others)
+    return said + "".join(f", and {_cut(row)}" for row in others) + "."
 
 
 def _cut(row: Any) -> str:
-    return f"{row['expression']} from {row['kernel_ops_before']} to {row['kernel_ops_after']} operations per number"
+    return f"{row['written']} from {row['kernel_ops_before']} to {row['kernel_ops_after']} operations per number"

@@ -87,8 +87,8 @@ def test_every_rule_is_kept_with_its_source(ran):
 
 def test_the_answer_of_a_real_run_says_what_tinygrad_has_already(rows):
     said = answer(rows)
-    assert said.startswith("On CPU rules fired in 4 places of 3 expressions, and in 3 of them tinygrad compiles")
-    assert "it does not apply factor out, which takes common factor from 3 to 2 operations per number" in said
+    assert said.startswith("On CPU 3 rules made 4 rewrites of 3 expressions; 3 of them change nothing that runs, ")
+    assert "tinygrad does not factor out by itself: that takes x*z + y*z from 3 to 2 operations per number" in said
 
 
 FIRED = """
@@ -186,13 +186,14 @@ def test_all_expressions_and_rules_are_the_default():
 def test_the_need_grows_with_arrays_and_rules():
     one, all_rules = RewritesSpec(rules=["shift"], elements=10), RewritesSpec(elements=10)
     assert one.need().bytes < all_rules.need().bytes
-    assert one.need().what == "arrays of 10 numbers, results and reference"
+    assert one.need().what == f"arrays, results, reference of 10 numbers, {one.need().bytes // 10} bytes each,"
 
 
 def row(**changes):
     return {
         "device": "CPU",
         "expression": "common factor",
+        "written": "x*z + y*z",
         "variant": "factor out",
         "fired": 1,
         "already": False,
@@ -207,16 +208,19 @@ def row(**changes):
 
 
 def test_the_answer_names_the_rule_once_and_each_expression_it_shortens():
-    frame = pd.DataFrame([row(), row(expression="mixture", kernel_ops_before=4, kernel_ops_after=3)])
+    frame = pd.DataFrame([row(), row(expression="mixture", written="mixed", kernel_ops_before=4, kernel_ops_after=3)])
     assert answer(frame) == (
-        "On CPU rules fired in 2 places of 2 expressions, and in 0 of them tinygrad compiles the same kernel without "
-        "the rule; it does not apply factor out, which takes common factor from 3 to 2 operations per number and makes "
-        "it 1.5x faster (95 % 1.4 to 1.6), and mixture from 4 to 3 operations per number."
+        "On CPU 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out by itself: that takes x*z + y*z "
+        "from 3 to 2 operations per number and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
+        "operations per number."
     )
 
 
 def test_the_answer_says_where_tinygrad_has_all_of_them():
-    assert answer(pd.DataFrame([row(already=True)])).endswith("without the rule: it has all of them already.")
+    assert answer(pd.DataFrame([row(already=True)])) == (
+        "On CPU 1 rule made 1 rewrite of 1 expression; 1 of them changes nothing that runs, as tinygrad compiles the "
+        "same kernel without the rule."
+    )
 
 
 def test_rules_that_did_not_fire_and_all_together_are_no_answer():
