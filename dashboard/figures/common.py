@@ -48,7 +48,7 @@ def points(
     )
 
 
-def control_band(figure: go.Figure, rows: pd.DataFrame) -> None:
+def control_band(figure: go.Figure, rows: pd.DataFrame, named_at: str = "outside top right") -> None:
     """The line at 1 and around it the widest A/A control: what a difference of nothing looks like here."""
     figure.add_hline(y=1, line={"color": GREY, "dash": "dot"})
     low, high = rows["control_lo"].min(), rows["control_hi"].max()
@@ -60,7 +60,7 @@ def control_band(figure: go.Figure, rows: pd.DataFrame) -> None:
             opacity=0.25,
             line_width=0,
             annotation_text="A/A control",
-            annotation_position="outside top right",
+            annotation_position=named_at,
         )
 
 

@@ -1,11 +1,14 @@
 """Figures of the fusion experiment."""
 
+import math
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
 from dashboard.figures.common import control_band, points
-from dashboard.theme import layout, log_axis, style
+from dashboard.theme import GREY, layout, log_axis, style
+from experiments.compiler.fusion import pays_from
 
 APART = "contiguous every op"
 VARIANTS = ("fused", "contiguous once", APART, "realize every op")
@@ -35,6 +38,12 @@ def _saved(rows: pd.DataFrame) -> Panel:
             )
         )
     control_band(figure, rows)
+    start = pays_from(rows)
+    if start is not None and start > rows["elements"].min():
+        figure.add_vline(x=start, line={"color": GREY, "dash": "dash"})
+        figure.add_annotation(  # a logarithmic axis places annotations by the exponent
+            x=math.log10(start), y=0, text="fusing pays from here", xanchor="left", yanchor="bottom", showarrow=False
+        )
     layout(figure, "Elements [1]", "Saved against one kernel per step [x]")
     log_axis(figure, "x", rows["elements"], rows["elements"])
     figure.update_yaxes(rangemode="tozero")

@@ -93,7 +93,7 @@ class BeamSpec(MeasuredSpec):
     presets={
         "course": BeamSpec(kernel="products", size=[512], widths=[1, 2, 4]),
         "course_outer_product": BeamSpec(kernel="outer_product", size=[2048], widths=[1, 2, 4]),
-        "matmul": BeamSpec(size=[512], widths=[1, 2, 4]),
+        "matmul": BeamSpec(size=[512], widths=[1, 2, 4, 8]),
         "convolution": BeamSpec(kernel="conv2d", size=[32], widths=[1, 2]),
         "reductions": BeamSpec(kernel="row_reduce", size=[2048], widths=[1, 2, 4]),
         "tensor_cores": BeamSpec(size=[1024, 4096], widths=[1, 2, 4], dtype="float16"),
@@ -340,24 +340,23 @@ def _unoptimised(row: Any) -> str:
 
 
 def _searched(row: Any) -> str:
-    name, took, tried = str(row["variant"]).upper(), f"{row['search_s']:.3g} s", f"{row['candidates']} candidates"
+    name, took = str(row["variant"]).upper(), f"{row['search_s']:.3g} s"
     if row["verdict"] == "failed":
         return f"The search {name} failed."
     if row["verdict"] == "wrong":
         return f"{name} computes it wrongly."
     if not row["latency_ms"] > 0:
         return f"{name} had found nothing when its {took} were spent."
-    if row["verdict"] == "timeout":
-        name, cost = f"The best of the {tried} that {name} had timed when its {took} were spent", ""
-    else:
-        cost = f", after {tried} in {took}"
+    ended = row["verdict"] == "timeout"
+    subject = f"The best that {name} had found when its {took} were spent" if ended else name
     if row["speedup_lo"] > 1:
-        faster = f"{row['speedup']:.3g}x faster than the heuristic (95 % {row['speedup_lo']:.3g} to "
-        return f"{name} is {faster}{row['speedup_hi']:.3g}){cost}{_paid(row)}."
+        interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+        return f"{subject} is {row['speedup']:.3g}x faster than the heuristic ({interval}){_paid(row, ended)}."
     if row["speedup_hi"] < 1:
-        return f"{name} is {_slower(row)} than the heuristic here{cost}: the search lost."
+        return f"{subject} is {_slower(row)} than the heuristic here{'' if ended else f': its search of {took} lost'}."
     interval = f"ratio {row['speedup']:.3g}, 95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
-    return f"{name} makes no difference to the heuristic that can be told ({interval}){cost}."
+    same = f"{subject} makes no difference to the heuristic that can be told ({interval})"
+    return f"{same}{'' if ended else f', after a search of {took}'}."
 
 
 def _slower(row: Any) -> str:
@@ -365,9 +364,10 @@ def _slower(row: Any) -> str:
     return f"{slower:.3g}x slower (95 % {lo:.3g} to {hi:.3g})"
 
 
-def _paid(row: Any) -> str:
+def _paid(row: Any, ended: bool) -> str:
     said = row[["break_even_calls", "break_even_calls_lo", "break_even_calls_hi"]].dropna()
     if "break_even_calls" not in said:
-        return ""
+        return "" if ended else f"; its search of {row['search_s']:.3g} s has not paid"
     calls, *interval = (f"{int(one):,}" for one in said)
-    return f"; the search has paid after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")
+    search = "the search" if ended else f"its search of {row['search_s']:.3g} s"
+    return f"; {search} has paid after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")

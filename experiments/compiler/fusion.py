@@ -210,15 +210,21 @@ def answer(frame: "pd.DataFrame") -> str:
     return f"{said}. {_pays(fused)}."
 
 
+def pays_from(frame: "pd.DataFrame") -> int | None:
+    """The measured size from which on fusing is faster, at it and at all larger ones; None where there is none."""
+    fused = frame[frame["variant"] == FUSED].sort_values("elements", ascending=False)
+    slower = [str(verdict) != "faster" for verdict in fused["verdict"]]
+    paying = fused["elements"].iloc[: slower.index(True)] if True in slower else fused["elements"]
+    return int(paying.min()) if len(paying) else None
+
+
 def _pays(fused: "pd.DataFrame") -> str:
-    """From which measured size on fusion is faster at this and all larger sizes."""
-    faster = (fused["verdict"] == "faster").tolist()
-    paying = next((at for at in range(len(faster)) if all(faster[at:])), None)
+    paying = pays_from(fused)
     if paying is None:
         return "No size was measured from which on fusing pays for certain"
-    from_here = f"{fused['elements'].iloc[paying]:,} elements on"
-    if paying == 0:
-        return f"Fusing pays at every size that was measured, from {from_here}"
-    below = fused.iloc[paying - 1]
+    smaller = fused[fused["elements"] < paying]
+    if smaller.empty:
+        return f"Fusing pays at every size that was measured, from {paying:,} elements on"
+    below = smaller.iloc[-1]
     seen = "no gain can be told" if below["verdict"] == "cannot tell" else f"the verdict is {below['verdict']}"
-    return f"Fusing pays from {from_here}; at {below['elements']:,} {seen}"
+    return f"Fusing pays from {paying:,} elements on; at {below['elements']:,} {seen}"

@@ -69,6 +69,16 @@ def test_fusion_draws_bytes_and_time_saved_on_one_axis():
     assert trace(saved, "contiguous once: bytes").y == (2.5, 2.5)
 
 
+def test_fusion_marks_the_size_from_which_on_it_pays():
+    small = [{**one, "verdict": "cannot tell"} for one in chain(1000)]
+    large = [{**one, "verdict": "faster"} for one in chain(2000)]
+    saved, _ = fusion.panels(frame("fusion", [*small, *large]), details("fusion"))
+    (mark,) = [one for one in saved.figure.layout.annotations if one.text == "fusing pays from here"]
+    assert mark.x == pytest.approx(math.log10(2000))
+    everywhere, _ = fusion.panels(frame("fusion", large), details("fusion"))
+    assert all(one.text != mark.text for one in everywhere.figure.layout.annotations)
+
+
 def test_fusion_draws_time_against_bytes_for_every_variant():
     _, by_bytes = fusion.panels(frame("fusion", chain(1000)), details("fusion"))
     assert titles(by_bytes) == ("Unique bytes of one call [bytes]", "Latency of one call [ms]")

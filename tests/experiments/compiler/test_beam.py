@@ -179,23 +179,22 @@ def said(*rows):
         ),
         (
             row("beam=4", 1.5),
-            "BEAM=4 is 1.5x faster than the heuristic (95 % 1.35 to 1.65), after 42 candidates in 25 s; the search has "
-            "paid after 900 calls (800 to 1,000).",
+            "BEAM=4 is 1.5x faster than the heuristic (95 % 1.35 to 1.65); its search of 25 s has paid after 900 calls "
+            "(800 to 1,000).",
         ),
         (
             row("beam=2", 0.5, "slower"),
-            "BEAM=2 is 2x slower (95 % 1.82 to 2.22) than the heuristic here, after 42 candidates in 25 s: the search "
-            "lost.",
+            "BEAM=2 is 2x slower (95 % 1.82 to 2.22) than the heuristic here: its search of 25 s lost.",
         ),
         (
             row("beam=2", 1.0, "cannot tell"),
-            "BEAM=2 makes no difference to the heuristic that can be told (ratio 1, 95 % 0.9 to 1.1), after 42 "
-            "candidates in 25 s.",
+            "BEAM=2 makes no difference to the heuristic that can be told (ratio 1, 95 % 0.9 to 1.1), after a search "
+            "of 25 s.",
         ),
         (
             row("beam=8", 1.5, "timeout"),
-            "The best of the 42 candidates that BEAM=8 had timed when its 25 s were spent is 1.5x faster than the "
-            "heuristic (95 % 1.35 to 1.65).",
+            "The best that BEAM=8 had found when its 25 s were spent is 1.5x faster than the heuristic (95 % 1.35 to "
+            "1.65).",
         ),
         (
             row("beam=8", None, "timeout", latency_ms=None),
