@@ -77,9 +77,11 @@ def test_all_variants_do_the_same_work(rows):
 
 
 def test_the_kernels_of_every_variant_are_inspected(ran):
-    kernels = ran[2]
+    rows, _, kernels = ran
     assert kernels.groupby("variant")["number"].max().to_dict() == {"noopt": 1, "heuristic": 1, "beam=1": 1}
-    assert kernels["source"].nunique() == 3
+    assert (
+        kernels["source"].nunique() == rows["applied_opts"].fillna("").nunique()
+    )  # a search may end at the heuristic's
 
 
 def test_the_answer_of_a_real_run_names_every_variant(ran):
@@ -281,6 +283,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hanging")
     (folder / "hanging.py").write_text(HANGING)
     given = {**child_environment("CPU"), "PYTHONPATH": os.pathsep.join([str(folder), str(Path.cwd())])}
+    given["PARALLEL"] = "0"  # no processes that compile: the first candidate is there long before the budget is spent
     done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True, env=given)
     return [{one["variant"]: one for one in json.loads(line)} for line in done.stdout.splitlines()]
 
