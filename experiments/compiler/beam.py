@@ -133,7 +133,7 @@ class BeamSpec(MeasuredSpec):
     grid=("size",),
     summary=(
         *("size", "variant", "kernel_ms", "speedup", "verdict", "search_s", "candidates", "break_even_calls"),
-        *("gflops", "in_words"),
+        *("gflops", "in_words", "note"),
     ),
     inspects=True,
     answer=lambda frame: answer(frame),
