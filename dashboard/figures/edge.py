@@ -124,12 +124,12 @@ def _accuracy(rows: pd.DataFrame) -> Panel:
 
 
 def _steps(every: pd.DataFrame) -> Panel:
-    """Bars for the steps that change the network; the last two, which change how it is kept, in words."""
-    steps, last_ones = (every[every["weights_bytes"].notna() == changes] for changes in (True, False))
-    names = [f"{one['step']}<br>{_wrapped(one['what'])}" for _, one in steps.iterrows()]
+    """Bars for the steps that change the network, and all steps in words."""
+    steps = every[every["weights_bytes"].notna()]
+    names = steps["step"].tolist()
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.04)
     parts = (
-        ("Constants<br>[bytes]", steps["weights_bytes"], ORANGE, "%{x:,}"),
+        ("Constants<br>[bytes]", steps["weights_bytes"], ORANGE, "%{x:.3s}"),
         ("Time in C<br>[µs]", steps["inside_us"], BLUE, "%{x:.3g}"),
         ("Accuracy<br>[%]", steps["accuracy"] * 100, GREEN, "%{x:.2f}"),
     )
@@ -142,26 +142,15 @@ def _steps(every: pd.DataFrame) -> Panel:
         figure.add_trace(points if last else bars, row=1, col=place)
         figure.update_xaxes(title=title, row=1, col=place, nticks=3)
         if not last:
-            figure.update_xaxes(range=[0, float(values.max()) * 1.6], row=1, col=place)  # with room for the numbers
+            figure.update_xaxes(range=[0, float(values.max()) * 2], row=1, col=place)  # with room for the numbers
     reach = max(0.5, float(np.ptp(steps["accuracy"] * 100)))
     middle = float((steps["accuracy"].max() + steps["accuracy"].min()) * 50)
     figure.update_xaxes(range=[middle - reach, middle + reach], row=1, col=len(parts))
     layout(figure, parts[0][0], "")
     figure.update_layout(showlegend=False, height=120 + 56 * len(steps))
     figure.update_yaxes(autorange="reversed")
-    told = "".join(f" {one['step'].capitalize()}: {one['what']}." for _, one in last_ones.iterrows())
-    caption = f"From the trained network to the program, step by step.{told}"
+    caption = " ".join(f"{one['step'].capitalize()}: {one['what']}." for _, one in every.iterrows())
     return Panel("What each step brings", figure, caption)
-
-
-def _wrapped(text: str) -> str:
-    """A text in lines short enough for the side of a figure."""
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) > 18:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "<br>".join(lines)
 
 
 def _lines(figure: go.Figure, variants: Sequence[str]) -> None:

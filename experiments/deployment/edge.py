@@ -80,7 +80,8 @@ class EdgeSpec(ChoiceSpec, MeasuredSpec):
     grid=("network",),
     summary=(
         *("variant", "ran", "flags", "binary_bytes", "arena_bytes", "latency_ms", "speedup", "verdict"),
-        *("inside_us", "inside_p95_us", "inside_p99_us", "bandwidth_ratio", "suitable", "identical", "accuracy"),
+        *("inside_us", "inside_p95_us", "inside_p99_us", "bandwidth_ratio", "suitable"),
+        *("identical", "accuracy", "note"),
     ),
     details={
         "steps": [

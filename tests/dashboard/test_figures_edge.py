@@ -68,7 +68,7 @@ def test_each_step_shows_bytes_time_and_accuracy_and_the_export_is_told():
     export = {"step": "export", "what": "60,000 bytes of program"}
     drawn = edge.panels(frame(PYTHON, HERE), details(TRAIN, export))[-1]
     assert [trace.x for trace in drawn.figure.data] == [(407_080,), (20.0,), pytest.approx((98.4,))]
-    assert drawn.caption.endswith("Export: 60,000 bytes of program.")
+    assert drawn.caption == "Train: float32. Export: 60,000 bytes of program."
 
 
 def test_no_rows_give_no_figures():
