@@ -194,7 +194,7 @@ def _report(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> None:
         }
         bench.detail("steps", [record])
         before = one
-    saved = f"{planned:,} bytes for intermediate results instead of {unplanned:,}"
+    saved = f"{planned:,} bytes for intermediate results, aligned and shared; {unplanned:,} with a buffer for each"
     built = f"{one.checked.values['binary_bytes']:,} bytes of program for this machine, all included"
     bench.detail("steps", [{"step": "plan memory", "what": saved}, {"step": "export", "what": built}])
 

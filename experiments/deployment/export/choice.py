@@ -36,7 +36,7 @@ class ChoiceSpec(Spec):
         "gets smaller",
     )
     fine_tune_steps: int = Field(
-        1200,
+        2500,
         ge=0,
         le=MOST_STEPS,
         title="Fine-tuning steps",
