@@ -61,8 +61,8 @@ def test_a_study_of_this_machine_stands_beside_the_gpu_s(overview, db, monkeypat
     assert store.get_run(db, here)["host"] == "here"
 
 
-def test_both_in_one_figure_brings_the_examples_and_opens_the_comparison(overview, db):
-    page = press(overview(), "Both in one figure")
+def test_comparing_them_brings_the_examples_and_opens_the_comparison(overview, db):
+    page = press(overview(), "Compare them")
     assert not page.exception
     assert page.title[0].value == "Compare"
     assert set(page.query_params["runs"].split(",")) == {run["id"] for run in store.list_runs(db)}

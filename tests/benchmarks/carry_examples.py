@@ -1,0 +1,58 @@
+"""Measures presets and writes them as the example results that the project carries; for a machine that is idle.
+
+    python -m tests.benchmarks.carry_examples MACHINE "NAME OF THE MACHINE" DEVICE FOLDER EXPERIMENT:PRESET …
+
+A run that does not end well is told and left out. The files of a run are left out too, but for the smallest ones (the
+record's), so that all examples together stay a few MB.
+"""
+
+import hashlib
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from experiments.bench.spec import BadInput, parse
+from experiments.registry import find
+from experiments.runs import bundle, contents, jobs, store
+
+MOST_FILES = 64 * 1024  # bytes of a run's files that are carried along
+TIME_LIMIT_S = 900
+
+
+def carry(machine: str, title: str, device: str, folder: Path, experiment: str, preset: str) -> str:
+    """Measures one preset and writes its bundle; says in one line what came of it."""
+    one = find(experiment)
+    spec = parse(one.spec, {**one.preset(preset).model_dump(), "device": device})
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as home:
+        measured, carried = (f"sqlite:///{home}/{name}.db" for name in ("measured", "carried"))
+        run_id = jobs.run_now(one.name, spec, url=measured, time_limit_s=TIME_LIMIT_S)
+        found = contents.read(store.engine(measured), run_id)
+        if found is None or found.run["status"] != "done":
+            return f"{experiment}:{preset} {found.run['status'] if found else 'gone'}: {found and found.run['message']}"
+        if sum(len(content) for content in found.artifacts.values()) > MOST_FILES:
+            found = replace(found, artifacts={})
+        found.run.pop("imported", None)
+        db = store.engine(carried)
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in found.artifacts.items()}
+        contents.add(db, found, hashes)
+        store.describe(db, run_id, f"Example: {title} · {preset}", "", "example")
+        file = folder / f"{experiment}-{machine}-{run_id}.zip"
+        file.write_bytes(bundle.export(db, run_id))
+    return f"{file.name} {file.stat().st_size:,} bytes, {time.monotonic() - started:.0f} s, {len(found.rows)} rows"
+
+
+def main(machine: str, title: str, device: str, folder: str, *presets: str) -> None:
+    """Measures all that is asked for, one after another."""
+    for one in presets:
+        experiment, _, preset = one.partition(":")
+        try:
+            print(carry(machine, title, device, Path(folder), experiment, preset), flush=True)
+        except BadInput as refused:
+            print(f"{one} refused: {refused}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
