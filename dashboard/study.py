@@ -79,7 +79,7 @@ def _carried(experiment: str) -> list[Study]:
 
 def _card(study: Study, panel: Panel | None) -> None:
     """A study as one figure, with what it answers."""
-    title = f"**{plain(study.whose)}** · {study.run['device']} · {when(study.run['created'])}"
+    title = f"**{plain(study.whose)}** · {study.run['device']} · {when(study.run['created'])[:10]}"
     if study.example is None:
         st.page_link(links.experiment_page(STUDY), label=title, query_params={RUN: study.run["id"]})
     else:

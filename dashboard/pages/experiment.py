@@ -40,7 +40,7 @@ def _examples(experiment: Experiment[Any]) -> None:
     """The carried runs of this experiment, each imported when it is opened."""
     with st.container(horizontal=True):
         for one in examples.carried(experiment.name):
-            if st.button(f"Example: {one.machine}", icon=":material/auto_stories:", key=f"example-{one.run_id}"):
+            if st.button(plain(one.title), icon=":material/auto_stories:", key=f"example-{one.run_id}"):
                 if people.known().refusal_to_run and one not in examples.loaded(services.database()):
                     st.error(plain(people.known().refusal_to_run), icon=":material/lock:")
                     return

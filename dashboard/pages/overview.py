@@ -65,8 +65,8 @@ def _examples() -> None:
     person = people.known()
     refused = bool(person.refusal_to_run)
     if len(loaded) < len(carried):
-        machines = ", ".join(sorted({one.machine for one in carried}))
-        label = f"Show example results ({len(carried)} runs from {machines})"
+        machines = ", ".join(dict.fromkeys(one.measured_on for one in carried))
+        label = f"Show example results ({len(carried)} runs: {plain(machines)})"
         if st.button(label, icon=":material/auto_stories:", disabled=refused) and not refused:
             examples.load(db, carried)
             st.rerun()

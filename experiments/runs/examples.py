@@ -4,7 +4,10 @@ The bundles lie in `experiments/examples`, named `<experiment>-<machine>-<run id
 bundle, marked as imported and titled as examples, and nothing takes them for runs of this machine.
 """
 
+import json
+import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -22,7 +25,13 @@ class Example:
     experiment: str
     machine: str
     run_id: str
+    title: str  # `Example: NVIDIA H100 80 GB · course`
     file: Path
+
+    @property
+    def measured_on(self) -> str:
+        """The machine as people call it: `NVIDIA H100 80 GB`."""
+        return self.title.removeprefix("Example: ").partition(" · ")[0]
 
 
 def carried(experiment: str = "") -> list[Example]:
@@ -31,9 +40,12 @@ def carried(experiment: str = "") -> list[Example]:
     return [one for one in found if experiment in ("", one.experiment)]
 
 
+@lru_cache(maxsize=256)
 def _example(path: Path) -> Example:
     experiment, machine, run_id = path.stem.rsplit("-", 2)
-    return Example(experiment, machine, run_id, path)
+    with zipfile.ZipFile(path) as archive:  # the project's own: no stranger's zip is opened like this
+        title = json.loads(archive.read(bundle.RUN))["run"]["title"]
+    return Example(experiment, machine, run_id, title, path)
 
 
 def opened(example: Example) -> Contents:
