@@ -17,6 +17,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+OURS = ("CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG")  # set by an experiment, or they would change what is measured
 NO_COMPILER = "no C compiler for the CPU device: neither clang nor ziglang is installed; run `pip install ziglang`"
 
 # zig takes neither standard input nor tinygrad's bare-metal target, and by default adds run-time checks and
@@ -80,7 +81,7 @@ def kernel_cache() -> Path:
 
 def child_environment(device: str) -> dict[str, str]:
     """The environment of a process that runs tinygrad on `device`: device, compiler and caches set, CC ours."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("CC", "BEAM", "JITBEAM", "DEBUG")}
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
     if used := compiler():
         environment["CC"] = used.program
     base = device.split(":", maxsplit=1)[0]
