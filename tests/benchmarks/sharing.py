@@ -129,7 +129,7 @@ def visited(visitor: Visitor, path: str, button: str) -> float:
     last: Any = page.get_by_role("button", name=button) if button else page.locator(".js-plotly-plot .scatterlayer")
     expect(last.last).to_be_visible()
     if not button:
-        page.wait_for_function(DRAWN, arg=2 * COMPARED)
+        page.wait_for_function(DRAWN, arg=COMPARED * ROWS)
         expect(page.get_by_text("Ratio of two runs")).to_be_visible()
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
     took = time.perf_counter() - start
@@ -137,7 +137,7 @@ def visited(visitor: Visitor, path: str, button: str) -> float:
     return took
 
 
-DRAWN = "traces => document.querySelectorAll('.js-plotly-plot .scatterlayer .trace, .gl-canvas').length >= traces"
+DRAWN = "points => document.querySelectorAll('.js-plotly-plot .scatterlayer .point').length >= points"
 
 
 def clicked(visitor: Visitor, button: str) -> Callable[[], object]:
