@@ -1,14 +1,12 @@
-"""How long a study of 500 variants takes to be judged, drawn and selected from.
+"""How long a study of 500 variants takes to be judged and drawn.
 
-Goals: the front within 1 s, a figure drawn within 1 s once plotly is loaded, the table within 0.3 s of a selection.
-`python -m tests.benchmarks.tradeoffs` takes a minute; the last two want Chromium. The variants are made up: 10,000 test
-images, 20 blocks, 1,000 resamples. Each goal stands beside something of the same run that needs no study: plotly's own
-figure of as many plain points, and the page's answer to a click that draws as little.
+Goals: the front within 1 s, a figure drawn within 1 s once plotly is loaded. `python -m tests.benchmarks.tradeoffs`
+takes seconds; drawing wants Chromium. The variants are made up: 10,000 test images, 20 blocks, 1,000 resamples. Beside
+the figures stands plotly's own of as many plain points.
 """
 
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,65 +91,6 @@ def drawing(chromium: Any, figures: dict[str, Any]) -> None:
         say(f"drawn, {name}", [page.evaluate(DRAW, described) / 1000 for _ in range(REPEATS)], ", goal 1 s")
 
 
-def selecting(chromium: Any) -> None:
-    """Boxes around points of the first figure of a page, and how long the table takes to follow."""
-    from browser_tools import Visitor, start_app
-    from test_picker import stored_study
-
-    with tempfile.TemporaryDirectory() as home:
-        app = start_app(Path(home), "--server.headless", "true")
-        try:
-            run_id = stored_study(app.db, variants=VARIANTS)
-            page = Visitor(chromium, app).open(f"/tradeoffs?run={run_id}")
-            area = page.locator(".js-plotly-plot .nsewdrag").first
-            area.wait_for()
-            page.wait_for_timeout(3000)
-            said = page.get_by_text("rows: those of the")
-            toggles = [_clicked(page) for _ in range(2 * REPEATS)]
-            say("page: a switch that draws the table alone", toggles)
-            say(
-                "page: a selection until the table has followed",
-                [_selected(page, area, said, at) for at in range(REPEATS)],
-                ", goal 0.3 s",
-            )
-        finally:
-            app.stop()
-
-
-def _clicked(page: Any) -> float:
-    """Seconds that the switch to all columns takes."""
-    switch = page.get_by_text("All columns")
-
-    def click() -> None:
-        switch.click()
-        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-
-    return timed(click)
-
-
-def _selected(page: Any, area: Any, said: Any, number: int) -> float:
-    """Seconds from the end of a drag to the notice above the table."""
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
-    before = said.inner_text() if said.count() else ""
-    left, low = box["x"] + 5, box["y"] + 5
-    page.mouse.move(left, low)
-    page.mouse.down()
-    page.mouse.move(left + box["width"] * (0.3 + 0.1 * number), low + box["height"] * 0.9, steps=5)
-
-    def follow() -> None:
-        page.mouse.up()
-        page.wait_for_function(
-            "before => { const found = [...document.querySelectorAll('[data-testid=stAlert]')]"
-            ".map(one => one.innerText).find(text => text.includes('rows: those of the'));"
-            " return found && !found.includes(before || '\\u0000'); }",
-            arg=before,
-            polling=10,
-        )
-
-    return timed(follow)
-
-
 def main() -> None:
     one = study()
     measure(f"front of {VARIANTS} variants, {RESAMPLES} resamples", lambda: front(one, resample(one)), ", goal 1 s")
@@ -164,7 +103,6 @@ def main() -> None:
     measure("its figures made", lambda: [panel.figure.to_json() for panel in point_panels(frame, others)], ", goal 1 s")
     with browser() as chromium:
         drawing(chromium, {panel.title: panel.figure for panel in point_panels(frame, others)[:4]})
-        selecting(chromium)
 
 
 if __name__ == "__main__":
