@@ -168,6 +168,7 @@ def _clients(closed: pd.DataFrame, look: dict[str, Style]) -> Panel:
                 text=[f"{clients}" for clients in ordered["clients"]],
                 textposition="top center",
                 mode="lines+markers+text",
+                cliponaxis=False,
                 line={"color": look[variant].color, "dash": look[variant].dash},
                 marker={"symbol": look[variant].symbol, "size": 9},
                 customdata=ordered[["mean_batch"]].astype("float64").to_numpy(),
