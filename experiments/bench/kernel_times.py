@@ -32,6 +32,11 @@ def compare_kernels(
     inner = {
         name: max(1, min(MOST_REPLAYS, math.ceil(LEAST_SAMPLE_S / max(kernel_s(name, 3), 1e-7)))) for name in captured
     }
-    samples = interleave(list(captured), baseline, lambda name: kernel_s(name, inner[name]), budget, rng)
+
+    def draw(name: str) -> float:
+        kernel_s(name, 1)  # for equally warm caches, see `measure.compare`
+        return kernel_s(name, inner[name])
+
+    samples = interleave(list(captured), baseline, draw, budget, rng)
     timings = {name: Timing(inner[name], samples[name]) for name in captured}
     return Comparison(baseline, timings, Timing(inner[baseline], samples[CONTROL]))

@@ -1,7 +1,8 @@
 """Paired, interleaved timing of variants with an A/A control, and the rule that says when it is enough.
 
 Every block times each variant once, and the baseline a second time as the control, in random order. What is
-compared are ratios within a block, so that a drift of the machine touches both sides. Not measured here:
+compared are ratios within a block, so that a drift of the machine touches both sides. Before each sample its variant is
+called once untimed: the caches are then equally warm for all of them. Not measured here:
 first calls and compilation (see `cold`), and throughput of calls that nobody waits for: the device is
 synchronised after every call, as for somebody who needs the result.
 """
@@ -156,6 +157,7 @@ def compare(
 
     def draw(name: str) -> float:
         timing = timings[name]
+        variants[name]()  # untimed: the baseline, drawn twice a block, would else find its buffers in warmer caches
         cpu = time.process_time()
         calls = _timed(variants[name], timing.inner, synchronize, clock)
         timing.cpu_s += time.process_time() - cpu

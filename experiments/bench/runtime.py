@@ -51,11 +51,12 @@ def throw_away_compile(device: str) -> None:
     Device[device].synchronize()
 
 
-def captures_symbolic(device: str) -> AbstractContextManager[Any]:
-    """Within it a TinyJit can capture a program of symbolic sizes on `device`.
+def without_cuda_graph(device: str) -> AbstractContextManager[Any]:
+    """Within it a TinyJit that captures on CUDA leaves tinygrad's graph out (JIT=2): kernels are launched one by one.
 
-    CUDA's graph is made with every variable at 0, and a launch over a size of 0 is refused (`CUDA Error 1, invalid
-    argument`). JIT=2 leaves the graph out: the kernels are then launched one by one.
+    For two kinds of programs that the graph of 0.14.0 does not hold. It is made with every variable at 0, and a launch
+    over a size of 0 is refused (`CUDA Error 1, invalid argument`). And where one program first copies its input to
+    several devices whole, the first of several inputs gives a wrong half (seen on two H100s and two H200s).
     """
     context: AbstractContextManager[Any] = Context(JIT=2) if device.split(":")[0] == "CUDA" else nullcontext()
     return context

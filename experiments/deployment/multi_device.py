@@ -129,6 +129,8 @@ def multi_device(spec: MultiDeviceSpec, bench: Bench) -> Iterator[Row]:
     On the CPU, devices beyond the first are virtual: tinygrad runs their kernels one after another on one core, so
     that nothing can be gained within a process, and a gain would be a trick of the caches; replicas in processes of
     their own do use further cores. They get no batches from elsewhere: their inputs are always resident.
+    On CUDA a tensor parallel call whose input comes from the first device is launched kernel by kernel: tinygrad's
+    graph gets it wrong.
     Not measured: several hosts, training, gathering results that are resident.
     Source: the course's distributed inference; Shoeybi et al. 2019 (tensor parallel).
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.runtime import captures_symbolic, stored, tensor
+from experiments.bench.runtime import stored, tensor, without_cuda_graph
 from experiments.compiler.shaping import Shape, StrategyName, numbers
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +39,7 @@ class Strategy:
         if jit is None:
             return self.function(one.input)
         if jit.captured is None and one.symbolic:
-            with captures_symbolic(self._device):
+            with without_cuda_graph(self._device):
                 return jit(one.input)
         return jit(one.input)
 

@@ -1,6 +1,7 @@
 """The layouts within one process, as TinyJit captures them (tinygrad 0.14.0)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def _cut(
     """A layout whose batches are spread over all devices, along `axis` or whole."""
     from tinygrad import TinyJit
 
-    from experiments.bench.runtime import tensor
+    from experiments.bench.runtime import tensor, without_cuda_graph
 
     many, first = tuple(devices), devices[0]
     if resident:
@@ -118,7 +119,9 @@ def _cut(
     else:
         jit = TinyJit(lambda x: function(x.shard(many, axis)).to(first).realize())
         inputs = [tensor(one, first) for one in batches]
-    return Laid(devices, inputs, [jit] * len(inputs), _shape(work))
+    copied_whole = axis is None and not resident
+    with without_cuda_graph(first) if copied_whole else nullcontext():
+        return Laid(devices, inputs, [jit] * len(inputs), _shape(work))
 
 
 def _shape(work: Work) -> tuple[int, int]:

@@ -185,6 +185,22 @@ def test_the_device_is_waited_for_before_and_after_every_call(machine):
     assert all(pair == ["synchronize", "synchronize"] for pair in around)
 
 
+def test_a_twin_of_the_baseline_is_its_equal_where_a_call_after_another_is_slower(machine):
+    """As with caches: the baseline, drawn twice a block, would follow itself more often than its twin does."""
+
+    def call(name):
+        def run():
+            calls = [entry for entry in machine.log if entry != "synchronize"]
+            machine.now += 2**-5 if calls and calls[-1] == name else 2**-4
+            machine.log.append(name)
+
+        return run
+
+    comparison = compared(machine, {"a": call("a"), "b": call("b")})
+    assert comparison.speedup("b") == Interval(1.0, 1.0, 1.0)
+    assert set(comparison.timings["b"].blocks) == {2**-5}
+
+
 def test_single_calls_are_kept_but_not_without_end(machine):
     comparison = compared(machine, {"a": machine.call("a", 2**-18), "b": machine.call("b", 2**-4)})
     assert len(comparison.timings["a"].singles) == MOST_SINGLES

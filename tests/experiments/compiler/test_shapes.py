@@ -45,11 +45,11 @@ def test_every_shape_has_a_row_per_strategy(rows):
 def test_a_symbolic_program_is_captured_without_cudas_graph_which_refuses_it():
     from tinygrad.helpers import JIT
 
-    from experiments.bench.runtime import captures_symbolic
+    from experiments.bench.runtime import without_cuda_graph
 
     seen = {}
     for device in ("CUDA", "CUDA:1", "CPU"):
-        with captures_symbolic(device):
+        with without_cuda_graph(device):
             seen[device] = JIT.value
     assert seen == {"CUDA": 2, "CUDA:1": 2, "CPU": JIT.value}
 
