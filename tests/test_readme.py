@@ -46,6 +46,13 @@ def test_the_table_names_every_experiment_its_part_of_the_course_its_question_an
     assert table.strip().splitlines()[2:] == rows
 
 
+def test_it_is_short_and_its_pictures_are_there():
+    assert README.count("\n") < 250
+    pictures = re.findall(r'src(?:set)?="([^"]+)"', README)
+    assert len(pictures) == 2
+    assert all((ROOT / picture).is_file() for picture in pictures)
+
+
 def test_the_python_example_runs_as_it_stands(home):
     ((_, code),) = blocks("python-call")
     done = run("-c", code)

@@ -17,6 +17,11 @@ from experiments.bench.toolchain import compiler
 
 Fingerprint = dict[str, str | int]
 
+VECTOR_INSTRUCTIONS = (
+    *("avx", "avx2", "fma", "f16c", "avx512f", "avx512_fp16", "avx512_bf16", "avx_vnni", "avx512_vnni", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "i8mm", "sve"),
+)  # as /proc/cpuinfo writes them, on x86 and on Arm: floats by width, halves, integer dot products
+
 
 def fingerprint(device: str) -> Fingerprint:
     """What decides how fast `device` is here: hardware, system and the versions of all that compiles."""
@@ -34,6 +39,7 @@ def fingerprint(device: str) -> Fingerprint:
     if device.split(":")[0] in ("CPU", "PYTHON"):
         used = compiler()
         facts["compiler"] = used.version if used else "none"
+        facts["instructions"] = _instructions()
     if device.split(":")[0] in ("CUDA", "NV"):
         index = int(device.partition(":")[2] or 0)
         names = nvidia_smi("name")
@@ -68,9 +74,20 @@ def _package(name: str) -> str:
 
 def _cpu_model() -> str:
     """The processor's name; the system's own word where /proc does not say."""
+    return _cpuinfo("model name", "hardware") or platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """What the processor has of the instructions that decide how fast numbers are: names alone may hide generations."""
+    there = _cpuinfo("flags", "features").split()
+    return " ".join(one for one in VECTOR_INSTRUCTIONS if one in there) or "unknown"
+
+
+def _cpuinfo(*names: str) -> str:
+    """The first line of /proc/cpuinfo that begins with one of these names; empty where there is none."""
     info = Path("/proc/cpuinfo")
     if sys.platform.startswith("linux") and info.exists():
         for line in info.read_text(errors="replace").splitlines():
-            if line.lower().startswith(("model name", "hardware")):
+            if line.lower().startswith(names):
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""

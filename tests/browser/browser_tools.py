@@ -118,9 +118,14 @@ class Visitor:
         self.errors: list[str] = []
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         self.context.set_default_timeout(PATIENCE_S * 1000)
-        self.context.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname))
+        self.context.on("request", self._ask)
         self.context.on("console", self._note)
         self.context.on("weberror", lambda error: self.errors.append(str(error.error)))
+
+    def _ask(self, request: Any) -> None:
+        address = urlsplit(request.url)
+        if address.scheme != "blob":  # the code of a component, which the page itself holds
+            self.hosts.add(address.hostname)
 
     def _note(self, message: Any) -> None:
         probing = "/_stcore/" in message.location["url"]  # Streamlit looks for its server under each page's address

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from experiments.bench import environment
@@ -44,3 +46,18 @@ def test_a_card_is_named_with_its_driver(monkeypatch, device, gpu):
     facts = fingerprint(device)
     assert (facts["gpu"], facts["driver"], facts["device"]) == (gpu, "580.1", device)
     assert "compiler" not in facts
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model name\t: AMD EPYC\nflags\t\t: fpu sse2 f16c avx2 avx512_vnni\n", "avx2 f16c avx512_vnni"),
+        ("Features\t: fp asimd asimddp\n", "asimd asimddp"),
+        ("flags\t\t: fpu\n", "unknown"),
+    ],
+)
+def test_processors_of_one_name_are_told_apart_by_their_instructions(monkeypatch, text, words):
+    monkeypatch.setattr(Path, "read_text", lambda path, errors: text)
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert environment._instructions() == words
