@@ -50,7 +50,7 @@ def show() -> None:
         with column.container(border=True, height="stretch"):
             _card(study, panels.get(study.run["id"]))
     st.caption(next((one.caption for one in panels.values()), ""))
-    if len(shown) > 1 and st.button("Compare them", icon=":material/compare_arrows:"):
+    if len(shown) > 1 and st.button("Compare them (brings the example runs)", icon=":material/compare_arrows:"):
         _compare(shown)
 
 

@@ -30,7 +30,7 @@ def show() -> None:
     own = [run for run in latest if run["id"] not in carried][:LATEST]
     if not own:
         st.info(
-            "No runs yet. The quick JIT preset takes some seconds and shows what every experiment page shows.",
+            "No runs of your own yet. The quick JIT preset takes seconds and shows what every experiment page shows.",
             icon=":material/lightbulb:",
         )
     with st.container(horizontal=True):

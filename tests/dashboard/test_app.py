@@ -44,7 +44,7 @@ def said_at_start(page):
 def test_without_runs_the_overview_says_so_and_offers_the_quick_preset(overview):
     page = overview()
     assert page.title[0].value == "tinygrad lab"
-    assert page.info[0].value.startswith("No runs yet.")
+    assert page.info[0].value.startswith("No runs of your own yet.")
     assert not offer(page).disabled
     assert not page.error
 
