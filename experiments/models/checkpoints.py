@@ -20,12 +20,12 @@ from experiments.bench.toolchain import cache_folder
 from experiments.models import tensorfile
 from experiments.models.datasets import SHA256, mnist
 from experiments.models.networks import NETWORKS, Network, Weights, accuracy_numpy, check
+from experiments.models.settings import VERSION as TRAINER_VERSION
 from experiments.models.settings import Settings, default_settings
 
 Record = dict[str, float]
 Progress = Callable[[float, str, Record | None], None]
 
-CODE = 1  # raise it where a change of the code changes the weights that come out of a training
 CARRIED = Path(__file__).parent / "pretrained"
 ENDING = ".safetensors"
 
@@ -54,7 +54,7 @@ def key(network: Network, settings: Settings) -> str:
         "network": [network.image, *((type(layer).__name__, dataclasses.asdict(layer)) for layer in network.layers)],
         "settings": dataclasses.asdict(settings),
         "data": SHA256,
-        "code": CODE,
+        "code": TRAINER_VERSION,
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 

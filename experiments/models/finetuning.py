@@ -16,6 +16,8 @@ from experiments.models.settings import default_settings
 if TYPE_CHECKING:
     from experiments.models.training import Trainer
 
+VERSION = 1  # raise it when fine-tuning the same weights by the same plan gives other weights
+
 PRUNING = 0.6  # share of the steps over which a gradual schedule tightens; the rest heals
 TIGHTENINGS, LOOKS = 40, 10  # of the masks (with 10 of them 95 % sparsity loses twice as much), points of a curve
 

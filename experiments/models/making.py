@@ -18,7 +18,17 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.toolchain import cache_folder
-from experiments.models import checkpoints, tensorfile
+from experiments.models import (
+    checkpoints,
+    feeding,
+    finetuning,
+    packing,
+    pruning,
+    quantizing,
+    settings,
+    shrinking,
+    tensorfile,
+)
 from experiments.models.datasets import SHA256, mnist
 from experiments.models.feeding import Teacher, teacher_table
 from experiments.models.finetuning import fine_tune
@@ -38,6 +48,7 @@ Progress = Callable[[float, str], None]
 CALIBRATION_IMAGES = 512
 SAY_EVERY = 50  # steps
 TEMPERATURE, ALPHA = 4.0, 0.7
+RELEASE_0_1 = "8f7ca882ad4290ac3497be69a749f96ae872842a2a2df10e504000a07d3379a5"  # its sources, in its cache keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +86,27 @@ class Made:
 
 def path_of(recipe: Recipe) -> Path:
     """Where the model of a recipe is kept on this machine, made or not."""
-    stands_for = json.dumps([recipe.json(), SHA256, code()])
+    stands_for = json.dumps([recipe.json(), SHA256, versions_of(recipe)])
     return cache_folder() / "models" / f"{hashlib.sha256(stands_for.encode()).hexdigest()[:24]}.safetensors"
 
 
-@functools.cache
-def code() -> str:
-    """The hash of all code that has a part in a model: what other code has kept is not found, and cannot mislead."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+def versions_of(recipe: Recipe) -> str:
+    """The versions of the techniques that build a recipe's model, for cache keys.
+
+    A technique's number goes up when its output changes for the same input: models cached by the old one are then not
+    found. Comments and moves of code change nothing. The first versions are those of release 0.1, which put a hash of
+    its sources here: with that hash its cached models are still found.
+    """
+    used = {"train": settings.VERSION, "quantize": quantizing.VERSION, "pack": packing.VERSION}
+    if recipe.distilled:
+        used["distill"] = feeding.TEACHER_VERSION
+    if recipe.width < 1:
+        used["prune units"] = shrinking.VERSION
+    if recipe.sparsity:
+        used["prune weights"] = pruning.VERSION
+    if recipe.tune_steps:
+        used["fine-tune"] = finetuning.VERSION
+    return RELEASE_0_1 if set(used.values()) == {1} else json.dumps(used, sort_keys=True)
 
 
 def make(recipe: Recipe, device: str = "CPU", progress: Progress = lambda fraction, message: None) -> Made:
@@ -174,10 +197,10 @@ def thinned(recipe: Recipe, network: Network, weights: Weights, device: str, pro
 def _trained(recipe: Recipe, device: str, progress: Progress) -> Weights:
     """The whole network, trained on the labels or on a teacher's answers as well."""
     network = whole(recipe)
-    settings = dataclasses.replace(default_settings(network.name), seed=recipe.seed)
+    schedule = dataclasses.replace(default_settings(network.name), seed=recipe.seed)
     if not recipe.distilled:
         told = _telling(f"training {network.name}", progress)
-        return checkpoints.load(network, settings, device=device, progress=told).weights
+        return checkpoints.load(network, schedule, device=device, progress=told).weights
     if recipe.is_pruned:
         return kept_weights(make(plain(recipe), device, progress).recipe)
     from experiments.models.training import Trainer
@@ -185,10 +208,10 @@ def _trained(recipe: Recipe, device: str, progress: Progress) -> Weights:
     larger = checkpoints.load(NETWORKS[TEACHERS[recipe.network]]())
     progress(0.0, f"distilling: asking {larger.network.name}")
     data = mnist()
-    table = teacher_table(larger.network, larger.weights, data.train.images, settings.shift)
-    student = Trainer(network, device, settings.batch, distil=True)
+    table = teacher_table(larger.network, larger.weights, data.train.images, schedule.shift)
+    student = Trainer(network, device, schedule.batch, distil=True)
     told = _telling(f"distilling {larger.network.name} into {network.name}", progress)
-    return student.fit(data, settings, teacher=Teacher(table, TEMPERATURE, ALPHA), progress=told).weights
+    return student.fit(data, schedule, teacher=Teacher(table, TEMPERATURE, ALPHA), progress=told).weights
 
 
 def plain(recipe: Recipe) -> Recipe:

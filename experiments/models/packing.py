@@ -25,6 +25,8 @@ from experiments.models.networks import Conv, Network, Placed
 from experiments.models.quantizing import FLOAT_BITS, Quantized, QuantizedLayer, QuantSpec, check_sums
 from experiments.models.storage import Form, Reader, Storage, restore, store, write_length
 
+VERSION = 1  # raise it when the same model is packed into other bytes
+
 Array = np.ndarray[Any, Any]
 
 MAGIC = b"tinylab\x02"  # the last byte is the version

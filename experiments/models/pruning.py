@@ -11,6 +11,8 @@ import numpy as np
 
 from experiments.models.networks import Array, Network, Weights, check
 
+VERSION = 1  # raise it when the same weights and amount give other masks
+
 Masks = dict[str, Array]
 Scope = Literal["global", "layer"]
 SCORES = ("magnitude", "lamp", "random")

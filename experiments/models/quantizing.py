@@ -15,6 +15,8 @@ from experiments.models.grids import Grid, check_bits, grid_over
 from experiments.models.networks import Linear, Network, Placed, Weights, check, forward_numpy
 from experiments.models.observers import OBSERVERS, Histogram, Observer, choose, histogram
 
+VERSION = 1  # raise it when the same weights and spec give other integers
+
 Array = np.ndarray[Any, Any]
 Scheme = Literal["float32", "float16", "static", "dynamic", "weight_only"]
 Granularity = Literal["per_tensor", "per_channel"]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+VERSION = 1  # of the trainer: raise it when the same settings, data and seed give other weights
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -14,6 +14,8 @@ import numpy as np
 from experiments.models.networks import Array, Layer, Linear, Network, Placed, Weights, check
 from experiments.models.pruning import Masks, masked
 
+VERSION = 1  # raise it when the same weights and share keep other units
+
 Score = Literal["l1", "l2", "taylor", "random"]
 Kept = dict[str, Array]
 

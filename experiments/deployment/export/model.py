@@ -118,7 +118,7 @@ def _pruned(
 def _key(start: Weights, choice: ChoiceSpec) -> str:
     """Stands for the weights before anything is taken away, for what is, and for the code that does it."""
     digest = hashlib.sha256(tensorfile.encode(dict(sorted(start.items()))))
-    digest.update(json.dumps([choice.recipe.unquantized.json(), making.code()]).encode())
+    digest.update(json.dumps([choice.recipe.unquantized.json(), making.versions_of(choice.recipe)]).encode())
     return digest.hexdigest()[:16]
 
 

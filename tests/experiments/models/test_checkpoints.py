@@ -75,7 +75,7 @@ def test_the_key_changes_with_everything_that_determines_the_weights(monkeypatch
         ),
         *(key(SMALL, dataclasses.replace(SETTINGS, **one)) for one in ({"epochs": 3}, {"seed": 1}, {"rate": 0.1})),
     ]
-    monkeypatch.setattr(checkpoints, "CODE", -1)
+    monkeypatch.setattr(checkpoints, "TRAINER_VERSION", -1)
     keys.append(key(SMALL, SETTINGS))
     monkeypatch.undo()
     monkeypatch.setattr(checkpoints, "SHA256", "other data")

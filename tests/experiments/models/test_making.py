@@ -80,11 +80,8 @@ def test_a_damaged_file_is_made_anew():
     assert hashlib.sha256(again.file).digest() == hashlib.sha256(before.file).digest()
 
 
-def test_other_code_or_other_data_find_nothing(monkeypatch):
+def test_other_data_find_nothing(monkeypatch):
     known = path_of(DENSE)
-    monkeypatch.setattr(making, "code", lambda: "other")
-    assert path_of(DENSE) != known
-    monkeypatch.undo()
     monkeypatch.setattr(making, "SHA256", "0" * 64)
     assert path_of(DENSE) != known
 
@@ -109,3 +106,29 @@ def test_training_starts_where_the_recipe_says(monkeypatch):
     with pytest.raises(ValueError, match="no training"):
         make(Recipe(sizes=(("hidden", 32),), seed=3, sparsity=0.5))
     assert asked == [("mlp", 3, 32)]
+
+
+@pytest.mark.parametrize(
+    ("technique", "recipe"),
+    [
+        ("settings", DENSE),
+        ("quantizing", DENSE),
+        ("packing", DENSE),
+        ("pruning", PRUNED),
+        ("shrinking", SMALL),
+        ("finetuning", Recipe(sparsity=0.6, tune_steps=10)),
+        ("feeding", Recipe(distilled=True)),
+    ],
+)
+def test_a_new_version_of_a_technique_leaves_the_models_that_use_it_behind_and_no_others(
+    technique, recipe, monkeypatch
+):
+    before, other = path_of(recipe), path_of(DENSE)
+    name = "TEACHER_VERSION" if technique == "feeding" else "VERSION"
+    monkeypatch.setattr(getattr(making, technique), name, 2)
+    assert path_of(recipe) != before
+    assert (path_of(DENSE) == other) == (technique not in ("settings", "quantizing", "packing"))
+
+
+def test_models_that_release_0_1_cached_are_found():
+    assert path_of(DENSE).name == "d7a62d488f755e9f24edb386.safetensors"
