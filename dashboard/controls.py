@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import services
 from dashboard.links import RUN
 from dashboard.text import plain
-from experiments.bench.devices import AUTO
+from experiments.bench.machine.devices import AUTO
 from experiments.bench.spec import BadInput, Experiment, FieldInfo, Spec, fields, parse
 from experiments.runs.team import AT, Place
 

@@ -12,11 +12,11 @@ from dashboard.figures import Details
 from dashboard.figures.contributions import waterfall
 from dashboard.text import plain
 from experiments.bench.spec import BadInput, parse
-from experiments.compression.tradeoff.picks import QUESTIONS, Evidence, Pick, Question, path, pick
-from experiments.deployment.export.choice import FLOAT, ChoiceSpec
-from experiments.models import tensorfile
-from experiments.models.recipes import Recipe, from_json
+from experiments.export_c.spec import FLOAT, ChoiceSpec
+from experiments.models.format import tensor_file
+from experiments.models.recipe import Recipe, from_json
 from experiments.runs import frames, store
+from experiments.studies.tradeoffs.picks import QUESTIONS, Evidence, Pick, Question, path, pick
 
 EDGE = "edge"  # the experiment that a recipe is handed over to
 
@@ -76,7 +76,7 @@ def _evidence(run: Any, rows: pd.DataFrame) -> Evidence:
     blocks = samples[(samples["kind"] == "block") & samples["row"].isin(rows.index)]
     seconds = {str(variant): one["seconds"].tolist() for variant, one in blocks.groupby("variant", sort=False)}
     try:
-        packed, about = tensorfile.decode(store.read_artifact(db, run["id"], "answers.safetensors"))
+        packed, about = tensor_file.decode(store.read_artifact(db, run["id"], "answers.safetensors"))
         right = {name: np.unpackbits(one, count=int(about["images"])).astype(bool) for name, one in packed.items()}
     except (KeyError, ValueError):  # a run that was ended before all models were made
         right = {}
@@ -110,7 +110,7 @@ def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
                 on_click="ignore",
                 icon=":material/download:",
                 key=f"{key}-file-{recipe.hash}",
-                help="The file that alone restores it: `experiments.models.packing.unpack`.",
+                help="The file that alone restores it: `experiments.models.format.packed.unpack`.",
             )
         if not refused:
             st.page_link(

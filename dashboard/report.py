@@ -10,8 +10,8 @@ import pandas as pd
 from dashboard.figures import Panel, Table
 from experiments.bench.spec import Experiment
 from experiments.registry import registered
-from experiments.runs import comparing
-from experiments.runs.terminal import when
+from experiments.runs import comparison
+from experiments.runs.clock import when
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -30,7 +30,7 @@ def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, parts: Seq
     """The report of one run."""
     ended = f"{run['status']}: {run['message']}" if run["status"] != "done" else "done"
     shown = [
-        _head(experiment.title, f"Run {run['id']} · {comparing.machine(run)} · {when(run['created'])} · {ended}"),
+        _head(experiment.title, f"Run {run['id']} · {comparison.machine(run)} · {when(run['created'])} · {ended}"),
         f"<p>{_text(experiment.question)}</p>",
         f"<p class='answer'>{_text(experiment.answer(rows))}</p>",
         _note(run),
@@ -46,11 +46,11 @@ def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, parts: Seq
 def of_comparison(runs: Sequence[Any], names: Mapping[str, str], rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
     """The report of several runs side by side."""
     parts = [_head("Comparison", f"{len(runs)} runs: {', '.join(names.values())}")]
-    if len({comparing.machine(run) for run in runs}) > 1:
+    if len({comparison.machine(run) for run in runs}) > 1:
         parts.append("<p>Runs of unlike machines are shown apart, on the same axes, and never pooled.</p>")
     parts.append(_figures(panels))
     for where, title in (("spec", "Parameters"), ("environment", "Machine and versions")):
-        unlike, like = comparing.differences(runs, where)
+        unlike, like = comparison.differences(runs, where)
         parts.append(f"<h2>{title} that differ</h2>{_table(unlike.rename(columns=dict(names)))}")
         parts.append(f"<h2>{title} that are the same</h2>{_table(like.iloc[:, :1].set_axis(['all runs'], axis=1))}")
     parts += ["<h2>Rows</h2>", _table(rows.dropna(axis="columns", how="all"), index=False)]

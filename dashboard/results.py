@@ -16,7 +16,7 @@ from dashboard.text import plain
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
 from experiments.runs import bundle, frames, store
-from experiments.runs.terminal import when
+from experiments.runs.clock import when
 
 RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is nothing but their unit
 MOST_REPORTED = 8  # grid points whose own figures are in a report

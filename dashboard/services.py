@@ -10,8 +10,8 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from dashboard.text import plain
-from experiments.bench import devices
-from experiments.bench.devices import AUTO
+from experiments.bench.machine import devices
+from experiments.bench.machine.devices import AUTO
 from experiments.bench.spec import BadInput
 from experiments.runs import jobs, store, team
 

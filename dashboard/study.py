@@ -14,13 +14,13 @@ from dashboard.attempt import attempt
 from dashboard.figures import Panel, drawings
 from dashboard.links import RUN
 from dashboard.text import plain
-from experiments.bench.environment import host
-from experiments.compression.tradeoff.picks import last_point
+from experiments.bench.machine.environment import host
 from experiments.registry import find
 from experiments.runs import examples, frames, store
-from experiments.runs.comparing import machine
+from experiments.runs.clock import when
+from experiments.runs.comparison import machine
 from experiments.runs.examples import Example
-from experiments.runs.terminal import when
+from experiments.studies.tradeoffs.picks import last_point
 
 STUDY = "tradeoffs"
 LATEST = 10

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.bench.spec import BadInput, Experiment, Spec, fields, parse
-from experiments.deployment.server.serve import add_options as serve_options
-from experiments.deployment.server.serve import serve
 from experiments.registry import find, registered
+from experiments.server.serve import add_options as serve_options
+from experiments.server.serve import serve
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -213,8 +213,8 @@ def _write(option: str, name: str, parts: Iterable[str]) -> int:
 
 
 def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: str) -> int:
+    from experiments.cli.output import Progress, table
     from experiments.runs import frames, jobs, store
-    from experiments.runs.terminal import Progress, table
 
     with Progress(sys.stderr) as progress:
         run_id = jobs.run_now(one.name, spec, url=url, time_limit_s=given.time_limit, watch=progress.see)
@@ -238,17 +238,17 @@ def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: 
 
 @_stored
 def _runs(given: argparse.Namespace) -> int:
-    from experiments.runs import everything, store
-    from experiments.runs.terminal import when
+    from experiments.runs import bulk_export, store
+    from experiments.runs.clock import when
 
     _check_file("--csv", given.csv)
     _check_file("--samples", given.samples)
     db = store.engine(store.database_url())
     wanted = {name: getattr(given, name) for name in ("experiment", "device", "host", "status", "text")}
     if given.csv or given.samples:
-        code = _write("--csv", given.csv, everything.rows_csv(db, **wanted)) if given.csv else 0
+        code = _write("--csv", given.csv, bulk_export.rows_csv(db, **wanted)) if given.csv else 0
         return code or (
-            _write("--samples", given.samples, everything.samples_csv(db, **wanted)) if given.samples else 0
+            _write("--samples", given.samples, bulk_export.samples_csv(db, **wanted)) if given.samples else 0
         )
     found = store.list_runs(db, limit=max(1, given.limit), **wanted)
     for run in found:
@@ -310,14 +310,14 @@ def _cancel(given: argparse.Namespace) -> int:
 
 
 def _export_c(given: argparse.Namespace) -> int:
-    from experiments.bench.toolchain import NO_COMPILER, child_environment, compiler
-    from experiments.deployment.export.choice import ChoiceSpec
+    from experiments.bench.machine.toolchain import NO_COMPILER, child_environment, compiler
+    from experiments.export_c.spec import ChoiceSpec
 
     choice = parse(ChoiceSpec, _assigned(ChoiceSpec, given.fields))
     _check_file("--output", given.output)
     if compiler() is None:
         return _say(NO_COMPILER)
-    command = [sys.executable, "-m", "experiments.deployment.export.command", choice.model_dump_json(), given.output]
+    command = [sys.executable, "-m", "experiments.export_c.command", choice.model_dump_json(), given.output]
     return subprocess.run(command, env=child_environment("CPU"), check=False).returncode
 
 
@@ -329,7 +329,7 @@ def _scheduler(given: argparse.Namespace) -> int:
     security = _secured(given.address, given)
     import asyncio
 
-    from experiments.runs.team.serving import serve_scheduler
+    from experiments.runs.team.services import serve_scheduler
 
     try:
         asyncio.run(serve_scheduler(given.address, security, _announce))
@@ -342,7 +342,7 @@ def _worker(given: argparse.Namespace) -> int:
     security = _secured(given.scheduler, given)
     import asyncio
 
-    from experiments.runs.team.serving import serve_workers, usable
+    from experiments.runs.team.services import serve_workers, usable
 
     if given.name:
         os.environ["TINYLAB_HOST"] = given.name  # the processes that are started here inherit it
@@ -367,7 +367,7 @@ def _announce(line: str) -> None:
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    from experiments.runs.doctor import examine
+    from experiments.cli.doctor import examine
 
     healthy = True
     for finding in examine():

@@ -1,4 +1,6 @@
-"""Finds all experiments: every module of the four groups, and of the folders that `TINYLAB_EXPERIMENTS` names.
+"""Finds all experiments: every module of the groups, and of the folders that `TINYLAB_EXPERIMENTS` names.
+
+An experiment is one file of its group, or a folder whose module `experiment` declares it.
 
 A folder of one's own: each `*.py` in it is imported, but for those that begin with an underscore and the figure
 modules `*_figures.py`. A file that cannot be imported is left out and said in `broken`: it takes nothing along.
@@ -19,9 +21,16 @@ import experiments.compiler
 import experiments.compression
 import experiments.deployment
 import experiments.machine
+import experiments.studies
 from experiments.bench.spec import BadInput, Experiment
 
-GROUPS = (experiments.compiler, experiments.compression, experiments.deployment, experiments.machine)
+GROUPS = (
+    experiments.compiler,
+    experiments.compression,
+    experiments.studies,
+    experiments.deployment,
+    experiments.machine,
+)
 FOLDERS = "TINYLAB_EXPERIMENTS"  # folders of one's own, separated as in PATH
 
 
@@ -46,7 +55,8 @@ def _scan() -> tuple[dict[str, Experiment[Any]], dict[str, str]]:
     causes: dict[str, str] = {}
     for group in GROUPS:
         for info in pkgutil.iter_modules(group.__path__, f"{group.__name__}."):
-            _add(found, importlib.import_module(info.name))
+            name = f"{info.name}.experiment" if info.ispkg else info.name
+            _add(found, importlib.import_module(name))
     for folder in folders():
         if not folder.is_dir():
             causes[str(folder)] = f"not a folder; {FOLDERS} names it"

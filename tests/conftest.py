@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments import registry
-from experiments.bench import devices
+from experiments.bench.machine import devices
 
 LAB = Path(__file__).parent / "experiments" / "runs" / "lab"
 

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import Panel
 from dashboard.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, layout
-from experiments.bench.phases import PHASES, STATES
+from experiments.bench.tinygrad.phases import PHASES, STATES
 
 LOOKS = {  # colour and hatch of each phase
     "import": (PURPLE, ""),

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import Panel
 from dashboard.theme import GREY, OTHERS, layout, log_axis, style, tick_label
-from experiments.compression.tradeoff.grid import FACTORS, thinned
+from experiments.studies.tradeoffs.grid import FACTORS, thinned
 
 MOST_EFFECTS = 12
 MOST_LEVELS = 12  # of one factor that are named

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dashboard.figures import Panel
 from dashboard.theme import GREY, OTHERS, layout, log_axis, tick_label
 from experiments.bench.columns import Value
-from experiments.bench.roofline import Ceilings
+from experiments.bench.machine.roofline import Ceilings
 
 SYMBOLS = {"memory": "circle", "compute": "diamond"}
 

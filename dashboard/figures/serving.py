@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 from dashboard.figures import Details, Panel
 from dashboard.figures.common import points
 from dashboard.theme import BLUE, GREEN, GREY, HEIGHT, ORANGE, PURPLE, RED, SKY, Style, layout, log_axis
-from experiments.deployment.load.words import at_expected_rate
+from experiments.deployment.serving.answer import at_expected_rate
 
 BY_ORDER = (
     Style(GREY, "circle", "solid"),

@@ -13,7 +13,7 @@ from dashboard.figures.callouts import Callout, call_out
 from dashboard.figures.contributions import contributions, parallel
 from dashboard.figures.objectives import BYTES, CROWD, LATENCY, Axis, accuracy_axis, band, bars, ink
 from dashboard.theme import GREY, layout, log_axis, style
-from experiments.compression.tradeoff.picks import NOTHING, Question, last_point, pick
+from experiments.studies.tradeoffs.picks import NOTHING, Question, last_point, pick
 
 Named = list[tuple[str, Any]]  # what a variant is called out as, and its row
 

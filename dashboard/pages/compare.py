@@ -16,8 +16,8 @@ from dashboard.text import plain
 from experiments.bench.columns import Column
 from experiments.bench.spec import BadInput
 from experiments.registry import registered
-from experiments.runs import comparing, frames, store
-from experiments.runs.terminal import when
+from experiments.runs import comparison, frames, store
+from experiments.runs.clock import when
 
 OFFERED = 200  # newest runs in the list to choose from
 FIRST_Y = ("latency_ms", "speedup", "accuracy", "size_bytes")
@@ -32,7 +32,7 @@ def show() -> None:
         st.info("Choose runs above, or tick them on the Runs page.", icon=":material/compare_arrows:")
         return
     names = run_names(runs)
-    rows = comparing.rows_frame(db, runs)
+    rows = comparison.rows_frame(db, runs)
     own = _own_panels(runs, rows, names)
     draw_panels(own, "compare-own")
     x, y = _axes(runs, rows)
@@ -71,7 +71,7 @@ def _name(run: Any) -> str:
 def _choose(db: Any) -> list[Any]:
     """The runs that the URL names; the list of runs follows the URL and the URL the list."""
     named = [one for one in st.query_params.get("runs", "").split(",") if one]
-    runs, problems = comparing.chosen_runs(db, named)
+    runs, problems = comparison.chosen_runs(db, named)
     for problem in problems:
         st.error(plain(problem), icon=":material/link_off:")
     newest = [run for run in store.list_runs(db, limit=OFFERED) if run["experiment"] in registered()]
@@ -83,7 +83,7 @@ def _choose(db: Any) -> list[Any]:
         list(offered),
         key="compare:runs",
         format_func=lambda run_id: _label(offered[run_id]),
-        max_selections=comparing.MOST_RUNS,
+        max_selections=comparison.MOST_RUNS,
     )
     text = ",".join(chosen)
     st.session_state["compare:url"] = text
@@ -98,7 +98,7 @@ def _label(run: Any) -> str:
 
 def _axes(runs: Sequence[Any], rows: pd.DataFrame) -> tuple[Column | None, Column | None]:
     """The chosen axes among the columns that all runs share and that hold something."""
-    shared = {one.name: one for one in comparing.shared_columns(runs) if rows[one.name].notna().any()}
+    shared = {one.name: one for one in comparison.shared_columns(runs) if rows[one.name].notna().any()}
     numbers = [name for name, one in shared.items() if one.kind in ("number", "integer")]
     grid = [name for name in registered()[runs[0]["experiment"]].grid if name in numbers and rows[name].nunique() > 1]
     variant = Column("variant", "text", "the thing that is compared")
@@ -149,7 +149,7 @@ def _differences(runs: Sequence[Any], names: dict[str, str]) -> None:
         return
     st.subheader("What differs")
     for where, title in (("spec", "Parameters"), ("environment", "Machine and versions")):
-        unlike, like = comparing.differences(runs, where)
+        unlike, like = comparison.differences(runs, where)
         st.markdown(f"**{title}**: {len(unlike)} differ, {len(like)} are the same")
         if len(unlike):
             st.dataframe(
@@ -172,23 +172,23 @@ def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
     other = right.selectbox("Second run", pairs, 1, format_func=names.get, key="ratio-other")
     by_id = {run["id"]: run for run in runs}
     try:
-        table = comparing.ratios(db, by_id[one], by_id[other])
+        table = comparison.ratios(db, by_id[one], by_id[other])
     except BadInput as refused:
         st.info(plain(str(refused)))
         return
     if table.empty:
         st.info("These runs have no variant and grid point in common that was timed.")
         return
-    st.markdown(f"**{comparing.ratio_answer(table)}**")
+    st.markdown(f"**{comparison.ratio_answer(table)}**")
     st.warning(
         "Unpaired: the two runs were not measured side by side, so whatever changed between them (load, clock, "
         "temperature, another machine) is in the ratio. One run with both variants is stronger.",
         icon=":material/link_off:",
     )
-    if unlike := comparing.unlike_parameters(by_id[one], by_id[other]):
+    if unlike := comparison.unlike_parameters(by_id[one], by_id[other]):
         st.warning(f"These runs differ in {', '.join(unlike)}: their rows may not be of the same thing.")
     labels = {
         column.name: st.column_config.Column(figure.title(column), help=column.description)
-        for column in comparing.MATCHED
+        for column in comparison.MATCHED
     }
     st.dataframe(table, hide_index=True, placeholder="", key="ratios", column_config=labels, alt="Ratio of two runs")

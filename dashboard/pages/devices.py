@@ -11,11 +11,11 @@ from dashboard import links, services
 from dashboard.controls import RUN
 from dashboard.pages.experiment import submit
 from dashboard.text import plain
-from experiments.bench import devices
-from experiments.bench.environment import fingerprint, host, key
+from experiments.bench.machine import devices
+from experiments.bench.machine.environment import fingerprint, host, key
 from experiments.registry import find
 from experiments.runs import frames, store, team
-from experiments.runs.terminal import when
+from experiments.runs.clock import when
 
 CEILINGS = "ceilings"
 

@@ -11,7 +11,7 @@ from dashboard.figures import drawings
 from dashboard.pages.experiment import submit
 from dashboard.text import plain
 from experiments.bench.columns import COMMON
-from experiments.bench.environment import host
+from experiments.bench.machine.environment import host
 from experiments.registry import find
 from experiments.runs import frames, store
 

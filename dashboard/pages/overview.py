@@ -12,7 +12,7 @@ from dashboard.pages.experiment import submit
 from dashboard.text import plain
 from experiments.registry import find, registered
 from experiments.runs import examples, frames, store
-from experiments.runs.terminal import when
+from experiments.runs.clock import when
 
 LATEST = 6
 FIRST = ("jit", "quick")  # the run that a newcomer is offered

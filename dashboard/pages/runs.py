@@ -13,8 +13,8 @@ from dashboard.results import STATES
 from dashboard.text import plain
 from experiments.bench.spec import BadInput
 from experiments.registry import registered
-from experiments.runs import bundle, everything, store
-from experiments.runs.terminal import when
+from experiments.runs import bulk_export, bundle, store
+from experiments.runs.clock import when
 
 PER_PAGE = 20
 ANY = "any"
@@ -51,8 +51,8 @@ def _tools(db: Any, wanted: dict[str, str], total: int) -> None:
                 st.session_state[TICKED] = []
                 st.rerun()
         if total:
-            _csv("rows", partial(everything.rows_csv, db, **wanted))
-            _csv("samples", partial(everything.samples_csv, db, **wanted))
+            _csv("rows", partial(bulk_export.rows_csv, db, **wanted))
+            _csv("samples", partial(bulk_export.samples_csv, db, **wanted))
     with st.expander("Import bundles", icon=":material/upload:"):
         _import(db)
 

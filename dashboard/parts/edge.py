@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import services
-from experiments.models.datasets import mnist
+from experiments.models.data.mnist import mnist
 from experiments.runs import store
 
 EXAMPLES = 40  # test images that can be tried instead of a drawing

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.cold import ColdProcess, in_process
 from experiments.bench.columns import Value
-from experiments.bench.measure import Budget, Call, Comparison, compare
-from experiments.bench.roofline import Ceilings
+from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.spec import Row, Sample
-from experiments.bench.statistics import Interval
+from experiments.bench.statistics.intervals import Interval
+from experiments.bench.timing.fresh_process import ColdProcess, in_process
+from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 
 Event = dict[str, Any]
 MOST_ARTIFACT_BYTES = 64 * 2**20
@@ -57,7 +57,7 @@ class Bench:
 
     def compare(self, variants: Mapping[str, Call], baseline: str, budget: Budget | None = None) -> Comparison:
         """Paired, interleaved timings of `variants` on this device, with the A/A control."""
-        from experiments.bench.runtime import synchronizer
+        from experiments.bench.tinygrad.runtime import synchronizer
 
         return compare(variants, baseline, synchronizer(self.device), budget or self.budget, self._rng)
 
@@ -65,14 +65,14 @@ class Bench:
         self, captured: Mapping[str, tuple[Any, Sequence[Any]]], baseline: str, budget: Budget | None = None
     ) -> Comparison:
         """The same of kernels alone, as the device times them: a variant is a captured TinyJit and its inputs."""
-        from experiments.bench.kernel_times import compare_kernels
+        from experiments.bench.timing.kernel_timing import compare_kernels
 
         return compare_kernels(self.device, captured, baseline, budget or self.budget, self._rng)
 
     def ceilings(self) -> Ceilings | None:
         """The ceilings of this device: those that the runner knew, else measured now; kept with the run."""
         if self._ceilings is None:
-            from experiments.bench.ceilings import quick
+            from experiments.bench.machine.ceilings import quick
 
             records = list(self._known_ceilings)
             if Ceilings.of(records) is None:
@@ -93,7 +93,7 @@ class Bench:
 
         `latencies_s` are the wall times of variants that launch these kernels; the first one names the details.
         """
-        from experiments.bench.dissect import dissect
+        from experiments.bench.profile import dissect
 
         found = dissect(self.device, function, jit, inputs, self.ceilings())
         first = next(iter(latencies_s))

@@ -12,10 +12,10 @@ from pydantic_core.core_schema import ValidationInfo
 from experiments.bench.answers import plain_answer
 from experiments.bench.challenge import Challenge
 from experiments.bench.columns import IDENTITY, RUN_ID, Column, Value, check_record, resolve
-from experiments.bench.devices import AUTO, check_name
-from experiments.bench.inspection import KERNELS, MEMORY, REPLAY
-from experiments.bench.measure import Budget
-from experiments.bench.roofline import CEILINGS
+from experiments.bench.machine.devices import AUTO, check_name
+from experiments.bench.machine.roofline import CEILINGS
+from experiments.bench.profile_columns import KERNELS, MEMORY, REPLAY
+from experiments.bench.timing.measure import Budget
 
 if TYPE_CHECKING:
     import pandas as pd

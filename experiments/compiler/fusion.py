@@ -10,10 +10,10 @@ from pydantic_core.core_schema import ValidationInfo
 
 from experiments.bench.answers import because, says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.inspection import REASON
-from experiments.bench.measure import Call
+from experiments.bench.profile_columns import REASON
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.timing.measure import Call
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,8 +151,8 @@ def variants(spec: FusionSpec) -> dict[str, Callable[[Any], Any]]:
 def _measure(spec: FusionSpec, bench: Bench, elements: int) -> Iterator[Row]:
     from tinygrad import TinyJit
 
-    from experiments.bench.kernels import captured_work
-    from experiments.bench.runtime import normal
+    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.runtime import normal
 
     x = normal(np.random.default_rng(SEED), elements, device=bench.device)
     reference = _reference(spec, x.numpy())

@@ -11,18 +11,18 @@ from pydantic import Field
 from experiments.bench.answers import because, says
 from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.inspection import REASON
-from experiments.bench.measure import Call, Comparison
-from experiments.bench.phases import COLD_PHASES, phases_records, split
+from experiments.bench.profile_columns import REASON
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
-from experiments.bench.statistics import break_even
-from experiments.models.workloads import Workload, elementwise, layers, matmul_chain
+from experiments.bench.statistics.intervals import break_even
+from experiments.bench.timing.measure import Call, Comparison
+from experiments.bench.tinygrad.phases import COLD_PHASES, phases_records, split
+from experiments.models.functions import Workload, elementwise, layers, matmul_chain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.bench.runtime import PerShapeJit
+    from experiments.bench.tinygrad.runtime import PerShapeJit
 
 ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
 TINY_WIDTH, TINY_LAYERS = 32, 12
@@ -156,7 +156,7 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     Results are compared with numpy in float64, the JIT's also with eager; atol 1e-5 + rtol 1e-4 of the
     largest value. Source: the JIT part of the tinygrad course.
     """
-    from experiments.bench.runtime import PerShapeJit
+    from experiments.bench.tinygrad.runtime import PerShapeJit
 
     workload: Workload | None = None
     for number, point in enumerate(spec.grid):
@@ -187,8 +187,8 @@ def _measure(
     jitted: "PerShapeJit",
     cold: dict[str, list[float]],
 ) -> Iterator[Row]:
-    from experiments.bench.kernels import captured_work
-    from experiments.bench.runtime import Counted
+    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.runtime import Counted
 
     n = spec.n_of(point)
     reference, inputs = workload.reference(*workload.draw(n)), workload.inputs(n, bench.device)
@@ -259,7 +259,7 @@ def first_calls(device: str, variant: str, spec: str, n: int) -> Callable[[], di
     """In a fresh process: seconds of the first calls of one variant, its inputs realised before they are asked for."""
     from tinygrad import TinyJit
 
-    from experiments.bench.runtime import synchronizer, throw_away_compile
+    from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
 
     parsed = JitSpec.model_validate_json(spec)
     synchronize = synchronizer(device)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from experiments.bench.columns import TIMED, Column
-from experiments.bench.roofline import CEILINGS
+from experiments.bench.machine.roofline import CEILINGS
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
 
@@ -69,8 +69,8 @@ def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
     it shows how far tinygrad's kernels are from the hardware. Not measured: half precision, tensor cores by
     BEAM, several cores or cards. Source: the empirical roofline toolkit's idea, with tinygrad as the program.
     """
-    from experiments.bench.ceilings import NUMPY, TINYGRAD, Peak, copy, floor, matmul
-    from experiments.bench.runtime import synchronizer
+    from experiments.bench.machine.ceilings import NUMPY, TINYGRAD, Peak, copy, floor, matmul
+    from experiments.bench.tinygrad.runtime import synchronizer
 
     bench.detail("ceilings", [floor(bench.device)])
     synchronize = synchronizer(bench.device)

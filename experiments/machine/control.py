@@ -8,8 +8,8 @@ from pydantic import Field
 from experiments.bench.columns import TIMED, Column
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, Row, experiment
-from experiments.bench.statistics import wilson
-from experiments.models.workloads import layers
+from experiments.bench.statistics.intervals import wilson
+from experiments.models.functions import layers
 
 if TYPE_CHECKING:
     import pandas as pd

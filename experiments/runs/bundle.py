@@ -18,8 +18,8 @@ from sqlalchemy import Engine
 from experiments.bench.columns import IDENTITY, Column, check_record
 from experiments.bench.spec import BadInput, Row, Sample, SampleKind
 from experiments.registry import registered
-from experiments.runs import archive, contents, exact_csv, store
-from experiments.runs.contents import Contents, Records
+from experiments.runs import lossless_csv, run_data, safe_zip, store
+from experiments.runs.run_data import Contents, Records
 
 FORMAT: Final = "tinygrad lab run"
 VERSION = 1
@@ -28,7 +28,7 @@ MOST_DESCRIPTION = 4 * 2**20  # bytes of run.json
 BYTES_PER_CELL = 16  # of the bytes allowed: what a cell takes in memory is many times what it takes in a file
 MEMBER = re.compile(r"run\.json|rows\.csv|samples\.csv|details/[A-Za-z0-9_]{1,64}\.csv|artifacts/[0-9a-f]{64}")
 RUN, ROWS, SAMPLES = "run.json", "rows.csv", "samples.csv"
-SAMPLE_KINDS: exact_csv.Columns = {
+SAMPLE_KINDS: lossless_csv.Columns = {
     "row": "integer", "kind": "text", "inner": "integer", "block": "integer", "seconds": "number"
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ class Description(_Strict):
 
 def export(db: Engine, run_id: str) -> bytes:
     """The bundle of an ended run; BadInput where there is none of this id, it has not ended, or cannot be carried."""
-    if (found := contents.read(db, run_id)) is None:
+    if (found := run_data.read(db, run_id)) is None:
         raise BadInput(f"run: there is no run {run_id[:60]!r} in this database")
     if found.run["status"] not in store.ENDED:
         raise BadInput(f"run: {run_id} is {found.run['status']}; it can be exported when it has ended")
@@ -90,14 +90,14 @@ def export(db: Engine, run_id: str) -> bytes:
         _checked(dict(members))  # what leaves here is taken elsewhere
     except ValueError as error:
         raise BadInput(f"run: {run_id} cannot be carried: {' '.join(str(error).split())[:300]}") from None
-    return archive.pack(members)
+    return safe_zip.pack(members)
 
 
 def _members_of(found: Contents) -> dict[str, bytes]:
     tables = {ROWS: [row.values for row in found.rows], SAMPLES: _sample_records(found.rows)}
     tables |= {f"details/{name}.csv": records for name, records in found.details.items()}
-    kinds = {name: exact_csv.kinds_of(records) for name, records in tables.items()} | {SAMPLES: SAMPLE_KINDS}
-    members = {name: exact_csv.encode(records, kinds[name]).encode() for name, records in tables.items()}
+    kinds = {name: lossless_csv.kinds_of(records) for name, records in tables.items()} | {SAMPLES: SAMPLE_KINDS}
+    members = {name: lossless_csv.encode(records, kinds[name]).encode() for name, records in tables.items()}
     described = Description(
         format=FORMAT,
         version=VERSION,
@@ -126,7 +126,7 @@ def _sample_records(rows: Sequence[Row]) -> Records:
 def add(db: Engine, data: bytes, most_bytes: int = MOST_BYTES) -> tuple[str, bool]:
     """Stores the run in a bundle; gives its id and whether it is new here. BadInput with one line, nothing stored."""
     found, hashes = _read(data, most_bytes)
-    return str(found.run["id"]), contents.add(db, found, hashes)
+    return str(found.run["id"]), run_data.add(db, found, hashes)
 
 
 def read(data: bytes) -> Contents:
@@ -143,7 +143,7 @@ def _read(data: bytes, most_bytes: int) -> tuple[Contents, dict[str, str]]:
 
 def _members(data: bytes, most_bytes: int) -> dict[str, bytes]:
     """The members of a bundle by name, none of them too large to be looked into."""
-    members = archive.unpack(data, MEMBER, (RUN, ROWS, SAMPLES), most_bytes)
+    members = safe_zip.unpack(data, MEMBER, (RUN, ROWS, SAMPLES), most_bytes)
     if len(members[RUN]) > MOST_DESCRIPTION:
         raise ValueError(f"run.json is larger than {MOST_DESCRIPTION:,} bytes")
     tables = [content for name, content in members.items() if name.endswith(".csv")]
@@ -159,9 +159,9 @@ def _checked(members: dict[str, bytes]) -> tuple[Contents, dict[str, str]]:
     _check_hashes(described, tables, files)
     if list(described.tables[SAMPLES].items()) != list(SAMPLE_KINDS.items()):
         raise ValueError("samples.csv: its columns are not those of timings")
-    timings = _table(SAMPLES, tables.pop(SAMPLES), SAMPLE_KINDS, exact_csv.decode_columns)
+    timings = _table(SAMPLES, tables.pop(SAMPLES), SAMPLE_KINDS, lossless_csv.decode_columns)
     records = {
-        name: _table(name, content, described.tables[name], exact_csv.decode) for name, content in tables.items()
+        name: _table(name, content, described.tables[name], lossless_csv.decode) for name, content in tables.items()
     }
     rows = [Row(record) for record in records.pop(ROWS)]
     _add_samples(rows, timings)
@@ -206,7 +206,9 @@ def _check_hashes(described: Description, tables: dict[str, bytes], files: dict[
             raise ValueError(f"{name[:60]} is damaged: its SHA-256 is not the one in run.json")
 
 
-def _table(name: str, content: bytes, columns: exact_csv.Columns, decode: Callable[[str, exact_csv.Columns], T]) -> T:
+def _table(
+    name: str, content: bytes, columns: lossless_csv.Columns, decode: Callable[[str, lossless_csv.Columns], T]
+) -> T:
     try:
         return decode(content.decode(), columns)
     except ValueError as error:

@@ -75,7 +75,7 @@ def carry_out(
     experiment: Experiment[Any], spec: Spec, reporter: Reporter, ceilings: Sequence[Mapping[str, Value]] = ()
 ) -> None:
     """Runs the experiment in this process and reports everything that it yields."""
-    from experiments.bench.environment import fingerprint, volatile
+    from experiments.bench.machine.environment import fingerprint, volatile
     from experiments.bench.session import Bench
 
     facts = fingerprint(spec.device)

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from experiments.runs import bundle, store
-from experiments.runs.contents import Contents
+from experiments.runs.run_data import Contents
 
 FOLDER = Path(__file__).parents[1] / "examples"
 

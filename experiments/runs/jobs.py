@@ -10,11 +10,11 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments import registry
-from experiments.bench import devices
-from experiments.bench.environment import host as this_host
+from experiments.bench.machine import devices
+from experiments.bench.machine.environment import host as this_host
 from experiments.bench.spec import BadInput, Spec, parse
 from experiments.runs import store
-from experiments.runs.carry import Watcher, carry_out
+from experiments.runs.supervisor import Watcher, carry_out
 
 LOOK_S = 0.25
 REAP_EVERY_S = 10.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from experiments.bench.spec import BadInput, parse
 from experiments.registry import find
-from experiments.runs import bundle, contents, jobs, store
+from experiments.runs import bundle, jobs, run_data, store
 
 MOST_FILES = 600 * 1024  # bytes of a run's files that are carried along
 TIME_LIMIT_S = 900
@@ -29,7 +29,7 @@ def carry(machine: str, title: str, device: str, folder: Path, experiment: str, 
     with tempfile.TemporaryDirectory() as home:
         measured, carried = (f"sqlite:///{home}/{name}.db" for name in ("measured", "carried"))
         run_id = jobs.run_now(one.name, spec, url=measured, time_limit_s=TIME_LIMIT_S)
-        found = contents.read(store.engine(measured), run_id)
+        found = run_data.read(store.engine(measured), run_id)
         if found is None or found.run["status"] != "done":
             return f"{experiment}:{preset} {found.run['status'] if found else 'gone'}: {found and found.run['message']}"
         if sum(len(content) for content in found.artifacts.values()) > MOST_FILES:
@@ -37,7 +37,7 @@ def carry(machine: str, title: str, device: str, folder: Path, experiment: str, 
         found.run.pop("imported", None)
         db = store.engine(carried)
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in found.artifacts.items()}
-        contents.add(db, found, hashes)
+        run_data.add(db, found, hashes)
         store.describe(db, run_id, f"Example: {title} · {preset}", "", "example")
         file = folder / f"{experiment}-{machine}-{run_id}.zip"
         file.write_bytes(bundle.export(db, run_id))

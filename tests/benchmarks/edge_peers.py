@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.bench.toolchain import child_environment
+from experiments.bench.machine.toolchain import child_environment
 
 INSIDE = "TINYLAB_BENCHMARKS"
 
@@ -51,13 +51,13 @@ def bound(made, output, row):
 
 def main(width):
     """Exports, builds, calls, compares."""
-    from experiments.bench.measure import Budget, compare
-    from experiments.deployment.export.choice import ChoiceSpec
-    from experiments.deployment.export.exported import Exported
-    from experiments.deployment.export.model import steps
-    from experiments.deployment.export.native import Native
-    from experiments.deployment.export.targets import host_compiler
-    from experiments.models.datasets import mnist
+    from experiments.bench.timing.measure import Budget, compare
+    from experiments.deployment.edge.native import Native
+    from experiments.export_c.exported import Exported
+    from experiments.export_c.spec import ChoiceSpec
+    from experiments.export_c.steps import steps
+    from experiments.export_c.targets import host_compiler
+    from experiments.models.data.mnist import mnist
 
     row = mnist().test.images[:1]
     done = steps(ChoiceSpec(width=width), "CPU", lambda *_: None)

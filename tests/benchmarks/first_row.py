@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from experiments.bench.statistics import median
+from experiments.bench.statistics.intervals import median
 from experiments.compiler.jit import jit
 from experiments.runs import jobs, store
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.bench.session import Bench
-from experiments.bench.statistics import Interval
+from experiments.bench.statistics.intervals import Interval
 
 ROUNDS, SECONDS = 5, 6.0
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ Compared = list[float | None]  # median, lo, hi
 
 
 def ours(seconds: float, call: Callable[[], object], synchronize: Callable[[], object]) -> Interval:
-    from experiments.bench.measure import Budget, compare
+    from experiments.bench.timing.measure import Budget, compare
 
     forever = Budget(half_width=0.0, seconds=seconds, most_blocks=10**6)
     return compare({"a": call, "b": call}, "a", synchronize, forever).speedup("b")

@@ -9,15 +9,15 @@ import sys
 
 import pandas as pd
 
-from experiments.bench.toolchain import child_environment
+from experiments.bench.machine.toolchain import child_environment
 
 LAYERS = 100
 CHILD = f"""
 import json, time
 from tinygrad import TinyJit
-from experiments.bench.dissect import dissect
-from experiments.bench.roofline import Ceilings
-from experiments.models.workloads import layers
+from experiments.bench.profile import dissect
+from experiments.bench.machine.roofline import Ceilings
+from experiments.models.functions import layers
 workload = layers("CPU", [32] * ({LAYERS} + 1), relu_last=True)
 inputs = workload.inputs(8, "CPU")
 jit = TinyJit(workload.function)

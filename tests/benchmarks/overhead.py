@@ -8,14 +8,14 @@ import sys
 import time
 
 from experiments.bench.session import Bench
-from experiments.bench.statistics import median, paired_ratio
+from experiments.bench.statistics.intervals import median, paired_ratio
 
 ROUNDS, BARE_S = 20, 0.5
 
 
 def measure(device: str) -> list[list[float]]:
     """Medians per round, in seconds per call: of the harness, of the bare loop, and of the bare loop again."""
-    from experiments.bench.measure import Budget, compare
+    from experiments.bench.timing.measure import Budget, compare
     from tests.benchmarks.target import replay
 
     call, synchronize = replay(device)

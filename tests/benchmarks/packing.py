@@ -7,12 +7,12 @@ packs and restores dozens of times. CPU seconds, so that a busy machine changes 
 import sys
 import time
 
-from experiments.models.checkpoints import load
-from experiments.models.networks import lenet_300_100
-from experiments.models.packing import pack, unpack
-from experiments.models.pruning import masked, masks_of
-from experiments.models.quantizing import QuantSpec, quantize
-from experiments.models.storage import STORAGES
+from experiments.models.format.packed import pack, unpack
+from experiments.models.format.storage import STORAGES
+from experiments.models.sequential.network import lenet_300_100
+from experiments.models.techniques.prune_weights import masked, masks_of
+from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.training.checkpoints import load
 
 
 def main(sparsities: list[float]) -> None:

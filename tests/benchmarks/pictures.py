@@ -3,15 +3,12 @@
 python -m tests.benchmarks.pictures
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
-
-from browser_tools import Visitor, start_app
+from tests.browser.browser_tools import Visitor, start_app
 
 FOLDER = Path(__file__).parents[2] / "dashboard" / "pictures"
 SIZE = {"width": 1400, "height": 1280}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from experiments.bench.toolchain import child_environment
+from experiments.bench.machine.toolchain import child_environment
 
 ROOT = Path(__file__).parents[2]
 GOAL_S, GOAL_RATIO = 240, 1.10
@@ -28,8 +28,8 @@ SWEEP = (
 STEP = """
 import random, statistics
 from tinygrad import Device
-from experiments.models.networks import NETWORKS
-from experiments.models.training import Trainer
+from experiments.models.sequential.network import NETWORKS
+from experiments.models.training.trainer import Trainer
 import time
 
 class Unmasked(Trainer):
@@ -76,7 +76,7 @@ def main(names: list[str]) -> None:
         said, seconds = child(SWEEP)
         print(f"{said}sweep: {seconds:.0f} s (goal {GOAL_S}), {load}", flush=True)
     if "step" in names:
-        from experiments.bench.statistics import paired_ratio
+        from experiments.bench.statistics.intervals import paired_ratio
 
         pairs = [tuple(map(float, line.split())) for line in child(["-c", STEP])[0].split("\n") if line]
         masked, plain = ([pair[side] for pair in pairs] for side in (0, 1))

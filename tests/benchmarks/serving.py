@@ -24,17 +24,17 @@ from typing import Any
 import numpy as np
 import psutil
 
-from experiments.deployment.load.generator import generate
-from experiments.deployment.load.plans import Plan
-from experiments.deployment.load.results import summary
-from experiments.deployment.server.engines import Runs
-from experiments.deployment.server.launch import Starting
-from experiments.deployment.server.model import packed
-from experiments.deployment.server.settings import Inference
-from experiments.models.integer import logits_numpy
-from experiments.models.packing import unpack
-from experiments.models.quantizing import QuantSpec
-from experiments.models.recipes import Recipe
+from experiments.deployment.serving.generator import generate
+from experiments.deployment.serving.plans import Plan
+from experiments.deployment.serving.results import summary
+from experiments.models.format.packed import unpack
+from experiments.models.recipe import Recipe
+from experiments.models.techniques.quantization.numpy_backend import logits_numpy
+from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.server.engines import Runs
+from experiments.server.launch import Starting
+from experiments.server.packed_model import packed
+from experiments.server.settings import Inference
 
 CLIENTS, ROUNDS, LIMIT = 32, 3, 1e-3
 RATE, STALL_S = 500, 0.2
@@ -64,7 +64,7 @@ def onnx_engine(inference: Inference) -> Sequence[Runs]:
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
-    from experiments.deployment.server.runner import buckets
+    from experiments.server.runner import buckets
 
     model = unpack(Path(inference.model).read_bytes())
     nodes, held, name = [], [], "x"

@@ -19,7 +19,7 @@ from playwright.sync_api import expect, sync_playwright
 from sqlalchemy import Engine, insert
 
 from experiments.bench.spec import Row
-from experiments.runs import bundle, contents, everything, examples, schema, store
+from experiments.runs import bulk_export, bundle, examples, run_data, schema, store
 from tests.browser.browser_tools import ROOT, Visitor, start_app
 
 RUNS, ROWS, BUNDLES, COMPARED = 10_000, 20, 1_000, 100
@@ -37,16 +37,16 @@ def main() -> None:
         told("import of 1,000 bundles, in this process", 10, importing(example, folder))
         told("the same by the command line", 10, lambda: command(f"{folder}/cli.db", "import", *bundles(folder)))
         ids = fill(db, example)
-        told("CSV of all rows, in this process", 3, lambda: sum(len(part) for part in everything.rows_csv(db)))
+        told("CSV of all rows, in this process", 3, lambda: sum(len(part) for part in bulk_export.rows_csv(db)))
         told("the same by the command line", 3, lambda: command(f"{folder}/runs.db", "runs", "--csv", f"{folder}/csv"))
         in_chromium(folder, url, ids)
 
 
-def measured(db: Engine) -> contents.Contents:
+def measured(db: Engine) -> run_data.Contents:
     """The carried JIT run with 20 rows: its own, again and again."""
     [one] = examples.carried("jit")
     examples.load(db, [one])
-    found = contents.read(db, one.run_id)
+    found = run_data.read(db, one.run_id)
     assert found is not None
     store.delete_run(db, one.run_id)
     rows = [found.rows[number % len(found.rows)] for number in range(ROWS)]
@@ -59,18 +59,18 @@ def bundles(folder: Path) -> list[str]:
     return [str(file) for file in sorted((folder / "bundles").iterdir())]
 
 
-def importing(example: contents.Contents, folder: Path) -> Callable[[], object]:
+def importing(example: run_data.Contents, folder: Path) -> Callable[[], object]:
     """Writes 1,000 bundles as files; what is called then reads and imports them."""
     (folder / "bundles").mkdir()
     made, other = (store.engine(f"sqlite:///{folder}/{name}.db") for name in ("made", "other"))
     for number in range(BUNDLES):
         run_id = f"{number:012x}"
-        contents.add(made, dataclasses.replace(example, run={**example.run, "id": run_id}), {})
+        run_data.add(made, dataclasses.replace(example, run={**example.run, "id": run_id}), {})
         (folder / "bundles" / f"{run_id}.zip").write_bytes(bundle.export(made, run_id))
     return lambda: [bundle.add(other, Path(one).read_bytes()) for one in bundles(folder)]
 
 
-def fill(db: Engine, example: contents.Contents) -> list[str]:
+def fill(db: Engine, example: run_data.Contents) -> list[str]:
     """Writes the runs; returns their ids, newest first."""
     ids = [f"{number:012x}" for number in range(RUNS)]
     rows = [{"number": number, "record": row.values} for number, row in enumerate(example.rows)]

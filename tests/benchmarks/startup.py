@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from experiments.bench.statistics import median_interval, paired_ratio
+from experiments.bench.statistics.intervals import median_interval, paired_ratio
 
 ROUNDS = 20
 

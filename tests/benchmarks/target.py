@@ -9,8 +9,8 @@ def replay(device: str) -> tuple[Callable[[], object], Callable[[], object]]:
     """The call, captured and warm, and what waits for the device."""
     from tinygrad import TinyJit
 
-    from experiments.bench.runtime import synchronizer
-    from experiments.models.workloads import layers
+    from experiments.bench.tinygrad.runtime import synchronizer
+    from experiments.models.functions import layers
 
     workload = layers(device, WIDTHS)
     inputs = workload.inputs(BATCH, device)

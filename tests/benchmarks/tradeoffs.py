@@ -6,7 +6,6 @@ the figures stands plotly's own of as many plain points.
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.pareto import RESAMPLES, Study, front, resample
+from experiments.bench.statistics.pareto import RESAMPLES, Study, front, resample
 
 VARIANTS, IMAGES, BLOCKS, REPEATS = 500, 10_000, 20, 5
 TESTS = Path(__file__).parents[1]
@@ -94,10 +93,8 @@ def drawing(chromium: Any, figures: dict[str, Any]) -> None:
 def main() -> None:
     one = study()
     measure(f"front of {VARIANTS} variants, {RESAMPLES} resamples", lambda: front(one, resample(one)), ", goal 1 s")
-    sys.path[:0] = [str(TESTS / "dashboard"), str(TESTS / "browser")]
-    from made_studies import details, rows
-
     from dashboard.figures.tradeoffs import point_panels
+    from tests.dashboard.made_studies import details, rows
 
     frame, others = rows(VARIANTS), details()
     measure("its figures made", lambda: [panel.figure.to_json() for panel in point_panels(frame, others)], ", goal 1 s")

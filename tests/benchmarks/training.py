@@ -14,17 +14,17 @@ from pathlib import Path
 
 import psutil
 
-from experiments.bench.toolchain import child_environment
+from experiments.bench.machine.toolchain import child_environment
 
 ROOT = Path(__file__).parents[2]
 GOALS = {"mlp": (2.5, 60), "lenet_300_100": (1.64, 60), "cnn": (3.0, 360), "lenet_5": (0.8, 360)}  # error %, seconds
 
 ONE = """
 import sys
-from experiments.models.datasets import mnist
-from experiments.models.networks import NETWORKS, accuracy_numpy
-from experiments.models.settings import default_settings
-from experiments.models.training import trainer
+from experiments.models.data.mnist import mnist
+from experiments.models.sequential.network import NETWORKS, accuracy_numpy
+from experiments.models.training.settings import default_settings
+from experiments.models.training.trainer import trainer
 
 network, settings, data = NETWORKS[sys.argv[1]](), default_settings(sys.argv[1]), mnist()
 weights = trainer(network, "CPU", settings.batch).fit(data, settings).weights

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser_tools import App, Visitor, start_app, wait_for
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.browser_tools import App, Visitor, start_app, wait_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -7,7 +7,7 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from experiments.models.datasets import mnist
+from experiments.models.data.mnist import mnist
 
 pytestmark = pytest.mark.browser
 LOOPBACK = {"127.0.0.1"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browser_tools import Visitor, drawn, start_app, wait_for
 from playwright.sync_api import expect
 
 from experiments.compiler.jit import jit
 from experiments.runs import frames, store
+from tests.browser.browser_tools import Visitor, drawn, start_app, wait_for
 
 pytestmark = pytest.mark.browser
 

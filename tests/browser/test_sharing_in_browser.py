@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser_tools import ROOT, Visitor, drawn, start_app
 from playwright.sync_api import expect
 
 from dashboard import sharing
 from experiments.bench.spec import Row, Sample
 from experiments.compiler.jit import jit
 from experiments.runs import store
+from tests.browser.browser_tools import ROOT, Visitor, drawn, start_app
 
 pytestmark = pytest.mark.browser
 SECONDS = [0.0012345678901234, 0.0022345678901234, 0.0032345678901234]

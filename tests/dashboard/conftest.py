@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from made_runs import add
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services
 from experiments.runs import store
+from tests.dashboard.made_runs import add
 
 Opened = Callable[..., AppTest]
 APP = Path(__file__).parents[2] / "streamlit_app.py"

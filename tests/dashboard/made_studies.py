@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.bench.spec import Experiment
-from experiments.compression.tradeoff.grid import Choice
 from experiments.registry import find
 from experiments.runs import frames
+from experiments.studies.tradeoffs.grid import Choice
 
 STUDY: Experiment = find("tradeoffs")
 RUNNING = ("eager", "jit")

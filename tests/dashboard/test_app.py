@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dashboard import services
-from experiments.bench import devices
-from experiments.bench.toolchain import NO_COMPILER
+from experiments.bench.machine import devices
+from experiments.bench.machine.toolchain import NO_COMPILER
 from experiments.registry import registered
 from experiments.runs import schema, store
 

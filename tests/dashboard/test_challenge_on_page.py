@@ -2,7 +2,8 @@
 
 import pytest
 import streamlit as st
-from made_runs import record
+
+from tests.dashboard.made_runs import record
 
 MET = {"speedup": 6.0, "speedup_lo": 5.5, "speedup_hi": 6.5}
 

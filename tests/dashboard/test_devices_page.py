@@ -3,12 +3,12 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from experiments.bench import devices
-from experiments.bench.environment import fingerprint, key
+from experiments.bench.machine import devices
+from experiments.bench.machine.environment import fingerprint, key
 from experiments.bench.spec import Row
 from experiments.machine.ceilings import ceilings
 from experiments.runs import store
-from experiments.runs.terminal import when
+from experiments.runs.clock import when
 
 PAGE = "from dashboard.pages import devices\ndevices.show()\n"
 CAUSE = "no CUDA: libcuda.so.1 is missing [see](//evil)"

@@ -2,10 +2,9 @@
 
 import time
 
-import made_studies
-
 from experiments.bench.spec import Row
 from experiments.runs import examples, store
+from tests.dashboard import made_studies
 
 LOAD, REMOVE = "Show example results", "Remove the example results"
 

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from made_runs import SPEC, record
 
-from experiments.bench import devices
+from experiments.bench.machine import devices
+from experiments.bench.machine.toolchain import NO_COMPILER
 from experiments.bench.spec import Row
-from experiments.bench.toolchain import NO_COMPILER
 from experiments.compiler.jit import jit
 from experiments.runs import store
+from tests.dashboard.made_runs import SPEC, record
 
 ENDS = {
     "failed": "RuntimeError: no such kernel",

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from made_runs import first_calls, record, records, rows_frame, timeline_frame
 
 from dashboard import figures
 from dashboard.figures import jit
 from experiments.registry import registered
+from tests.dashboard.made_runs import first_calls, record, records, rows_frame, timeline_frame
 
 NO_ROWS, NO_CALLS = rows_frame([]), timeline_frame([])
 

@@ -4,7 +4,7 @@ import pytest
 
 from dashboard import figures
 from dashboard.figures import beam
-from experiments.compiler.beam import beam as experiment
+from experiments.compiler.beam.experiment import beam as experiment
 from experiments.runs import frames
 
 

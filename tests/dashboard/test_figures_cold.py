@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from dashboard.figures.cold import LOOKS, cold_panel, short
-from experiments.bench.phases import COLD_PHASES, PHASES
+from experiments.bench.tinygrad.phases import COLD_PHASES, PHASES
 
 COLD = {"import": 100.0, "device open": 900.0, "schedule": 20.0, "compiler": 80.0, "run": 10.0, "other": 0.5}
 CACHED = {"import": 100.0, "device open": 300.0, "schedule": 20.0, "compiler": 0.25, "run": 10.0}

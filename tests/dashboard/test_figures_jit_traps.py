@@ -5,7 +5,7 @@ import pytest
 from dashboard import figures
 from dashboard.figures import jit_traps
 from experiments.bench.columns import IDENTITY
-from experiments.compiler.jit_traps import jit_traps as experiment
+from experiments.compiler.jit_traps.experiment import jit_traps as experiment
 from experiments.runs import frames
 
 SILENT = {"variant": "branch", "kind": "silent", "safe": False}

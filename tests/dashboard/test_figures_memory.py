@@ -2,7 +2,7 @@ import pytest
 
 from dashboard import figures
 from dashboard.figures import memory
-from experiments.compiler.memory import memory as experiment
+from experiments.compiler.memory.experiment import memory as experiment
 from experiments.runs import frames
 
 

@@ -1,9 +1,9 @@
 """The timeline of one replay."""
 
 import pytest
-from made_kernels import detail_frame, launched
 
 from dashboard.figures.replay import MOST_KERNELS, replay_panel
+from tests.dashboard.made_kernels import detail_frame, launched
 
 
 def panel(made):

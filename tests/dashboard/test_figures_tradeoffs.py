@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from made_studies import STUDY, details, rows
 
 from dashboard.figures.contributions import waterfall
 from dashboard.figures.tradeoffs import FADED, compared_panels, panels, point_panels
-from experiments.compression.tradeoff.picks import path
 from experiments.runs import frames
+from experiments.studies.tradeoffs.picks import path
+from tests.dashboard.made_studies import STUDY, details, rows
 
 TITLES = ["Accuracy against latency", "Accuracy against size", "Size against latency", "All three at once"]
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from made_kernels import CEILINGS, CODE, MEMORY, copy, kernel, launched
 
 from experiments.runs import store
+from tests.dashboard.made_kernels import CEILINGS, CODE, MEMORY, copy, kernel, launched
 
 SECTION = "#### Why: the kernels and their roofs"
 TWO = (kernel(1), kernel(2))

@@ -5,17 +5,17 @@ import json
 
 import numpy as np
 import pytest
-from made_studies import STUDY, rows
 from streamlit.testing.v1 import AppTest
 
 from dashboard.picker import edge_parameters, edge_refusal
-from experiments.bench.environment import host
+from experiments.bench.machine.environment import host
 from experiments.bench.spec import Row, Sample, parse
-from experiments.deployment.edge import EdgeSpec
-from experiments.models import tensorfile
-from experiments.models.quantizing import QuantSpec
-from experiments.models.recipes import Recipe
+from experiments.deployment.edge.experiment import EdgeSpec
+from experiments.models.format import tensor_file
+from experiments.models.recipe import Recipe
+from experiments.models.techniques.quantization.post_training import QuantSpec
 from experiments.runs import store
+from tests.dashboard.made_studies import STUDY, rows
 
 RECIPE = Recipe(sparsity=0.9, tune_steps=1500, quant=QuantSpec("static", 8))
 
@@ -41,7 +41,7 @@ def stored_study(db, variants=None, **changes):
         ("effects", [{"batch": 32, "seed": 0, "factor": "execution", "level": "jit", "response": "latency",
                       "effect": 0.2, "effect_lo": 0.19, "effect_hi": 0.21, "settings": 9}]),
     ]  # fmt: skip
-    answers = tensorfile.encode({name: np.packbits(np.ones(80, bool)) for name in names}, {"images": "80"})
+    answers = tensor_file.encode({name: np.packbits(np.ones(80, bool)) for name in names}, {"images": "80"})
     batch.artifacts = [("answers.safetensors", hashlib.sha256(answers).hexdigest(), answers)]
     store.write(db, made, "somebody", batch, 0, 0)
     store.finish(db, made, "somebody", "done", "done")

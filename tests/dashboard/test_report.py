@@ -5,13 +5,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
-from made_runs import first_calls, records, rows_frame, timeline_frame
 
 from dashboard import report
 from dashboard.figures import Table
 from dashboard.figures import jit as figures
 from experiments.compiler.jit import jit
-from experiments.runs import comparing, store
+from experiments.runs import comparison, store
+from tests.dashboard.made_runs import first_calls, records, rows_frame, timeline_frame
 
 EVIL = "<script>alert(1)</script>"
 
@@ -84,7 +84,7 @@ def test_a_failed_run_says_so_in_its_report(db, stored):
 def test_a_comparison_has_its_figure_and_what_differs(db, stored):
     runs = [store.get_run(db, stored(title=title)) for title in ("before", EVIL)]
     names = {run["id"]: run["title"] for run in runs}
-    rows = comparing.rows_frame(db, runs)
+    rows = comparison.rows_frame(db, runs)
     text = report.of_comparison(runs, names, rows, figures.panels(rows_frame(records(16)), {}))
     assert EVIL not in text
     assert "Machine and versions that are the same" in Parsed(text).text

@@ -6,7 +6,6 @@ import io
 import pandas as pd
 import pytest
 import streamlit as st
-from made_runs import BLOCKS, first_calls, record, timeline_frame
 from sqlalchemy import event
 
 from dashboard import results
@@ -14,6 +13,7 @@ from experiments.bench.spec import Row
 from experiments.compiler.jit import jit
 from experiments.registry import registered
 from experiments.runs import bundle, frames, store
+from tests.dashboard.made_runs import BLOCKS, first_calls, record, timeline_frame
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from experiments import __version__
 from experiments.bench.spec import BadInput
 from experiments.runs import jobs, schema, store
-from experiments.runs.carry import carry_out
+from experiments.runs.supervisor import carry_out
 
 VERSION = f"{__version__} (schema {schema.VERSION})"
 AT = " @ "

@@ -15,7 +15,7 @@ from experiments.runs import store
 from experiments.runs.jobs import REAP_EVERY_S
 from experiments.runs.team import Offer, Place, carry
 from experiments.runs.team.security import Certificates, is_loopback, secured
-from experiments.runs.team.serving import INTRODUCTION
+from experiments.runs.team.services import INTRODUCTION
 
 LOOK_S = 0.5
 CONNECT_TIMEOUT_S = 5.0

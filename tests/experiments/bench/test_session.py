@@ -7,8 +7,8 @@ import pytest
 
 from experiments.bench import session
 from experiments.bench.columns import COMMON, IDENTITY, TIMED, check_record
-from experiments.bench.measure import Comparison, Timing
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.timing.measure import Comparison, Timing
 
 
 @pytest.fixture
@@ -182,4 +182,4 @@ def test_a_cold_process_that_dies_names_its_exit_code(bench, stranger):
 
 def test_an_unknown_function_is_a_failed_cold_process(bench):
     with pytest.raises(RuntimeError, match="has no attribute 'nothing'"):
-        bench.cold("experiments.bench.cold:nothing")
+        bench.cold("experiments.bench.timing.fresh_process:nothing")

@@ -5,8 +5,8 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from experiments.bench.columns import Column
-from experiments.bench.measure import Budget
 from experiments.bench.spec import BadInput, MeasuredSpec, Need, Row, Spec, experiment, fields, parse
+from experiments.bench.timing.measure import Budget
 from experiments.registry import registered
 
 PRESETS = [

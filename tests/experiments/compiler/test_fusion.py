@@ -9,8 +9,8 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS
+from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import BadInput, parse
-from experiments.bench.toolchain import child_environment
 from experiments.compiler.fusion import ATOL, CHAIN, RTOL, FusionSpec, answer, fusion
 
 VARIANTS = ["fused", "contiguous once", "contiguous every op", "realize every op"]
@@ -74,8 +74,8 @@ def test_the_courses_chain_is_four_steps_at_a_thousand_squared():
 COUNTED = """
 import json
 from tinygrad import TinyJit
-from experiments.bench.kernels import captured_work
-from experiments.bench.runtime import tensor
+from experiments.bench.tinygrad.captured import captured_work
+from experiments.bench.tinygrad.runtime import tensor
 from experiments.compiler.fusion import CHAIN, FusionSpec, variants
 import numpy as np
 
@@ -97,7 +97,7 @@ def test_the_shortest_and_the_longest_chain_move_their_length_in_bytes_unfused()
 
 WRONG = """
 import json
-from experiments.bench.measure import Budget
+from experiments.bench.timing.measure import Budget
 from experiments.bench.session import Bench
 from experiments.compiler import fusion as module
 

@@ -8,10 +8,10 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS, check_record
-from experiments.bench.measure import Comparison, Timing
+from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.session import timed_row
 from experiments.bench.spec import BadInput, parse
-from experiments.bench.toolchain import child_environment
+from experiments.bench.timing.measure import Comparison, Timing
 from experiments.compiler.jit import ATOL, MODELS, RTOL, JitSpec, answer, jit
 
 QUICK = jit.presets["quick"]
@@ -279,10 +279,10 @@ def test_every_model_has_a_name_for_the_answer(name):
 
 WRONG = """
 import json
-from experiments.bench.measure import Budget
+from experiments.bench.timing.measure import Budget
 from experiments.bench.session import Bench
 from experiments.compiler import jit as module
-from experiments.models.workloads import Workload, elementwise
+from experiments.models.functions import Workload, elementwise
 
 right = elementwise()
 wrong = Workload(lambda x, y: (right.function(x, y) + 1).realize(), right.draw, right.reference)

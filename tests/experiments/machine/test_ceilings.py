@@ -7,9 +7,9 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS
-from experiments.bench.roofline import Ceilings
+from experiments.bench.machine.roofline import Ceilings
+from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import BadInput, parse
-from experiments.bench.toolchain import child_environment
 from experiments.machine.ceilings import CeilingsSpec, answer, ceilings
 
 QUICK = ceilings.presets["quick"]
@@ -141,7 +141,7 @@ def test_the_need_is_that_of_the_largest_copy_or_product(given, need):
 
 SLOW_DEVICE = """
 import json
-from experiments.bench.ceilings import quick
+from experiments.bench.machine.ceilings import quick
 print(json.dumps(list(quick("PYTHON"))))
 """
 

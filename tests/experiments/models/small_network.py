@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from experiments.models.datasets import Split, mnist
-from experiments.models.networks import Conv, Linear, Network, Weights, initial, mlp
+from experiments.models.data.mnist import Split, mnist
+from experiments.models.sequential.network import Conv, Linear, Network, Weights, initial, mlp
 
 STEPS, BATCH, RATE = 400, 100, 0.3
 

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from lab_tools import DATABASES, Carry, left_over, opened, wait_for
 from sqlalchemy import Engine
 
-from experiments.runs.carry import carry_out
+from experiments.runs.supervisor import carry_out
+from tests.experiments.runs.lab_tools import DATABASES, Carry, left_over, opened, wait_for
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url
 
 from experiments import registry
-from experiments.bench.environment import host
+from experiments.bench.machine.environment import host
 from experiments.bench.spec import parse
 from experiments.runs import schema, store
 

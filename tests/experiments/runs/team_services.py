@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from lab_tools import wait_for
 
 from experiments.registry import FOLDERS
+from tests.experiments.runs.lab_tools import wait_for
 
 DEVICE = "PYTHON"  # tinygrad's emulator: works everywhere without a compiler
 LAB = Path(__file__).parent / "lab"

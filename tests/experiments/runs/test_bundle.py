@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_tools import plain_run, queue_run
 from sqlalchemy import Engine
 
 from experiments.bench.spec import BadInput, Row, Sample
-from experiments.runs import bundle, contents, frames, store
+from experiments.runs import bundle, frames, run_data, store
+from tests.experiments.runs.lab_tools import plain_run, queue_run
 
 Members = dict[str, bytes]
 SAMPLES = [Sample("block", 4, [0.25, 1e-9]), Sample("single", 1, [2.0])]
@@ -83,7 +83,7 @@ class TestCarrying:
         data = bundle.export(any_db, run_id)
         assert bundle.add(elsewhere, data) == (run_id, True)
         assert bundle.export(elsewhere, run_id) == data
-        here, there = contents.read(any_db, run_id), contents.read(elsewhere, run_id)
+        here, there = run_data.read(any_db, run_id), run_data.read(elsewhere, run_id)
         assert here is not None
         assert there is not None
         assert [row.samples for row in there.rows] == [row.samples for row in ROWS]

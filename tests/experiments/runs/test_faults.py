@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab_tools import DEVICE, Carry, alive, left_over, numbers, queue_run, state, wait_for
 from sqlalchemy import Engine, event
 
 from experiments.runs import database, jobs, store
-from experiments.runs.carry import carry_out
 from experiments.runs.locks import device_lock
+from experiments.runs.supervisor import carry_out
+from tests.experiments.runs.lab_tools import DEVICE, Carry, alive, left_over, numbers, queue_run, state, wait_for
 
 pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
 

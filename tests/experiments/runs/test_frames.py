@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from lab_tools import DEVICE, plain_run
 from sqlalchemy import Engine
 
 from experiments.bench.columns import Column
 from experiments.bench.spec import Row, Sample
 from experiments.registry import find
 from experiments.runs import frames, store
+from tests.experiments.runs.lab_tools import DEVICE, plain_run
 
 COLUMNS = [
     Column("name", "text", "a text"),

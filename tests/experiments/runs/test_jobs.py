@@ -10,13 +10,13 @@ from typing import Any
 
 import psutil
 import pytest
-from lab_tools import DEVICE, alive, numbers, on_both, queue_run, state, wait_for
 from sqlalchemy import Engine
 
-from experiments.bench import devices
+from experiments.bench.machine import devices
 from experiments.bench.spec import BadInput
 from experiments.registry import find
 from experiments.runs import jobs, store
+from tests.experiments.runs.lab_tools import DEVICE, alive, numbers, on_both, queue_run, state, wait_for
 
 pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 from filelock import Timeout
-from lab_tools import wait_for
 
 from experiments.runs.locks import device_lock, lock_folder
+from tests.experiments.runs.lab_tools import wait_for
 
 HOLD = """
 import sys, time

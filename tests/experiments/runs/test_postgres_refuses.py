@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from lab_tools import POSTGRES, opened, plain_run
 from sqlalchemy import Engine, create_engine, make_url
 
 from experiments.runs import schema, store
+from tests.experiments.runs.lab_tools import POSTGRES, opened, plain_run
 
 pytestmark = pytest.mark.skipif(not POSTGRES, reason="TINYLAB_TEST_POSTGRES names no database")
 

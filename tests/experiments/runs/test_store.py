@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 import pytest
-from lab_tools import plain_run
 from sqlalchemy import Engine, event, func, insert, select, text
 
 from experiments.bench.spec import Row, Sample
 from experiments.runs import schema, store
+from tests.experiments.runs.lab_tools import plain_run
 
 
 def claimed(db: Engine, runner: str = "one") -> str:

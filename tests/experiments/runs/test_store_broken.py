@@ -5,10 +5,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from lab_tools import plain_run
 from sqlalchemy import text
 
 from experiments.runs import store
+from tests.experiments.runs.lab_tools import plain_run
 
 
 def database(path: Path) -> str:

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from lab_tools import POSTGRES, numbers, opened, state, wait_for
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
-from team_services import DEVICE, free_address, service, worker_process
 
 from dashboard import services
 from experiments.registry import find
 from experiments.runs import jobs, store
 from experiments.runs.team import Place
 from experiments.runs.team.dispatch import Dispatcher
+from tests.experiments.runs.lab_tools import POSTGRES, numbers, opened, state, wait_for
+from tests.experiments.runs.team_services import DEVICE, free_address, service, worker_process
 
 pytestmark = pytest.mark.usefixtures("lab")
 

@@ -4,17 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_tools import DEVICE, plain_run, queue_run, state
 from sqlalchemy import Engine
 
 from experiments.__main__ import main
-from experiments.bench import devices
+from experiments.bench.machine import devices
 from experiments.bench.spec import BadInput
+from experiments.cli import doctor
 from experiments.registry import find
-from experiments.runs import doctor, jobs, store, team
+from experiments.runs import jobs, store, team
 from experiments.runs.team import VERSION, Offer, Place
 from experiments.runs.team.dispatch import Dispatcher
 from experiments.runs.team.security import Certificates, check
+from tests.experiments.runs.lab_tools import DEVICE, plain_run, queue_run, state
 
 NOWHERE = "tcp://127.0.0.1:1"
 NONE = Certificates("", "", "")

@@ -1,0 +1,1 @@
+"""The machine that measures: devices, compiler, environment fingerprint, ceilings."""

@@ -1,0 +1,106 @@
+"""What a device can do at most: copies and products as tinygrad runs them, and on a CPU numpy on one thread.
+
+The copy reads and writes every element once (y = x + 1), float32. The product is square, float32, of a size that
+is no power of two: those fall into the same cache sets, which is a lesson of its own and no ceiling.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.bench.columns import Value
+from experiments.bench.timing.measure import Budget, Call, Comparison, compare
+from experiments.bench.tinygrad.captured import replay
+from experiments.bench.tinygrad.runtime import synchronizer, tensor
+
+TINYGRAD, NUMPY = "tinygrad", "numpy"
+ROUNDS = 20  # replays whose median kernel time is the ceiling
+QUICK = Budget(half_width=0.05, seconds=0.3)
+QUICK_COPIES = {"CPU": (2**21, 2**27), "PYTHON": (2**10, 2**14), "": (2**21, 2**31)}  # in cache and far beyond
+QUICK_MATMUL = {"CPU": 600, "PYTHON": 8, "": 4000}  # the emulator in Python takes microseconds per operation
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One thing to do as fast as possible, by name of who does it, and tinygrad's capture of it."""
+
+    what: str
+    size: int
+    calls: Mapping[str, Call]
+    jit: Any
+    inputs: tuple[Any, ...]
+
+    def seconds(self, by: str, measured: Comparison, synchronize: Call) -> float:
+        """What it took: tinygrad's kernel on the device, without its launch; numpy's call as it was timed."""
+        if by != TINYGRAD:
+            return measured.latency(by).median
+        return sum(one.kernel_s for one in replay(self.jit, self.inputs, synchronize, ROUNDS))
+
+    def record(self, by: str, seconds: float) -> dict[str, Value]:
+        """One ceiling as a record of the detail `ceilings`."""
+        values = _stamp(self.what, by)
+        if self.what == "copy":
+            return values | {"moved_bytes": self.size, "gb_s": self.size / seconds / 1e9}
+        return values | {"n": self.size, "gflops": 2 * self.size**3 / seconds / 1e9}
+
+
+def copy(device: str, moved_bytes: int) -> Peak:
+    """y = x + 1 over arrays of half of `moved_bytes` each."""
+    x = np.random.default_rng(1).standard_normal(max(1, moved_bytes // 8), dtype=np.float32)
+    out = np.empty_like(x)
+    return _peak("copy", moved_bytes, device, lambda one: (one + 1).realize(), (x,), lambda: np.add(x, 1, out=out))
+
+
+def matmul(device: str, n: int) -> Peak:
+    """A product of two n x n matrices."""
+    rng = np.random.default_rng(1)
+    a, b = (rng.standard_normal((n, n), dtype=np.float32) for _ in range(2))
+    out = np.empty_like(a)
+    return _peak("matmul", n, device, lambda x, y: (x @ y).realize(), (a, b), lambda: np.matmul(a, b, out=out))
+
+
+def _peak(
+    what: str, size: int, device: str, function: Callable[..., Any], arrays: tuple[Any, ...], in_numpy: Call
+) -> Peak:
+    from tinygrad import TinyJit
+
+    inputs = tuple(tensor(array, device) for array in arrays)
+    jit = TinyJit(function)
+    for _ in range(3):  # eager, capture, replay
+        jit(*inputs)
+    calls: dict[str, Call] = {TINYGRAD: lambda: jit(*inputs)}
+    if is_cpu(device):
+        calls[NUMPY] = in_numpy
+    return Peak(what, size, calls, jit, inputs)
+
+
+def floor(device: str) -> dict[str, Value]:
+    """The time of a kernel with next to nothing to do, as a record of the detail `ceilings`."""
+    synchronize = synchronizer(device)
+    peak = copy(device, 8)
+    seconds = sum(one.kernel_s for one in replay(peak.jit, peak.inputs, synchronize, ROUNDS))
+    return _stamp("empty", TINYGRAD) | {"floor_us": seconds * 1e6}
+
+
+def _stamp(what: str, by: str) -> dict[str, Value]:
+    return {"what": what, "by": by, "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
+
+
+def is_cpu(device: str) -> bool:
+    """Whether numpy runs on the same hardware as this device."""
+    return device.split(":")[0] == "CPU"
+
+
+def quick(device: str) -> Iterator[dict[str, Value]]:
+    """The few ceilings that a roofline needs, in some seconds."""
+    family, synchronize = device.split(":")[0], synchronizer(device)
+    kind = family if family in QUICK_MATMUL else ""
+    yield floor(device)
+    points = [(copy, size) for size in QUICK_COPIES[kind]] + [(matmul, QUICK_MATMUL[kind])]
+    for make, size in points:
+        peak = make(device, size)
+        measured = compare(peak.calls, TINYGRAD, synchronize, QUICK)
+        yield from (peak.record(by, peak.seconds(by, measured, synchronize)) for by in peak.calls)

@@ -1,0 +1,93 @@
+"""The fingerprint of the machine that measured: its key survives a reboot, volatile readings stay outside it."""
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from experiments.bench.machine.devices import nvidia_smi
+from experiments.bench.machine.toolchain import compiler
+
+Fingerprint = dict[str, str | int]
+
+VECTOR_INSTRUCTIONS = (
+    *("avx", "avx2", "fma", "f16c", "avx512f", "avx512_fp16", "avx512_bf16", "avx_vnni", "avx512_vnni", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "i8mm", "sve"),
+)  # as /proc/cpuinfo writes them, on x86 and on Arm: floats by width, halves, integer dot products
+
+
+def fingerprint(device: str) -> Fingerprint:
+    """What decides how fast `device` is here: hardware, system and the versions of all that compiles."""
+    facts: Fingerprint = {
+        "cpu": _cpu_model(),
+        "cores": psutil.cpu_count(logical=True) or 0,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "os": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "tinygrad": _package("tinygrad"),
+        "numpy": _package("numpy"),
+        "device": device,
+    }
+    if device.split(":")[0] in ("CPU", "PYTHON"):
+        used = compiler()
+        facts["compiler"] = used.version if used else "none"
+        facts["instructions"] = _instructions()
+    if device.split(":")[0] in ("CUDA", "NV"):
+        index = int(device.partition(":")[2] or 0)
+        names = nvidia_smi("name")
+        facts["gpu"] = names[index] if index < len(names) else "unknown"
+        facts["driver"] = (nvidia_smi("driver_version") or ["unknown"])[0]
+    return facts
+
+
+def key(facts: Fingerprint) -> str:
+    """Twelve hexadecimal digits that are the same for the same facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def volatile() -> dict[str, float | str]:
+    """Readings that change by the minute: stored with a run, never part of the key."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    free = psutil.virtual_memory().available / 2**30
+    return {"load_average": round(load, 2), "free_memory_gib": round(free, 2), "time": time.time()}
+
+
+def host() -> str:
+    """The name under which runs of this machine are queued: `TINYLAB_HOST`, or its own."""
+    return os.environ.get("TINYLAB_HOST", "") or socket.gethostname() or "localhost"
+
+
+def _package(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _cpu_model() -> str:
+    """The processor's name; the system's own word where /proc does not say."""
+    return _cpuinfo("model name", "hardware") or platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """What the processor has of the instructions that decide how fast numbers are: names alone may hide generations."""
+    there = _cpuinfo("flags", "features").split()
+    return " ".join(one for one in VECTOR_INSTRUCTIONS if one in there) or "unknown"
+
+
+def _cpuinfo(*names: str) -> str:
+    """The first line of /proc/cpuinfo that begins with one of these names; empty where there is none."""
+    info = Path("/proc/cpuinfo")
+    if sys.platform.startswith("linux") and info.exists():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.lower().startswith(names):
+                return line.partition(":")[2].strip()
+    return ""

@@ -1,0 +1,1 @@
+"""Intervals, Pareto fronts and effects: pure statistics, no device and no clock."""

@@ -1,0 +1,42 @@
+"""Paired, interleaved times of kernels on the device: what a call takes less its launches."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.bench.timing.measure import CONTROL, LEAST_SAMPLE_S, Budget, Comparison, Timing, interleave
+from experiments.bench.tinygrad.captured import replay
+from experiments.bench.tinygrad.runtime import synchronizer
+
+MOST_REPLAYS = 20  # of one sample: replays have an overhead that is not measured
+
+
+def compare_kernels(
+    device: str,
+    captured: Mapping[str, tuple[Any, Sequence[Any]]],
+    baseline: str,
+    budget: Budget,
+    rng: random.Random,
+) -> Comparison:
+    """Seconds of all kernels of one replay of each captured TinyJit, launched one by one, blocks in random order.
+
+    A sample is the sum over the kernels of their medians over as many replays as last 1 ms, at most 20.
+    """
+    synchronize = synchronizer(device)
+
+    def kernel_s(name: str, rounds: int) -> float:
+        jit, inputs = captured[name]
+        return sum(one.kernel_s for one in replay(jit, inputs, synchronize, rounds))
+
+    inner = {
+        name: max(1, min(MOST_REPLAYS, math.ceil(LEAST_SAMPLE_S / max(kernel_s(name, 3), 1e-7)))) for name in captured
+    }
+
+    def draw(name: str) -> float:
+        kernel_s(name, 1)  # for equally warm caches, see `measure.compare`
+        return kernel_s(name, inner[name])
+
+    samples = interleave(list(captured), baseline, draw, budget, rng)
+    timings = {name: Timing(inner[name], samples[name]) for name in captured}
+    return Comparison(baseline, timings, Timing(inner[baseline], samples[CONTROL]))

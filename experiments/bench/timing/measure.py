@@ -1,0 +1,183 @@
+"""Paired, interleaved timing of variants with an A/A control, and the rule that says when it is enough.
+
+Every block times each variant once, and the baseline a second time as the control, in random order. What is
+compared are ratios within a block, so that a drift of the machine touches both sides. Before each sample its variant is
+called once untimed: the caches are then equally warm for all of them. Not measured here:
+first calls and compilation (see `cold`), and throughput of calls that nobody waits for: the device is
+synchronised after every call, as for somebody who needs the result.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from experiments.bench.statistics.intervals import (
+    LEAST_FOR_P95,
+    LEAST_FOR_P99,
+    Interval,
+    median,
+    median_interval,
+    paired_ratio,
+    percentile,
+    verdict,
+)
+
+CONTROL = "control"  # the name under which the baseline is timed a second time
+LEAST_SAMPLE_S = 1e-3  # a shorter sample would measure the clock and the scheduler
+MOST_SINGLES = 1000  # single calls kept of a variant: plenty for a 99th percentile
+LOOK_EVERY = 4  # blocks between two looks at the interval: fewer looks, less optional stopping
+
+Call = Callable[[], object]
+Draw = Callable[[str], float]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: the interval is narrow enough, or the time is spent; never before `least_blocks`."""
+
+    half_width: float = 0.02
+    seconds: float = 4.0
+    least_blocks: int = 12
+    most_blocks: int = 400
+
+
+@dataclass
+class Timing:
+    """Seconds per call of one variant: the mean of `inner` calls per block, and those calls one by one."""
+
+    inner: int
+    blocks: list[float] = field(default_factory=list)
+    singles: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All variants of one grid point, measured side by side."""
+
+    baseline: str
+    timings: Mapping[str, Timing]
+    control: Timing
+
+    def latency(self, variant: str) -> Interval:
+        """Seconds of one call: median and 95 % interval over the blocks."""
+        return median_interval(self.timings[variant].blocks)
+
+    def speedup(self, variant: str) -> Interval:
+        """Median of the per-block ratios baseline/variant; above 1 the variant is faster."""
+        return paired_ratio(self.timings[self.baseline].blocks, self.timings[variant].blocks)
+
+    def control_ratio(self) -> Interval:
+        """The baseline against itself: where this does not hold 1, the grid point is noisy."""
+        return paired_ratio(self.timings[self.baseline].blocks, self.control.blocks)
+
+    def verdict(self, variant: str) -> str:
+        """`baseline`, `faster`, `slower` or `cannot tell`."""
+        return "baseline" if variant == self.baseline else verdict(self.speedup(variant))
+
+    def percentile_s(self, variant: str, fraction: float) -> float | None:
+        """p95 or p99 of unbatched single calls, None where the sample cannot support it."""
+        least = LEAST_FOR_P95 if fraction <= 0.95 else LEAST_FOR_P99
+        return percentile(self.timings[variant].singles, fraction, least)
+
+
+def interleave(
+    names: Sequence[str],
+    baseline: str,
+    draw: Draw,
+    budget: Budget,
+    rng: random.Random,
+    clock: Callable[[], float] = time.perf_counter,
+    look: Callable[[int, float], None] = lambda blocks, half_width: None,
+) -> dict[str, list[float]]:
+    """Blocks of one value per name (and the control) in random order, until the budget's rule says enough.
+
+    `draw(name)` yields one sample in seconds; the control is drawn as the baseline. Returns the samples by
+    name. This is the real stopping rule, kept apart from the clock so that it can be simulated.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in (*names, CONTROL)}
+    order, started = list(samples), clock()
+    for block in range(1, budget.most_blocks + 1):
+        rng.shuffle(order)
+        for name in order:
+            samples[name].append(draw(baseline if name == CONTROL else name))
+        if block < budget.least_blocks or (block - budget.least_blocks) % LOOK_EVERY:
+            continue
+        others = [name for name in samples if name != baseline]
+        widest = max(paired_ratio(samples[baseline], samples[name]).relative_half_width for name in others)
+        look(block, widest)
+        if widest <= budget.half_width or clock() - started > budget.seconds:
+            break
+    return samples
+
+
+def steady(values: Sequence[float]) -> bool:
+    """pyperf's rule for the end of the warm-up: the first value is no outlier and the two halves agree.
+
+    The first value must lie within 1.5 interquartile ranges of the rest's quartiles, and the medians of
+    both halves within 10 % of each other.
+    """
+    rest = sorted(values[1:])
+    low, high = rest[len(rest) // 4], rest[(3 * len(rest)) // 4]
+    reach = 1.5 * (high - low)
+    half = len(values) // 2
+    first, second = median(values[:half]), median(values[half:])
+    return low - reach <= values[0] <= high + reach and abs(first - second) <= 0.1 * max(first, second)
+
+
+def warm_up(call: Call, synchronize: Call, clock: Callable[[], float], seconds: float = 1.0) -> float:
+    """Calls until steady or `seconds` are spent; returns the median of the last ten calls in seconds."""
+    values: list[float] = []
+    started = clock()
+    while True:
+        values += _timed(call, 1, synchronize, clock)
+        recent = values[-10:]
+        if (len(values) >= 10 and steady(recent)) or (len(values) >= 3 and clock() - started > seconds):
+            return median(recent)
+
+
+def compare(
+    variants: Mapping[str, Call],
+    baseline: str,
+    synchronize: Call,
+    budget: Budget | None = None,
+    rng: random.Random | None = None,
+    look: Callable[[int, float], None] = lambda blocks, half_width: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Comparison:
+    """Measures `variants` (each a call that runs once and returns) against `baseline`, paired in blocks."""
+    budget, rng = budget or Budget(), rng or random.Random()  # noqa: S311 - an order, not a secret
+    timings = {}
+    for name, call in variants.items():
+        expected = warm_up(call, synchronize, clock)
+        timings[name] = Timing(inner=max(1, math.ceil(LEAST_SAMPLE_S / max(expected, 1e-7))))
+
+    def draw(name: str) -> float:
+        timing = timings[name]
+        variants[name]()  # untimed: the baseline, drawn twice a block, would else find its buffers in warmer caches
+        cpu = time.process_time()
+        calls = _timed(variants[name], timing.inner, synchronize, clock)
+        timing.cpu_s += time.process_time() - cpu
+        timing.wall_s += sum(calls)
+        timing.singles += calls[: MOST_SINGLES - len(timing.singles)]
+        return sum(calls) / timing.inner
+
+    samples = interleave(list(variants), baseline, draw, budget, rng, clock, look)
+    for name, timing in timings.items():
+        timing.blocks = samples[name]
+    return Comparison(baseline, timings, Timing(timings[baseline].inner, samples[CONTROL]))
+
+
+def _timed(call: Call, inner: int, synchronize: Call, clock: Callable[[], float]) -> list[float]:
+    """Seconds of each of `inner` synchronised calls; reading the clock costs some 0.1 µs of each."""
+    synchronize()
+    seconds = []
+    for _ in range(inner):
+        start = clock()
+        call()
+        synchronize()
+        seconds.append(clock() - start)
+    return seconds

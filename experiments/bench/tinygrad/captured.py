@@ -1,0 +1,161 @@
+"""The adapter to what the JIT has captured (tinygrad 0.14.0, engine.jit and engine.realize)."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad import TinyJit, dtypes
+from tinygrad.engine.realize import ExecContext, estimate_uop, pm_exec
+from tinygrad.helpers import Context, ansistrip
+from tinygrad.uop.ops import Ops, sym_infer
+
+from experiments.bench.statistics.intervals import median
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one call does, as the compiler counts it: kernels, arithmetic operations, unique bytes."""
+
+    kernels: int
+    ops: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One captured kernel or copy, as compiled; `batched` where a GPU replays it as part of a graph."""
+
+    name: str
+    device: str
+    renderer: str
+    global_size: str
+    local_size: str
+    ops: int
+    bytes: int
+    loaded_bytes: int
+    opts: str
+    uops: int
+    binary_bytes: int
+    source: str
+    batched: bool
+
+
+@dataclass(frozen=True)
+class Launched:
+    """When one kernel of a replay started, how long the host was busy with it, and the device (seconds)."""
+
+    start_s: float
+    host_s: float
+    kernel_s: float
+
+
+def calls(jit: Any) -> Iterator[tuple[Any, bool]]:
+    """Every call of a captured TinyJit and whether it is part of a graph, out of which it is taken."""
+    for call in jit.captured._linear.src:
+        program = call.src[0]
+        if program.op is Ops.CUSTOM_FUNCTION and program.arg == "graph":
+            yield from ((inner, True) for inner in program.src[0].src)
+        else:
+            yield call, False
+
+
+def captured_work(jit: Any, inputs: Sequence[Any] = ()) -> Work:
+    """Kernels, operations and unique bytes of one replay; symbolic inputs say for which size."""
+    found = kernels(jit, inputs)
+    compiled = [one for one in found if one.uops]
+    return Work(len(compiled), sum(one.ops for one in found), sum(one.bytes for one in found))
+
+
+def kernels(jit: Any, inputs: Sequence[Any] = ()) -> list[Kernel]:
+    """All kernels and copies of one replay in order; empty where the capture holds none.
+
+    A capture of symbolic shapes is told by `inputs` which size is meant.
+    """
+    sizes = bound_sizes(inputs)
+    return [_kernel(call, batched, sizes) for call, batched in calls(jit)]
+
+
+def bound_sizes(inputs: Sequence[Any]) -> dict[str, int]:
+    """The values of the variables in the shapes of `inputs`, by name; empty where all shapes are fixed."""
+    return {variable.expr: value for one in inputs for variable, value in one.uop.unbind_all()[1].items()}
+
+
+def _kernel(call: Any, batched: bool, sizes: Mapping[str, int]) -> Kernel:
+    program, estimates = call.src[0], estimate_uop(call)
+    counted = (estimates.ops, estimates.mem, estimates.lds)
+    ops, unique, loaded = (int(sym_infer(one, dict(sizes))) for one in counted)
+    where = call.src[1].device
+    device = where if isinstance(where, str) else ",".join(where)
+    if program.op is not Ops.PROGRAM:
+        return Kernel(program.op.name, device, "", "", "", ops, unique, loaded, "", 0, 0, "", batched)
+    sink, linear, source, binary = program.src
+    global_size, local_size = program.arg.launch_dims({"core_id": 0, **sizes})
+    return Kernel(
+        name=ansistrip(program.arg.name),
+        device=device,
+        renderer=str(program.arg.target),
+        global_size=_dimensions(global_size),
+        local_size=_dimensions(local_size),
+        ops=ops,
+        bytes=unique,
+        loaded_bytes=loaded,
+        opts=" ".join(f"{one.op.name}({one.axis},{one.arg})" for one in sink.arg.applied_opts),
+        uops=len(linear.src),
+        binary_bytes=len(binary.arg),
+        source=source.arg,
+        batched=batched,
+    )
+
+
+def _dimensions(size: Sequence[int] | None) -> str:
+    return "x".join(str(one) for one in size) if size else ""
+
+
+def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], rounds: int) -> list[Launched]:
+    """Each kernel of a replay launched and waited for one by one, medians over `rounds` replays.
+
+    A batched kernel is launched apart from its graph, so its host time is not that of the graph's replay.
+    """
+    buffers = tuple(one.uop.base for one in inputs)
+    context = ExecContext(bound_sizes(inputs), buffers, update_stats=False, jit=True, wait=True)
+    launches = [call for call, _ in calls(jit)]
+    seen: list[list[Launched]] = [[] for _ in launches]
+    for _ in range(rounds):
+        synchronize()
+        began = time.perf_counter()
+        for place, call in enumerate(launches):
+            start = time.perf_counter()
+            on_device = pm_exec.rewrite(call, context)
+            synchronize()
+            host_s = time.perf_counter() - start
+            timed = [one for one in on_device or [] if one is not None]
+            seen[place].append(Launched(start - began, host_s, sum(timed) if timed else host_s))
+    return [
+        Launched(*(median([getattr(one, name) for one in of_kernel]) for name in ("start_s", "host_s", "kernel_s")))
+        for of_kernel in seen
+    ]
+
+
+def planned_bytes(jit: Any, function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[int, int]:
+    """Bytes of the intermediate buffers of a captured call, with the memory planner's arena and without it."""
+    unplanned_jit = TinyJit(function)
+    unplanned_jit.cnt = 1  # the eager first call has been made: capture at once
+    with Context(NO_MEMORY_PLANNER=1):
+        unplanned_jit(*inputs)
+    arena, held = _buffers(jit)
+    own_int8, separate = _buffers(unplanned_jit)
+    return arena - own_int8, max(0, separate - held)
+
+
+def _buffers(jit: Any) -> tuple[int, int]:
+    """Bytes of int8 buffers (the planner's arena is one) and of all others that a captured call uses."""
+    found = {
+        node: node.max_numel() * node.dtype.itemsize
+        for call, _ in calls(jit)
+        for argument in call.src[1:]
+        for node in argument.toposort()
+        if node.op is Ops.BUFFER
+    }
+    arena = sum(size for node, size in found.items() if node.dtype is dtypes.int8)
+    return arena, sum(found.values()) - arena

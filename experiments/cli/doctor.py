@@ -1,0 +1,94 @@
+"""What works on this machine, what does not, and the one command that mends it."""
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from experiments import registry
+from experiments.bench.machine import devices, toolchain
+from experiments.bench.machine.environment import fingerprint
+from experiments.bench.spec import BadInput
+from experiments.runs import store, team
+from experiments.runs.team import security
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `needed` says that nothing can be measured without it."""
+
+    what: str
+    works: bool
+    said: str
+    needed: bool = False
+
+    @property
+    def line(self) -> str:
+        """The finding as one line."""
+        return f"{'ok  ' if self.works else 'no  '} {self.what:<14} {self.said}"
+
+
+def examine() -> Iterator[Finding]:
+    """Versions, compiler, database and every device, one after the other."""
+    facts = fingerprint("CPU")
+    yield Finding(
+        "python", sys.version_info >= (3, 11), f"{facts['python']} on {facts['os']}, {facts['machine']}", True
+    )
+    yield Finding("processor", True, f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB")
+    for package, needed in (("tinygrad", True), ("numpy", True), ("streamlit", False), ("plotly", False)):
+        there = importlib.util.find_spec(package) is not None
+        mend = "pip install -r requirements.txt"
+        said = version(package) if there else f"not installed; run `{mend}`"
+        yield Finding(package, there, said, needed)
+    yield _compiler()
+    yield _database()
+    if address := os.environ.get("TINYLAB_SCHEDULER"):
+        yield _scheduler(address)
+    for path, cause in registry.broken().items():
+        yield Finding("experiment", False, f"{path}: {cause}")
+    probes = devices.all_probes()
+    for probe in probes:
+        yield Finding(f"device {probe.device}", probe.works, probe.what)
+    yield _default_device([probe.device for probe in probes if probe.works])
+
+
+def _default_device(usable: list[str]) -> Finding:
+    """Where a run goes that names no device: without one the machine is not in order, whatever else could be named."""
+    first = devices.first_working()
+    if first.works:
+        return Finding("default device", True, f"runs go to {first.device} unless a device is named", needed=True)
+    named = f"; until then only device={' or '.join(usable)} can be named" if usable else ""
+    return Finding("default device", False, f"{first.device}: {first.what}{named}", needed=True)
+
+
+def _compiler() -> Finding:
+    used = toolchain.compiler()
+    if used is None:
+        return Finding("C compiler", False, toolchain.NO_COMPILER)
+    return Finding("C compiler", True, f"{used.version} ({used.program})")
+
+
+def _scheduler(address: str) -> Finding:
+    """The team's scheduler: whether it may be used from here, and whether something answers there."""
+    try:
+        team.check_installed()
+        security.check(address, security.Certificates.given())
+        place = urlsplit(address)
+        socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=5).close()
+    except (BadInput, OSError) as error:
+        return Finding("scheduler", False, f"{address}: {error}")
+    return Finding("scheduler", True, f"{address} answers")
+
+
+def _database() -> Finding:
+    url = store.database_url()
+    try:
+        db = store.engine(url)
+    except store.StoreError as error:
+        return Finding("database", False, str(error), needed=True)
+    shown = db.url.render_as_string(hide_password=True)
+    return Finding("database", True, f"{shown}, {store.count_runs(db)} runs", needed=True)

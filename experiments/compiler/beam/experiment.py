@@ -1,0 +1,373 @@
+"""What BEAM search adds to tinygrad's heuristic, what it costs, and when it has paid."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, model_validator
+
+from experiments.bench.answers import says
+from experiments.bench.columns import COMPILED, TIMED, Column, Value
+from experiments.bench.kernel_search import Found, Variant, search
+from experiments.bench.profile_columns import REASON
+from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.statistics.intervals import Interval, break_even, median_interval
+from experiments.bench.timing.measure import Comparison
+from experiments.compiler.beam.optimizations import in_words
+from experiments.compiler.beam.workloads import FILTER, NAMES, DType, Name, build
+from experiments.models.functions import Workload
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.bench.tinygrad.captured import Work
+
+MAKE = f"{__name__}:prepare"
+NOOPT, HEURISTIC = Variant(optimised=False), Variant()
+BASELINE = HEURISTIC.name
+HELD = 32  # bytes for each number of inputs and result, all variants and their check included
+ATOL = 1e-5
+RTOL: dict[DType, float] = {"float32": 1e-4, "float16": 2e-3}  # against float64, of the largest value
+
+
+class BeamSpec(MeasuredSpec):
+    """A kernel, its sizes, and the widths of the searches."""
+
+    kernel: Name = Field("matmul", title="Kernel", description="; ".join(f"{one}: {NAMES[one]}" for one in NAMES))
+    size: list[Annotated[int, Field(ge=4, le=8192)]] = Field(
+        [256],
+        min_length=1,
+        max_length=8,
+        title="Sizes n",
+        description="n of the n x n matrices; of conv2d: pixels of an image's side",
+    )
+    widths: list[Annotated[int, Field(ge=1, le=32)]] = Field(
+        [1, 2],
+        min_length=1,
+        max_length=6,
+        title="BEAM widths",
+        description="candidates that survive each round: a wider search tries more and takes longer",
+    )
+    search_budget_s: float = Field(
+        60,
+        ge=0.5,
+        le=3600,
+        title="Budget per search [s]",
+        description="a search that takes longer is ended, and the best that it had found is timed",
+    )
+    dtype: DType = Field("float32", title="Number format", description="float16 is for matmul and conv2d alone")
+    images: int = Field(4, ge=1, le=256, title="Images", description="in the batch of conv2d")
+    channels: int = Field(16, ge=1, le=512, title="Channels", description="of an image of conv2d")
+    filters: int = Field(32, ge=1, le=512, title="Filters", description="of conv2d, each 3 x 3")
+
+    @model_validator(mode="after")
+    def _float16_does_not_overflow(self) -> "BeamSpec":
+        if self.dtype == "float16" and self.kernel not in ("matmul", "conv2d"):
+            raise ValueError(f"dtype: float16 overflows in the sums of {self.kernel}; give float32")
+        return self
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Unoptimised, the heuristic, and a search of each width."""
+        return [NOOPT, HEURISTIC, *(Variant(width) for width in dict.fromkeys(self.widths))]
+
+    def need(self) -> Need:
+        """Inputs in numpy and on the device, a result of every variant, the reference and its check in float64."""
+        n = max(self.size)
+        if self.kernel == "conv2d":
+            pixels = self.images * (self.channels + self.filters) * n * n
+            numbers = pixels + self.filters * self.channels * FILTER**2
+            return Need(HELD * numbers, f"{self.images} images of {n}x{n}, {numbers:,} numbers, {HELD} bytes each,")
+        matrices = 1 if self.kernel in ("row_reduce", "column_reduce", "outer_product") else 3
+        what = f"{matrices} matrices of {n}x{n}" if matrices > 1 else f"a matrix of {n}x{n}"
+        return Need(HELD * matrices * n * n, f"{what}, {HELD} bytes a number,")
+
+
+@experiment(
+    section="Compiler",
+    title="BEAM search",
+    question="What does BEAM search add to the heuristic's kernels, and after how many calls has the search paid?",
+    compares="noopt, heuristic, beam=1 to 8",
+    spec=BeamSpec,
+    presets={
+        "course": BeamSpec(kernel="products", size=[512], widths=[1, 2, 4]),
+        "course_outer_product": BeamSpec(kernel="outer_product", size=[2048], widths=[1, 2, 4]),
+        "matmul": BeamSpec(size=[512], widths=[1, 2, 4, 8]),
+        "convolution": BeamSpec(kernel="conv2d", size=[32], widths=[1, 2]),
+        "reductions": BeamSpec(kernel="row_reduce", size=[2048], widths=[1, 2, 4]),
+        "tensor_cores": BeamSpec(size=[1024, 4096], widths=[1, 2, 4], dtype="float16"),
+        "quick": BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=20, budget_s=0.4),
+    },
+    columns=[
+        Column("kernel", "text", "what is computed"),
+        Column("size", "integer", "n of the n x n matrices, or pixels of an image's side"),
+        Column("dtype", "text", "format of the numbers"),
+        *TIMED,
+        *("first_call_ms", "search_s"),
+        Column("candidates", "integer", "kernels that the search compiled and timed"),
+        Column("applied_opts", "text", "optimisations of the timed kernels, in order; kernels separated by |"),
+        Column("in_words", "text", "the same in words"),
+        "break_even_calls",
+        Column("break_even_calls_lo", "integer", "the same at the upper end of the gain's 95 % interval"),
+        Column("break_even_calls_hi", "integer", "the same at the lower end of the gain's 95 % interval"),
+        *COMPILED,
+        *REASON,
+        Column("kernel_lo_ms", "number", "lower end of the 95 % interval of kernel_ms"),
+        Column("kernel_hi_ms", "number", "upper end of the 95 % interval of kernel_ms"),
+        "max_abs_error",
+        Column("note", "text", "why there is no time"),
+    ],
+    details={
+        "candidates": [
+            Column("size", "integer", "n of the n x n matrices, or pixels of an image's side"),
+            Column("variant", "text", "the search"),
+            Column("kernel", "integer", "number of the kernel that was searched for, from 1"),
+            Column("candidate", "integer", "number of the candidate in this search, from 1"),
+            Column("at_s", "number", "when it had been timed, since the start of the search"),
+            Column("opts", "text", "its optimisations"),
+            Column("candidate_ms", "number", "time of the kernel as the search saw it; empty where it did not run"),
+            Column("best_ms", "number", "the best candidate of this kernel so far"),
+        ]
+    },
+    grid=("size",),
+    summary=(
+        *("size", "variant", "kernel_ms", "speedup", "verdict", "search_s", "candidates", "break_even_calls"),
+        *("gflops", "in_words", "note"),
+    ),
+    inspects=True,
+    answer=lambda frame: answer(frame),
+)
+def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
+    """Compares a function's kernels unoptimised, by tinygrad's heuristic, and by BEAM searches of several widths.
+
+    Each variant's first call runs in a process of its own with an empty cache and an end: the search's start of
+    compiling processes is in search_s, the start of Python and of the device are not. A search that has not ended
+    within its budget is killed; its verdict is `timeout`, and what is timed is the best that it had found. A variant
+    without a search whose first call takes longer is a `timeout` too, and is not timed. All others are then timed side
+    by side in this process, which applies the optimisations found and never searches: a kernel timed where it was
+    searched reads slow. Latency and speedup are of the whole call; kernel_ms, gflops and gb_s of its kernels alone.
+    Break-even compares first call and steady latency with the heuristic's; its interval is that of the gain per call.
+    A candidate's time is the search's own: few runs, of a part of a large kernel.
+    Not measured: searches of more than one kernel at once, how a search would end on a second try (it is not
+    deterministic), kernels of other shapes (each is a search of its own).
+    Results of every variant, eager, captured and replayed, are compared with numpy in float64; atol 1e-5 + rtol
+    1e-4 (float16: 2e-3) of the largest value. Source: the BEAM part of the tinygrad course.
+    """
+    points = [(size, variant) for size in dict.fromkeys(spec.size) for variant in spec.variants]
+    found: dict[str, Found] = {}
+    for number, (size, variant) in enumerate(points):
+        done = number / len(points)
+        where = f"{NAMES[spec.kernel]} {size}, {variant.name}"
+
+        def look(candidates: int, done: float = done, where: str = where) -> None:
+            bench.progress(done, f"{where}: {candidates} candidates timed")
+
+        look(0)
+        one = search(bench.device, MAKE, variant, spec.search_budget_s, look, spec=spec.model_dump_json(), n=size)
+        bench.detail("candidates", _candidates(one, size))
+        found[variant.name] = one
+        if variant == spec.variants[-1]:
+            bench.progress(done + 0.5 / len(points), f"size {size}: timing all variants side by side")
+            yield from _measure(spec, bench, size, found)
+
+
+def prepare(device: str, spec: str, n: int) -> Callable[[], object]:
+    """In a fresh process: a call of the function on inputs of its own."""
+    workload = _workload(BeamSpec.model_validate_json(spec))
+    inputs = workload.inputs(n, device)
+    return lambda: workload.function(*inputs)
+
+
+def _workload(spec: BeamSpec) -> Workload:
+    return build(spec.kernel, spec.dtype, spec.images, spec.channels, spec.filters)
+
+
+def _candidates(found: Found, size: int) -> list[dict[str, Value]]:
+    kernels = {kernel: number for number, kernel in enumerate(dict.fromkeys(one.kernel for one in found.candidates), 1)}
+    best: dict[str, float] = {}
+    records: list[dict[str, Value]] = []
+    for number, one in enumerate(found.candidates, start=1):
+        if one.seconds is not None:
+            best[one.kernel] = min(one.seconds, best.get(one.kernel, one.seconds))
+        records.append(
+            {
+                "size": size,
+                "variant": found.variant.name,
+                "kernel": kernels[one.kernel],
+                "candidate": number,
+                "at_s": one.at_s,
+                "opts": one.text,
+                "candidate_ms": None if one.seconds is None else one.seconds * 1e3,
+                "best_ms": best[one.kernel] * 1e3 if one.kernel in best else None,
+            }
+        )
+    return records
+
+
+def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -> Iterator[Row]:
+    from tinygrad import TinyJit
+
+    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.kernel_search import applied
+
+    timed = {name: one for name, one in found.items() if one.ended == "done" or one.chosen}
+    if BASELINE not in timed:
+        yield from (_untimed(spec, size, one) for one in found.values())
+        return
+    workload = _workload(spec)
+    arrays = workload.draw(size)
+    reference, inputs = workload.reference(*arrays), workload.inputs(size, bench.device)
+    jits = {name: TinyJit(workload.function) for name in timed}
+    errors = {}
+    for name, one in timed.items():
+        with applied(one.variant, one.chosen):
+            calls = (jits[name](*inputs).numpy() for _ in range(3))  # eager, capture, replay
+            errors[name] = max(max_abs_error(result, reference) for result in calls)
+    comparison = bench.compare({name: partial(jit, *inputs) for name, jit in jits.items()}, BASELINE)
+    alone = bench.compare_kernels({name: (jit, inputs) for name, jit in jits.items()}, BASELINE)
+    work = captured_work(jits[BASELINE])  # the same for all: what one variant repeats is no work
+    for name, one in found.items():
+        if name not in timed:
+            yield _untimed(spec, size, one)
+            continue
+        with applied(one.variant, one.chosen):
+            latency_s = comparison.latency(name).median
+            reason = bench.inspect({name: latency_s}, workload.function, jits[name], inputs, size=size)[name]
+        wrong = errors[name] > tolerance(reference, ATOL, RTOL[spec.dtype])
+        values = _cost(spec, size, one) | {
+            **_optimised(jits[name]),
+            "kernels": work.kernels,
+            "ops": work.ops,
+            "bytes": work.bytes,
+            **reason,
+            **_kernel_time(alone.latency(name), work),
+            "max_abs_error": errors[name],
+        }
+        if not wrong and comparison.verdict(name) == "faster":
+            values |= _break_even(comparison, one, found[BASELINE])
+        row = timed_row(comparison, name, wrong=wrong, **values)
+        ended_early = one.ended != "done" and not wrong
+        yield Row(row.values | {"verdict": one.ended, "note": one.cause or None}, row.samples) if ended_early else row
+
+
+def _cost(spec: BeamSpec, size: int, found: Found) -> dict[str, Value]:
+    """What is known of a variant before it is timed: the point, its first call, its search."""
+    return {
+        "kernel": NAMES[spec.kernel],
+        "size": size,
+        "dtype": spec.dtype,
+        "first_call_ms": None if found.first_call_s is None else found.first_call_s * 1e3,
+        "search_s": found.seconds if found.variant.width else None,
+        "candidates": len(found.candidates) if found.variant.width else None,
+    }
+
+
+def _untimed(spec: BeamSpec, size: int, found: Found) -> Row:
+    """The row of a variant that has no time, and why."""
+    what = "no candidate had been timed" if found.variant.width else "the first call had not ended"
+    note = found.cause or f"{what} after {found.seconds:.0f} s"
+    if found.ended == "done" or found.chosen:
+        note = "the heuristic has no time to be compared with"
+    verdict = None if found.ended == "done" else found.ended
+    return Row({"variant": found.variant.name, **_cost(spec, size, found), "verdict": verdict, "note": note})
+
+
+def _optimised(jit: Any) -> dict[str, Value]:
+    """The optimisations of the captured kernels, as tinygrad names them and in words."""
+    from experiments.bench.tinygrad.captured import kernels
+
+    opts = [kernel.opts for kernel in kernels(jit) if kernel.uops]
+    return {"applied_opts": " | ".join(opts), "in_words": " | ".join(in_words(each) for each in opts)}
+
+
+def _kernel_time(seconds: Interval, work: "Work") -> dict[str, Value]:
+    """The time of the kernels with its interval, and the rates that follow from it."""
+    return {
+        **rates(work.ops, work.bytes, seconds.median),
+        "kernel_ms": seconds.median * 1e3,
+        "kernel_lo_ms": None if seconds.lo is None else seconds.lo * 1e3,
+        "kernel_hi_ms": None if seconds.hi is None else seconds.hi * 1e3,
+    }
+
+
+def _break_even(comparison: Comparison, found: Found, heuristic: Found) -> dict[str, Value]:
+    """Calls until what the search has cost is made up for by the gain per call, with the gain's interval."""
+    base = comparison.timings[BASELINE].blocks
+    searched = comparison.timings[found.variant.name].blocks
+    gain = median_interval([a - b for a, b in zip(base, searched, strict=True)])
+    steady = comparison.latency(BASELINE).median
+    first = heuristic.first_call_s or 0.0
+    cost = found.seconds if found.first_call_s is None else found.first_call_s
+
+    def calls(gained: float | None) -> int | None:
+        return None if gained is None else break_even([first], steady, [cost], steady - gained)
+
+    return {
+        "break_even_calls": calls(gain.median),
+        "break_even_calls_lo": calls(gain.hi),
+        "break_even_calls_hi": calls(gain.lo),
+    }
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """How far the heuristic is from nothing, and what each search added or lost, at the last size."""
+    timed = frame[frame["latency_ms"].notna()]
+    slow = frame[(frame["variant"] == BASELINE) & (frame["verdict"] == "timeout")]
+    if timed.empty and len(slow):
+        one = slow.iloc[-1]
+        return (
+            f"On {one['device']}, {one['kernel']} at size {one['size']} is too much for the budget: not even the "
+            "heuristic's first call had ended."
+        )
+    if timed.empty or BASELINE not in set(timed["variant"]):
+        return ""
+    last = frame[frame["size"] == timed["size"].iloc[-1]]
+    first = last.iloc[0]
+    said = [f"On {first['device']}, {first['kernel']} at size {first['size']}:"]
+    for _, row in last[last["variant"] != BASELINE].iterrows():
+        said.append(_unoptimised(row) if row["variant"] == NOOPT.name else _searched(row))
+    return " ".join(said)
+
+
+def _unoptimised(row: Any) -> str:
+    if row["verdict"] == "slower":
+        slower = _slower(row)
+        return f"without optimisations it is {slower} than with tinygrad's heuristic."
+    if not row["latency_ms"] > 0:
+        return "without optimisations its first call had not ended within the budget."
+    return f"switching optimisations off {says(row, 'it')}."
+
+
+def _searched(row: Any) -> str:
+    name, took = str(row["variant"]).upper(), f"{row['search_s']:.3g} s"
+    if row["verdict"] == "failed":
+        return f"The search {name} failed."
+    if row["verdict"] == "wrong":
+        return f"{name} computes it wrongly."
+    if not row["latency_ms"] > 0:
+        return f"{name} had found nothing when its {took} were spent."
+    ended = row["verdict"] == "timeout"
+    subject = f"The best that {name} had found when its {took} were spent" if ended else name
+    if row["speedup_lo"] > 1:
+        interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+        return f"{subject} is {row['speedup']:.3g}x faster than the heuristic ({interval}){_paid(row, ended)}."
+    if row["speedup_hi"] < 1:
+        return f"{subject} is {_slower(row)} than the heuristic here{'' if ended else f': its search of {took} lost'}."
+    interval = f"ratio {row['speedup']:.3g}, 95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+    same = f"{subject} makes no difference to the heuristic that can be told ({interval})"
+    return f"{same}{'' if ended else f', after a search of {took}'}."
+
+
+def _slower(row: Any) -> str:
+    slower, lo, hi = 1 / row["speedup"], 1 / row["speedup_hi"], 1 / row["speedup_lo"]
+    return f"{slower:.3g}x slower (95 % {lo:.3g} to {hi:.3g})"
+
+
+def _paid(row: Any, ended: bool) -> str:
+    said = row[["break_even_calls", "break_even_calls_lo", "break_even_calls_hi"]].dropna()
+    if "break_even_calls" not in said:
+        return "" if ended else f"; its search of {row['search_s']:.3g} s has not paid"
+    calls, *interval = (f"{int(one):,}" for one in said)
+    search = "the search" if ended else f"its search of {row['search_s']:.3g} s"
+    return f"; {search} has paid after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")

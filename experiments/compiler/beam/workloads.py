@@ -1,0 +1,99 @@
+"""Functions of one or a few kernels to search for, each with its seeded inputs and its twin in numpy float64."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from experiments.models.functions import SEED, Array, Workload
+
+Name = Literal["matmul", "conv2d", "row_reduce", "column_reduce", "products", "outer_product"]
+DType = Literal["float32", "float16"]
+NAMES: dict[Name, str] = {
+    "matmul": "matmul a@b",
+    "conv2d": "3x3 convolution",
+    "row_reduce": "row sum",
+    "column_reduce": "column sum",
+    "products": "(a@b + a.T@b.T).relu().sum(1)",
+    "outer_product": "sum of the outer product of column and row sums",
+}
+FILTER = 3  # rows and columns of a filter
+
+
+def matmul(dtype: DType) -> Workload:
+    """The product of two n x n matrices."""
+    return Workload(
+        function=lambda a, b: (a @ b).realize(),
+        draw=lambda n: _normal(dtype, (n, n), (n, n)),
+        reference=lambda a, b: a.astype(np.float64) @ b.astype(np.float64),
+    )
+
+
+def conv2d(dtype: DType, images: int, channels: int, filters: int) -> Workload:
+    """A convolution of images of n x n pixels with filters of 3 x 3, padded to keep the size."""
+    return Workload(
+        function=lambda x, w: x.conv2d(w, padding=FILTER // 2).realize(),
+        draw=lambda n: _normal(dtype, (images, channels, n, n), (filters, channels, FILTER, FILTER)),
+        reference=_convolved,
+    )
+
+
+def _convolved(x: Array, w: Array) -> Array:
+    n, reach = x.shape[-1], FILTER // 2
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (reach, reach), (reach, reach)))
+    out: Array = np.zeros((len(x), len(w), n, n))
+    for i, j in itertools.product(range(FILTER), repeat=2):
+        out += np.einsum("icyx,fc->ifyx", padded[:, :, i : i + n, j : j + n], w[:, :, i, j], optimize=True)
+    return out
+
+
+def reduce(axis: int) -> Workload:
+    """The sums of an n x n matrix along its rows (axis 1) or its columns (axis 0)."""
+    return Workload(
+        function=lambda x: x.sum(axis).realize(),
+        draw=lambda n: _normal("float32", (n, n)),
+        reference=lambda x: x.sum(axis, dtype=np.float64),
+    )
+
+
+def products() -> Workload:
+    """The course's two products, one of them of transposed matrices, rectified and summed along the rows."""
+    return Workload(
+        function=lambda a, b: (a @ b + a.T @ b.T).relu().sum(1).realize(),
+        draw=lambda n: _normal("float32", (n, n), (n, n)),
+        reference=_products,
+    )
+
+
+def _products(a: Array, b: Array) -> Array:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    rows: Array = np.maximum(a @ b + a.T @ b.T, 0).sum(1)
+    return rows
+
+
+def outer_product() -> Workload:
+    """The course's sum of the outer product of column and row sums; of values above zero, so that none cancel."""
+    return Workload(
+        function=lambda x: (x.sum(0).reshape(-1, 1) @ x.sum(1).reshape(1, -1)).sum().realize(),
+        draw=lambda n: (np.random.default_rng(SEED).random((n, n), dtype=np.float32) / n,),
+        reference=lambda x: np.asarray(x.sum(dtype=np.float64) ** 2),
+    )
+
+
+def build(name: Name, dtype: DType, images: int, channels: int, filters: int) -> Workload:
+    """The function called `name`; the last three are those of the convolution."""
+    made: dict[Name, Callable[[], Workload]] = {
+        "matmul": lambda: matmul(dtype),
+        "conv2d": lambda: conv2d(dtype, images, channels, filters),
+        "row_reduce": lambda: reduce(1),
+        "column_reduce": lambda: reduce(0),
+        "products": products,
+        "outer_product": outer_product,
+    }
+    return made[name]()
+
+
+def _normal(dtype: DType, *shapes: tuple[int, ...]) -> tuple[Any, ...]:
+    rng = np.random.default_rng(SEED)
+    return tuple(rng.standard_normal(shape, dtype=np.float32).astype(dtype) for shape in shapes)

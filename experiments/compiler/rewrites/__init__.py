@@ -1,0 +1,1 @@
+"""The experiment on algebraic rewrite rules."""

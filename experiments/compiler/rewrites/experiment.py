@@ -1,0 +1,306 @@
+"""What rules on tinygrad's graph of operations buy, and which of them it applies by itself."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from experiments.bench.answers import because, says
+from experiments.bench.columns import COMPILED, TIMED, Column, Value
+from experiments.bench.profile_columns import REASON
+from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.timing.measure import Call
+from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES, Expression, ExpressionName, RuleName
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.bench.tinygrad.captured import Work
+
+ATOL, RTOL = 1e-6, 1e-5  # a few roundings of float32 against float64; integers are exact within it
+SEED = 1
+WRITTEN, ALL = "as written", "all rules"
+
+Array = np.ndarray[Any, Any]
+
+
+class RewritesSpec(MeasuredSpec):
+    """Which expressions, which rules, and over how many numbers."""
+
+    expressions: list[ExpressionName] = Field(
+        list(EXPRESSIONS),
+        min_length=1,
+        max_length=len(EXPRESSIONS),
+        title="Expressions",
+        description="each once: " + "; ".join(f"{name}: {one.text}" for name, one in EXPRESSIONS.items()),
+    )
+    rules: list[RuleName] = Field(
+        list(RULE_NAMES),
+        min_length=1,
+        max_length=len(RULE_NAMES),
+        title="Rules",
+        description="each applied to every expression by itself, and all together where more than one fires",
+    )
+    elements: int = Field(
+        2**20, ge=1, le=2**26, title="Elements", description="numbers of each of the arrays x, y and z"
+    )
+    budget_s: float = Field(
+        1.0,
+        ge=0.1,
+        le=600,
+        title="Budget per expression [s]",
+        description="an expression is done when its intervals are narrow enough or this time is spent",
+    )
+
+    def need(self) -> Need:
+        """Per number: arrays and their float64 twins some 112 bytes, and a result for every graph of an expression."""
+        each = 112 + 4 * (len(self.rules) + 2)
+        return Need(
+            each * self.elements, f"arrays, results, reference of {self.elements:,} numbers, {each} bytes each,"
+        )
+
+
+@experiment(
+    section="Compiler",
+    title="Graph rewrites",
+    question="Which algebraic rules make a kernel do less, and which does tinygrad apply by itself?",
+    compares="as written, each rule, all rules",
+    spec=RewritesSpec,
+    presets={
+        "course": RewritesSpec(expressions=["scaled twice"], rules=["fold products"], elements=100 * 100),
+        "gpu": RewritesSpec(elements=2**25),
+        "quick": RewritesSpec(
+            expressions=["scaled twice", "common factor", "negated twice"],
+            rules=["fold products", "factor out", "drop double negation"],
+            elements=2**16,
+            budget_s=0.3,
+        ),
+    },
+    columns=[
+        Column("expression", "text", "what is computed"),
+        Column("written", "text", "the expression as a formula"),
+        Column("fired", "integer", "how often the rule was applied"),
+        Column("ops_before", "integer", "arithmetic operations in the graph as it is written"),
+        Column("ops_after", "integer", "and after the rule"),
+        Column("kernel_ops_before", "integer", "operations per number in the kernel compiled from the written graph"),
+        Column("kernel_ops_after", "integer", "and from the rewritten one"),
+        Column("already", "boolean", "true where tinygrad compiles the same code without the rule"),
+        *TIMED,
+        *COMPILED,
+        *REASON,
+        "max_abs_error",
+    ],
+    details={
+        "nodes": [
+            Column("expression", "text", "what is computed"),
+            Column("variant", "text", "as written, or the rule that was applied"),
+            Column("node", "integer", "number of the node in its graph"),
+            Column("label", "text", "an input, a constant or the sign of an operation"),
+            Column("layer", "integer", "distance from the inputs and constants, which are layer 0"),
+        ],
+        "edges": [
+            Column("expression", "text", "what is computed"),
+            Column("variant", "text", "as written, or the rule that was applied"),
+            Column("operand", "integer", "number of the node that is used"),
+            Column("node", "integer", "number of the node that uses it"),
+        ],
+        "rules": [
+            Column("variant", "text", "the rule"),
+            Column("source", "text", "its code"),
+        ],
+    },
+    grid=("expression",),
+    summary=(
+        *("expression", "variant", "fired", "ops_before", "ops_after", "kernel_ops_before", "kernel_ops_after"),
+        *("already", "latency_ms", "speedup", "verdict"),
+    ),
+    inspects=True,
+    answer=lambda frame: answer(frame),
+)
+def rewrites(spec: RewritesSpec, bench: Bench) -> Iterator[Row]:
+    """Rewrites the graph of an expression by a rule, before tinygrad sees it, and compares what is compiled.
+
+    Each rule is a pattern with what takes its place, written with tinygrad's PatternMatcher; its source is kept with
+    the run. `ops_before` and `ops_after` count arithmetic operations in the graph, a shared one once; the kernel
+    operations are tinygrad's own count of the compiled kernels, per number. A rule is `already` tinygrad's own where
+    the kernel's code is the same with and without it: it folds such things itself on the way to the kernel, so the
+    rule changes a picture and no time. `factor out` is one that it does not apply, because floating-point results
+    may differ in the last digits. A rule that does not fire leaves the graph as it is and has nothing to time.
+    Not measured: the time of rewriting, which a captured call does not pay again, and rules on reductions,
+    movements of data or control flow.
+    Results are compared with numpy in float64 and with eager execution of the written expression; atol 1e-6 + rtol
+    1e-5 of the largest value. Source: the custom optimisation part of the tinygrad course.
+    """
+    from experiments.bench.tinygrad.rewrite_rules import source
+
+    rules = list(dict.fromkeys(spec.rules))
+    bench.detail("rules", [{"variant": rule, "source": source(rule)} for rule in rules])
+    names = list(dict.fromkeys(spec.expressions))
+    for number, name in enumerate(names):
+        bench.progress(number / len(names), f"expression {name}: {EXPRESSIONS[name].text}")
+        yield from _measure(spec, bench, name, rules)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The graph of one variant: how many operations it has, and how often its rules fired."""
+
+    rules: Sequence[RuleName]
+    fired: int
+    ops: int
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What became of the graph of one variant: its captured call, what that does, its code, how wrong it is."""
+
+    function: Callable[..., Any]
+    jit: Any
+    work: "Work"
+    code: str
+    error: float
+
+
+def arrays(expression: Expression, elements: int) -> tuple[Array, ...]:
+    """Seeded x, y and z: float32, or int32 for an expression of integers."""
+    rng = np.random.default_rng(SEED)
+    if expression.integers:
+        return tuple(rng.integers(-1000, 1000, elements, dtype=np.int32) for _ in "xyz")
+    return tuple(rng.standard_normal(elements, dtype=np.float32) for _ in "xyz")
+
+
+def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequence[RuleName]) -> Iterator[Row]:
+    from experiments.bench.tinygrad.runtime import tensor
+
+    expression = EXPRESSIONS[name]
+    drawn = arrays(expression, spec.elements)
+    inputs = [tensor(array, bench.device) for array in drawn]
+    reference = expression.of(*(array.astype(np.float64) for array in drawn))
+    graphs = _graphs(bench, name, inputs, rules)
+    eager = expression.of(*inputs).numpy()
+    compiled = {
+        variant: _compile(expression, graph.rules, inputs, reference, eager)
+        for variant, graph in graphs.items()
+        if variant == WRITTEN or graph.fired
+    }
+    calls: dict[str, Call] = {variant: partial(one.jit, *inputs) for variant, one in compiled.items()}
+    compared = bench.compare(calls, WRITTEN)
+    latencies_s = {variant: compared.latency(variant).median for variant in compiled}
+    reasons = _reasons(bench, name, compiled, latencies_s, inputs)
+    written = compiled[WRITTEN]
+    for variant, graph in graphs.items():
+        one = compiled.get(variant, written)
+        values: dict[str, Value] = {
+            "expression": name,
+            "written": expression.text,
+            "fired": graph.fired,
+            "ops_before": graphs[WRITTEN].ops,
+            "ops_after": graph.ops,
+            "kernel_ops_before": round(written.work.ops / spec.elements),
+            "kernel_ops_after": round(one.work.ops / spec.elements),
+        }
+        if variant not in compiled:
+            yield Row({"variant": variant, **values})
+            continue
+        values |= {"kernels": one.work.kernels, "ops": one.work.ops, "bytes": one.work.bytes}
+        values |= {**rates(one.work.ops, one.work.bytes, latencies_s[variant]), **reasons[variant]}
+        values |= {"max_abs_error": one.error, "already": None if variant == WRITTEN else one.code == written.code}
+        yield timed_row(compared, variant, wrong=one.error > tolerance(reference, ATOL, RTOL), **values)
+
+
+def _graphs(bench: Bench, name: ExpressionName, inputs: Sequence[Any], rules: Sequence[RuleName]) -> dict[str, Graph]:
+    """The graph as written, after each rule alone, and after all where more than one fires; kept as details."""
+    from experiments.bench.tinygrad.rewrite_rules import nodes, operations, rewrite
+
+    alone = {rule: rewrite(EXPRESSIONS[name].of(*inputs), [rule]).fired for rule in rules}
+    applied: dict[str, Sequence[RuleName]] = {WRITTEN: (), **{rule: (rule,) for rule in rules}}
+    if sum(fired > 0 for fired in alone.values()) > 1:
+        applied[ALL] = rules
+    found = {}
+    for variant, chosen in applied.items():
+        rewritten = rewrite(EXPRESSIONS[name].of(*inputs), chosen)
+        found[variant] = Graph(chosen, rewritten.fired, operations(rewritten.tensor))
+        if variant != WRITTEN and not rewritten.fired:
+            continue
+        where: dict[str, Value] = {"expression": name, "variant": variant}
+        drawn = nodes(rewritten.tensor, dict(zip("xyz", inputs, strict=True)))
+        bench.detail("nodes", [{**where, "node": n.number, "label": n.label, "layer": n.layer} for n in drawn])
+        bench.detail("edges", [{**where, "operand": one, "node": n.number} for n in drawn for one in n.operands])
+    return found
+
+
+def _compile(
+    expression: Expression, rules: Sequence[RuleName], inputs: Sequence[Any], reference: Array, eager: Array
+) -> Compiled:
+    from tinygrad import TinyJit
+
+    from experiments.bench.tinygrad.captured import captured_work, kernels
+    from experiments.bench.tinygrad.rewrite_rules import rewrite
+
+    def function(*given: Any) -> Any:
+        return rewrite(expression.of(*given), rules).tensor.realize()
+
+    jit = TinyJit(function)
+    for _ in range(3):  # eager, capture, replay: what is checked is a replay
+        replayed = jit(*inputs).numpy()
+    error = max(max_abs_error(replayed, reference), max_abs_error(replayed, eager))
+    return Compiled(function, jit, captured_work(jit), "\n".join(one.source for one in kernels(jit)), error)
+
+
+def _reasons(
+    bench: Bench,
+    name: ExpressionName,
+    compiled: dict[str, Compiled],
+    latencies_s: dict[str, float],
+    inputs: Sequence[Any],
+) -> dict[str, dict[str, Value]]:
+    """Why each variant takes its time; those with the same code are inspected once, in the name of the first."""
+    by_code: dict[str, list[str]] = {}
+    for variant, one in compiled.items():
+        by_code.setdefault(one.code, []).append(variant)
+    found: dict[str, dict[str, Value]] = {}
+    for variants in by_code.values():
+        first = compiled[variants[0]]
+        timed = {variant: latencies_s[variant] for variant in variants}
+        found |= bench.inspect(timed, first.function, first.jit, inputs, expression=name)
+    return found
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """How many of the rewrites tinygrad has already, and what the rules buy that it does not apply."""
+    fired = frame[(frame["fired"] > 0) & (frame["variant"] != ALL)]
+    if fired.empty:
+        return ""
+    already = fired["already"].astype("boolean").fillna(False).astype(bool)
+    rules, expressions = fired["variant"].nunique(), fired["expression"].nunique()
+    known = int(already.sum())
+    said = (
+        f"On {fired['device'].iloc[0]} {_counted(rules, 'rule')} made {_counted(len(fired), 'rewrite')} of "
+        f"{_counted(expressions, 'expression')}"
+    )
+    if known:
+        said += f"; {known} of them change{'s' * (known == 1)} nothing that runs, as tinygrad compiles the same kernel "
+        said += "without the rule"
+    said += "."
+    buys = (_buys(rule, rows) for rule, rows in fired[~already].groupby("variant", sort=False))
+    return " ".join((said, *buys))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
+
+
+def _buys(rule: object, rows: "pd.DataFrame") -> str:
+    """What a rule that tinygrad does not apply does: in full at its first expression, in short at the others."""
+    first, *others = [row for _, row in rows.iterrows()]
+    said = f"tinygrad does not {rule} by itself: that takes {_cut(first)} and {says(first, 'it')}"
+    said += "" if first["verdict"] == "wrong" else because(first)
+    return said + "".join(f", and {_cut(row)}" for row in others) + "."
+
+
+def _cut(row: Any) -> str:
+    return f"{row['written']} from {row['kernel_ops_before']} to {row['kernel_ops_after']} operations per number"

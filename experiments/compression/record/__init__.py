@@ -1,0 +1,1 @@
+"""The experiment on the smallest file that restores a network."""

@@ -1,0 +1,1 @@
+"""The experiment on per-layer sensitivity and mixed precision."""

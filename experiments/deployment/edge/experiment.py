@@ -1,0 +1,275 @@
+"""From a trained network to one small C program: its size, its speed, and whether it says what Python says."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from experiments.bench.answers import says
+from experiments.bench.columns import TIMED, Column, Value
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
+from experiments.bench.spec import MeasuredSpec, Row, experiment
+from experiments.bench.statistics.intervals import wilson
+from experiments.bench.timing.measure import compare
+from experiments.export_c.spec import ChoiceSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.deployment.edge.built import Made
+    from experiments.deployment.edge.checks import Checked
+    from experiments.export_c.steps import Step
+
+BASELINE = "python jit"
+TargetName = Literal["x86_64", "aarch64", "arm", "riscv64", "wasm32", "windows"]
+
+
+class EdgeSpec(ChoiceSpec, MeasuredSpec):
+    """A network, what is done to it, and the machines that it is compiled for."""
+
+    targets: list[TargetName] = Field(
+        ["x86_64", "aarch64", "wasm32"],
+        max_length=6,
+        title="Targets",
+        description="cross-compiled with zig, whose first build for one takes up to a minute; x86_64, aarch64, arm "
+        "and riscv64 for Linux, static; wasm32 without a system",
+    )
+    deadline_us: float = Field(
+        100.0, ge=0.1, le=1e6, title="Deadline [µs]", description="that 99 of 100 calls must keep to be suitable"
+    )
+    calls: int = Field(
+        5000, ge=100, le=100_000, title="Calls", description="timed one by one inside the compiled program"
+    )
+
+
+@experiment(
+    section="Deployment",
+    title="Edge",
+    question="How small and how fast is the network as one C program, and does it still say the same?",
+    compares="python jit, C at each number format, a build for each target",
+    spec=EdgeSpec,
+    presets={
+        "course": EdgeSpec(width=0.5, targets=["x86_64", "aarch64", "arm", "riscv64", "wasm32", "windows"]),
+        "cnn": EdgeSpec(network="cnn_normed"),
+        "quick": EdgeSpec(targets=["wasm32"], calls=500, budget_s=0.5),
+    },
+    columns=[
+        Column("network", "text", "inputs and outputs of the layers"),
+        Column("target", "text", "the machine that the program is for; empty for Python"),
+        Column("flags", "text", "of the compiler: how much it may do, and for which instruction set"),
+        Column("ran", "text", "ran; built, not run; no compiler; failed"),
+        Column("source_bytes", "integer", "model.c, the weights in it"),
+        Column("binary_bytes", "integer", "the program, stripped; static ones carry their C library"),
+        Column("weights_bytes", "integer", "constants of the program"),
+        Column("arena_bytes", "integer", "intermediate results at their peak, as the memory planner placed them"),
+        *TIMED,
+        Column("inside_us", "number", "median of single calls timed inside the compiled program"),
+        Column("inside_p95_us", "number", "95th percentile of these calls"),
+        Column("inside_p99_us", "number", "99th percentile of these calls"),
+        Column("bandwidth_ratio", "number", "inside_us over the time of reading as many bytes as the constants once"),
+        Column("suitable", "boolean", "whether inside_p99_us keeps the deadline"),
+        Column("startup_ms", "number", "process from start to end with one image"),
+        "max_abs_error",
+        Column("identical", "boolean", "whether 100 images give the same bits as in Python"),
+        *("accuracy", "accuracy_lo", "accuracy_hi"),
+        Column("note", "text", "why something was not done"),
+    ],
+    grid=("network",),
+    summary=(
+        *("variant", "ran", "flags", "binary_bytes", "arena_bytes", "latency_ms", "speedup", "verdict"),
+        *("inside_us", "inside_p95_us", "inside_p99_us", "bandwidth_ratio", "suitable"),
+        *("identical", "accuracy", "note"),
+    ),
+    details={
+        "steps": [
+            Column("step", "text", "what was done"),
+            Column("what", "text", "what it brought"),
+            Column("accuracy", "number", "on the 10,000 test images, in numpy with this step's arithmetic"),
+            Column("weights_bytes", "integer", "constants of the program after the step"),
+            Column("arena_bytes", "integer", "intermediate results, planned"),
+            Column("unplanned_bytes", "integer", "intermediate results with a buffer for each"),
+            Column("inside_us", "number", "median of single calls of the program for this machine"),
+            Column("changed", "number", "largest change of a logit of 100 images by this step"),
+        ]
+    },
+    answer=lambda frame: answer(frame),
+)
+def edge(spec: EdgeSpec, bench: Bench) -> Iterator[Row]:
+    """Exports the kernels that tinygrad captured on the CPU device at batch 1 as one C file, and builds and runs it.
+
+    The C program is fed 100 test images whose logits are compared with Python's, bit by bit where all arithmetic is
+    of integers, and then the whole MNIST test set of 10,000, which gives its accuracy; Python's own comes from numpy
+    with the same arithmetic. Latency is one call from
+    Python on both sides: a replay of the captured network with its image on the device, and the compiled function
+    through ctypes; `inside_us` is the compiled function timed in C. `c int8` is built for this machine's own
+    instruction set with -O3, targets portably with -O2. Programs for other machines run under qemu, WebAssembly under
+    wasmtime: that checks what they say; their speed there says nothing and is not shown. `binary_bytes` of this
+    machine's program uses the system's C library, of the targets includes theirs. `startup_ms` is a process from its
+    start to its end with one image. Weights of fewer than 8 bits take a byte each in the C.
+    `bandwidth_ratio` compares it with a loop in C that only reads as many bytes, as warm in the caches.
+    Not measured: energy, the speed on other machines, threads, the first call on cold caches.
+    Source: the memory planner and renderer of tinygrad; Jacob et al. 2018 for integer-only arithmetic.
+    """
+    from experiments.bench.machine.toolchain import NO_COMPILER, compiler
+    from experiments.deployment.edge.built import Made
+    from experiments.export_c.steps import steps
+
+    done = steps(spec, bench.device, lambda fraction, message: bench.progress(fraction * 0.4, message))
+    last = done[-1]
+    if compiler() is None:
+        yield from _without_compiler(spec, bench, last, NO_COMPILER)
+        return
+    with tempfile.TemporaryDirectory(prefix="tinylab-edge-") as folder:
+        made = []
+        for number, step in enumerate(done):
+            bench.progress(0.4 + 0.2 * number / len(done), f"{step.name}: capturing, exporting, building, checking")
+            made.append(Made.of(step, spec.label, Path(folder) / str(number)))
+        _report(spec, bench, made)
+        yield from _compare(spec, bench, made)
+
+
+def _without_compiler(spec: EdgeSpec, bench: Bench, last: "Step", cause: str) -> Iterator[Row]:
+    """Python alone, and rows that say why there is nothing else: the kernels that become C are the CPU's."""
+    from experiments.export_c.exported import shape
+
+    python, _ = _python(bench, last)
+    measured = compare({BASELINE: python}, BASELINE, lambda: None, bench.budget)
+    yield timed_row(measured, BASELINE, network=shape(last), ran="ran")
+    for name in ("this machine", *spec.targets):
+        values: dict[str, Value] = {"network": shape(last), "target": name, "ran": "no compiler", "note": cause}
+        yield Row({"variant": _variant(spec, name), "verdict": "failed", **values})
+
+
+def _variant(spec: EdgeSpec, target: str) -> str:
+    return f"c {spec.label}" if target == "this machine" else f"c {spec.label} {target}"
+
+
+def _python(bench: Bench, step: "Step") -> tuple[Any, Any]:
+    """One replay on the device, which waits for it as a call of C does by itself, and the logits of rows by it."""
+    from tinygrad import Context, TinyJit
+
+    from experiments.bench.tinygrad.runtime import synchronizer, tensor
+    from experiments.models.data.mnist import mnist
+
+    row = mnist().test.images[:1]
+    jit, given = TinyJit(step.build(bench.device)), tensor(np.ascontiguousarray(row), bench.device)
+    noopt = step.noopt and bench.device == "CPU"  # a GPU would run it on next to nothing of itself
+    with Context(NOOPT=int(noopt)):  # compiled here; a replay needs no context
+        for _ in range(3):
+            jit(given)
+
+    def logits(images: Any) -> Any:
+        each = (tensor(np.ascontiguousarray(image[None]), bench.device) for image in images)
+        return np.concatenate([jit(one).numpy() for one in each])
+
+    synchronize = synchronizer(bench.device)
+
+    def call() -> None:
+        jit(given)
+        synchronize()
+
+    return call, logits
+
+
+def _report(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> None:
+    """What each step brought; the plan of the memory and the program itself are the last two."""
+    from experiments.bench.tinygrad.captured import planned_bytes
+
+    before = None
+    for one in made:
+        exported = one.exported
+        planned, unplanned = planned_bytes(exported.jit, exported.function, [exported.input])
+        record: dict[str, Value] = {
+            "step": one.step.name,
+            "what": one.step.what,
+            "accuracy": one.step.accuracy,
+            "weights_bytes": exported.program.weights_bytes,
+            "arena_bytes": planned,
+            "unplanned_bytes": unplanned,
+            "inside_us": float(np.median(one.native.seconds(one.images, spec.calls))) * 1e6,
+            "changed": None if before is None else max_abs_error(one.reference.logits, before.reference.logits),
+        }
+        bench.detail("steps", [record])
+        before = one
+    saved = f"{planned:,} bytes for intermediate results, aligned and shared; {unplanned:,} with a buffer for each"
+    built = f"{one.checked.values['binary_bytes']:,} bytes of program for this machine, all included"
+    bench.detail("steps", [{"step": "plan memory", "what": saved}, {"step": "export", "what": built}])
+
+
+def _compare(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> Iterator[Row]:
+    """The rows: Python, this machine's programs timed side by side, and the programs for the targets."""
+    from experiments.deployment.edge.checks import check_target
+
+    last = made[-1]
+    name = f"{last.step.network.name} {spec.label}"
+    bench.artifact(f"{name}.zip", last.exported.zip(spec, last.step, last.reference.images))
+    programs = {_variant(spec, "this machine"): last}
+    if not last.step.is_float and made[-2].step.quantized is not None:
+        programs["c float32"] = made[-2]
+    targets: dict[str, Checked] = {}
+    for number, target in enumerate(spec.targets):
+        bench.progress(0.6 + 0.3 * number / len(spec.targets), f"{target}: building, running")
+        checked = check_target(target, last.source, last.exported.program.outputs, last.reference)
+        targets[target] = checked
+        if target == "wasm32" and checked.binary:
+            bench.artifact(f"{name}.wasm", checked.binary)
+    bench.progress(0.9, "measuring")
+    yield from _measured(spec, bench, programs, targets)
+
+
+def _measured(
+    spec: EdgeSpec, bench: Bench, programs: dict[str, "Made"], targets: dict[str, "Checked"]
+) -> Iterator[Row]:
+    from experiments.deployment.edge.built import ATOL, RTOL
+    from experiments.deployment.edge.checks import startup_ms
+    from experiments.export_c.exported import shape
+
+    last = next(iter(programs.values()))
+    row, network = last.images[0], {"network": shape(last.step)}
+    python, logits = _python(bench, last.step)
+    portable = {target: last.portable(target, checked) for target, checked in targets.items()}
+    natives = {name: one.native for name, one in programs.items()}
+    natives |= {_variant(spec, target): native for target, native in portable.items() if native}
+    calls = {BASELINE: python} | {name: native.caller(row) for name, native in natives.items()}
+    measured = compare(calls, BASELINE, lambda: None, bench.budget)
+
+    wanted = last.step.logits(last.images)
+    error = max_abs_error(logits(last.images), wanted)
+    labels = last.reference.labels
+    right = wilson(round(last.step.accuracy * len(labels)), len(labels))
+    values: dict[str, Any] = {**network, "ran": "ran", "max_abs_error": error}
+    values |= {"accuracy": right.median, "accuracy_lo": right.lo, "accuracy_hi": right.hi}
+    yield timed_row(measured, BASELINE, wrong=error > tolerance(wanted, ATOL, RTOL), **values)
+
+    builds = [(name, one, one.checked) for name, one in programs.items()]
+    builds += [(_variant(spec, target), last, checked) for target, checked in targets.items()]
+    for name, one, checked in builds:
+        values, wrong = {**network, **one.sizes(), **checked.values}, one.wrong(checked)
+        if name in natives:
+            values |= one.inside(natives[name], spec.calls, spec.deadline_us)
+            values["startup_ms"] = startup_ms(checked.command or [], row)
+            yield timed_row(measured, name, wrong=wrong, **values)
+        else:
+            failed = "failed" if checked.values["ran"] in ("failed", "no compiler") else None
+            yield Row({"variant": name, "verdict": "wrong" if wrong else failed, **values})
+
+
+def answer(frame: "pd.DataFrame") -> str:
+    """Time, size and accuracy of this machine's program, and where else the same bits came out."""
+    here = frame[(frame["target"] == "this machine") & frame["speedup"].notna()]
+    if here.empty:
+        return ""
+    one = here.iloc[0]
+    others = frame[frame["target"].notna() & (frame["target"] != "this machine")]
+    ran = others.loc[others["ran"] == "ran", "target"].tolist()
+    built = others.loc[others["ran"] == "built, not run", "target"].tolist()
+    said = (
+        f"On {one['device']} {one['variant']} of {one['network']} answers in {one['inside_us']:.3g} µs from a program "
+        f"of {one['binary_bytes']:,} bytes, classifies {one['accuracy']:.2%} of the test set rightly, and "
+        f"{says(one, 'a call from Python')}, compared with replaying it with the JIT"
+    )
+    said += f"; it also ran for {', '.join(ran)}" if ran else ""
+    return f"{said}{'; built, not run: ' + ', '.join(built) if built else ''}."

@@ -1,0 +1,85 @@
+"""An exported program as a library of this process: called from Python, and timed inside C."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.export_c.targets import WARNINGS, compile_c
+
+Array = np.ndarray[Any, Any]
+
+TIMING = """
+#include <stdint.h>
+#include <time.h>
+void predict(const float *input, float *output);
+void time_calls(const float *rows, int64_t count, int64_t width, float *output, double *seconds, int64_t calls);
+void time_reads(const uint64_t *words, int64_t count, uint64_t *sum, double *seconds, int64_t calls);
+
+static double since(const struct timespec *before) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)(now.tv_sec - before->tv_sec) + 1e-9 * (double)(now.tv_nsec - before->tv_nsec);
+}
+
+void time_calls(const float *rows, int64_t count, int64_t width, float *output, double *seconds, int64_t calls) {
+  struct timespec before;
+  for (int64_t call = 0; call < calls; call++) {
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    predict(rows + call % count * width, output);
+    seconds[call] = since(&before);
+  }
+}
+
+/* All that a kernel could do no faster: every word read once, nothing else done with it. */
+void time_reads(const uint64_t *words, int64_t count, uint64_t *sum, double *seconds, int64_t calls) {
+  struct timespec before;
+  for (int64_t call = 0; call < calls; call++) {
+    uint64_t seen = 0;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (int64_t word = 0; word < count; word++) seen += words[word];
+    *(volatile uint64_t *)sum = seen;
+    seconds[call] = since(&before);
+  }
+}
+"""
+
+
+class Native:
+    """A compiled `model.c`, loaded for good: nobody may unload a library that is being called."""
+
+    def __init__(self, command: Sequence[str], source: Path, outputs: int) -> None:
+        """Compiles `source` with `command` and loads it; NotBuilt where that fails."""
+        timing, library = source.with_name("timing.c"), source.with_suffix(".so")
+        timing.write_text(TIMING)
+        compile_c([*command, "-shared", "-fPIC", "-DMODEL_NO_MAIN", *WARNINGS], [source, timing], library)
+        self._library = ctypes.CDLL(str(library))
+        self._library.predict.restype = None
+        self._library.time_calls.restype = None
+        self._library.time_reads.restype = None
+        self._output = np.zeros(outputs, np.float32)
+
+    def caller(self, row: Array) -> Callable[[], object]:
+        """One call of predict on `row` (float32): what it costs from Python."""
+        self._row = np.ascontiguousarray(row, np.float32)  # held while somebody may call
+        return partial(self._library.predict, *(ctypes.c_void_p(one.ctypes.data) for one in (self._row, self._output)))
+
+    def seconds(self, rows: Array, calls: int) -> Array:
+        """Seconds of each of `calls` calls on `rows` in turn, timed inside the program; the first tenth warms up."""
+        kept, taken = np.ascontiguousarray(rows, np.float32), np.zeros(calls + calls // 10, np.float64)
+        numbers = [ctypes.c_int64(one) for one in (len(kept), kept.shape[1], len(taken))]
+        count, width, all_calls = numbers
+        pointers = [ctypes.c_void_p(one.ctypes.data) for one in (kept, self._output, taken)]
+        self._library.time_calls(pointers[0], count, width, pointers[1], pointers[2], all_calls)
+        return taken[calls // 10 :]
+
+    def read_seconds(self, nbytes: int, calls: int) -> Array:
+        """Seconds of reading `nbytes` once, again and again: what memory allows for constants of that size."""
+        words, total, taken = np.ones(max(1, nbytes // 8), np.uint64), np.zeros(1, np.uint64), np.zeros(calls)
+        pointers = [ctypes.c_void_p(one.ctypes.data) for one in (words, total, taken)]
+        counts = [ctypes.c_int64(one) for one in (len(words), calls)]
+        self._library.time_reads(pointers[0], counts[0], pointers[1], pointers[2], counts[1])
+        return taken

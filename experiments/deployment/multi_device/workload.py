@@ -1,0 +1,53 @@
+"""What is laid over devices: a network of linear layers with weights, and the batches of one call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.models.sequential.network import Linear, Network, Weights, forward_numpy, initial, mlp
+
+Array = np.ndarray[Any, Any]
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """A network, its weights, and `batches` of images (rows, inputs) that one call computes."""
+
+    network: Network
+    weights: Mapping[str, Array]
+    batches: list[Array]
+
+    @classmethod
+    def of(cls, kind: str, size: int, rows: int, batches: int) -> "Work":
+        """Seeded: `mlp` is the course's network, `matmul` one layer of size x size with ReLU."""
+        network = mlp() if kind == "mlp" else Network("matmul", (Linear(size, size, relu=True),), (size,))
+        rng = np.random.default_rng(SEED)
+        shape = (rows, network.image[0])
+        images = [rng.standard_normal(shape, dtype=np.float32) for _ in range(batches)]
+        return cls(network, initial(network, SEED), images)
+
+    def reference(self) -> Array:
+        """The logits of all batches one under the other, by numpy in float64."""
+        exact = {name: weight.astype(np.float64) for name, weight in self.weights.items()}
+        return np.concatenate([forward_numpy(self.network, exact, one.astype(np.float64)) for one in self.batches])
+
+
+def rounded_up(count: int, parts: int) -> int:
+    """The next multiple of `parts`. rounded_up(10, 4) == 12."""
+    return -(-count // parts) * parts
+
+
+def widened(network: Network, weights: Mapping[str, Array], parts: int) -> tuple[Network, Weights]:
+    """The same function with every hidden and output width a multiple of `parts`: added units are all zeros."""
+    layers, made, inputs = [], {}, network.image[0]
+    for place in network.walk():
+        outputs = rounded_up(place.layer.outputs, parts)
+        weight, bias = weights[place.weight], weights[place.bias]
+        added = ((0, outputs - len(weight)), (0, inputs - weight.shape[1]))
+        made[place.weight], made[place.bias] = np.pad(weight, added), np.pad(bias, added[0])
+        layers.append(Linear(inputs, outputs, relu=isinstance(place.layer, Linear) and place.layer.relu))
+        inputs = outputs
+    return Network(network.name, tuple(layers), network.image), made

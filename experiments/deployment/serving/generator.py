@@ -1,0 +1,234 @@
+"""The load generator: `python -m experiments.deployment.serving.generator PAYLOAD` in a process of its own.
+
+Reads a plan as one line of JSON, sends the load, and writes one record for every request to standard output. The
+latency of an open load counts from the scheduled arrival, so that a server that stalls is charged for everything
+that would have arrived meanwhile (no coordinated omission).
+"""
+
+import asyncio
+import gc
+import io
+import json
+import re
+import selectors
+import subprocess
+import sys
+from collections import deque
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.deployment.serving.plans import MOST_CONNECTIONS, RECORD, Plan
+
+Array = np.ndarray[Any, Any]
+PARTS = {name: re.compile(rb"%b;dur=([0-9.]+)" % name.encode()) for name in ("queue", "gather", "handover", "compute")}
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+BATCH = re.compile(rb"x-batch-rows: (\d+)", re.IGNORECASE)
+CONNECT_S = 5.0
+
+
+def generate(plan: Plan, payload: Path) -> Array:
+    """Sends a load from a process of its own; its records, in the order of their schedule."""
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.deployment.serving.generator", str(payload)],
+        input=json.dumps(asdict(plan)).encode(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the load generator failed: {done.stderr.decode().strip().splitlines()[-1][:300]}")
+    return np.asarray(np.load(io.BytesIO(done.stdout)))
+
+
+class Connection(asyncio.Protocol):
+    """One kept-alive connection with at most one request under way."""
+
+    def __init__(self, load: "Load") -> None:
+        self._load, self._buffer = load, b""
+        self.number: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport."""
+        self._transport: Any = transport
+
+    def send(self, number: int) -> None:
+        """Sends request `number`."""
+        self.number = number
+        self._load.sent[number] = self._load.now()
+        self._transport.write(self._load.requests[number % len(self._load.requests)])
+
+    def data_received(self, data: bytes) -> None:
+        """Takes a part of an answer; a whole one is handed on."""
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0 or self.number is None:
+            return
+        found = LENGTH.search(self._buffer, 0, end)
+        if len(self._buffer) >= end + 4 + int(found[1] if found else 0):
+            number, answer, self._buffer, self.number = self.number, self._buffer, b"", None
+            self._load.finished(self, number, answer)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """A request that was under way stays without an answer."""
+        self._load.lost(self)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transport.close()
+
+
+class Load:
+    """One load while it is sent: free connections, requests that wait for one, and what came of each."""
+
+    def __init__(self, plan: Plan, requests: list[bytes]) -> None:
+        self.plan, self.requests = plan, requests
+        self._loop = asyncio.get_running_loop()
+        self.scheduled: list[float] = []
+        self.sent: dict[int, float] = {}
+        self.ended: dict[int, tuple[float, bytes]] = {}
+        self._free: list[Connection] = []
+        self._waiting: deque[int] = deque()
+        self._open: set[Connection] = set()
+        self._unanswered = 0
+        self._opening = 0
+        self._idle = asyncio.Event()
+
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self._loop.time() - self._began
+
+    async def run(self) -> None:
+        """Sends the whole load and waits for its answers, within the plan's patience."""
+        for _ in range(self.plan.clients):
+            await self._connect()
+        self._began = self._loop.time()
+        if self.plan.arrival in ("single", "closed"):
+            for _ in range(self.plan.clients):
+                self._arrive(self.now())
+        else:
+            for at in self.plan.schedule().tolist():
+                if (early := at - self.now()) > 0:
+                    await asyncio.sleep(early)
+                self._arrive(at)
+        await self._settled()
+        for connection in list(self._open):
+            connection.close()
+
+    async def _settled(self) -> None:
+        closed = self.plan.arrival in ("single", "closed")
+        left = self.plan.patience_s + (self.plan.seconds if closed else 0.0)
+        try:
+            async with asyncio.timeout(left):
+                while self._unanswered:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            return
+
+    async def _connect(self) -> None:
+        _, made = await asyncio.wait_for(
+            self._loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port), CONNECT_S
+        )
+        self._open.add(made)
+        self._free.append(made)
+
+    def _arrive(self, at: float) -> None:
+        """A request arrives: it is sent at once if a connection is free, or as soon as one is."""
+        self.scheduled.append(at)
+        self._unanswered += 1
+        self._waiting.append(len(self.scheduled) - 1)
+        self._send_waiting()
+        more = self.plan.arrival == "open" and len(self._open) + self._opening < MOST_CONNECTIONS
+        if len(self._waiting) > self._opening and more:
+            self._opening += 1
+            self._loop.create_task(self._open_one_more())
+
+    async def _open_one_more(self) -> None:
+        try:
+            await self._connect()
+        except (OSError, TimeoutError):
+            return
+        finally:
+            self._opening -= 1
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while self._waiting and self._free:
+            self._free.pop().send(self._waiting.popleft())
+
+    def finished(self, connection: Connection, number: int, answer: bytes) -> None:
+        """An answer has come whole."""
+        self.ended[number] = (self.now(), answer)
+        self._free.append(connection)
+        self._unanswered -= 1
+        if self.plan.arrival in ("single", "closed") and self.now() < self.plan.seconds:
+            self._arrive(self.now())
+        self._send_waiting()
+        if not self._unanswered:
+            self._idle.set()
+
+    def lost(self, connection: Connection) -> None:
+        """The server has closed a connection: its request gets no answer, another connection takes its place."""
+        self._open.discard(connection)
+        if connection in self._free:
+            self._free.remove(connection)
+        if connection.number is not None:
+            self._unanswered -= 1
+            if not self._unanswered:
+                self._idle.set()
+        if self._unanswered and self._waiting:
+            self._opening += 1
+            self._loop.create_task(self._open_one_more())
+
+
+def records(load: Load, expected: Array) -> Array:
+    """One record for every request; `expected` holds the logits of the payload's requests."""
+    made = np.zeros(len(load.scheduled), RECORD)
+    for number, scheduled in enumerate(load.scheduled):
+        ended, answer = load.ended.get(number, (np.nan, b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status = int(head[9:12]) if head else 0
+        batch = BATCH.search(head)
+        parts = [float(found[1]) if (found := one.search(head)) else np.nan for one in PARTS.values()]
+        error = np.nan
+        if status == 200:
+            wanted = expected[number % len(expected)]
+            logits = np.frombuffer(body, "<f4")
+            error = float(np.abs(logits - wanted).max()) if logits.shape == wanted.shape else np.inf
+        sent = load.sent.get(number, np.nan)
+        made[number] = (scheduled, sent, ended, status, load.plan.rows, int(batch[1]) if batch else 0, *parts, error)
+    return made
+
+
+def requests_of(images: Array, rows: int) -> list[bytes]:
+    """The payload's images as whole HTTP requests of `rows` images each."""
+    bodies = [images[start : start + rows].astype("<f4").tobytes() for start in range(0, len(images), rows)]
+    head = b"POST /predict HTTP/1.1\r\nHost: tinylab\r\nContent-Type: application/octet-stream\r\n"
+    return [b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body) for body in bodies]
+
+
+def main() -> None:
+    """One load, as the command line and standard input say."""
+    plan = Plan(**json.loads(sys.stdin.readline()))
+    with np.load(sys.argv[1]) as payload:
+        images, logits = payload["images"], payload["logits"]
+    usable = len(images) // plan.rows * plan.rows
+    requests = requests_of(images[:usable], plan.rows)
+    gc.disable()  # a collection would be charged to the server
+
+    async def send() -> Load:
+        load = Load(plan, requests)
+        await load.run()
+        return load
+
+    # select() waits for microseconds, epoll for whole milliseconds, by which every arrival would be late
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        load = runner.run(send())
+    answers = logits[:usable].reshape(len(requests), -1)
+    np.save(sys.stdout.buffer, records(load, answers))
+
+
+if __name__ == "__main__":
+    main()

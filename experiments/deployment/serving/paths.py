@@ -1,0 +1,50 @@
+"""One batch from numpy to numpy, by the plain path in its parts and by the fast one."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.bench.columns import Value
+from experiments.bench.session import Bench
+from experiments.bench.timing.measure import Budget
+from experiments.models.techniques.quantization.post_training import Quantized
+from experiments.models.techniques.quantization.tinygrad_backend import build
+from experiments.server.runner import Runner
+
+
+def timed_paths(quantized: Quantized, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
+    """Records of the detail `paths`, measured side by side in this process; without the fast path where it is none."""
+    from tinygrad import TinyJit
+
+    from experiments.bench.tinygrad.runtime import tensor
+
+    pixels = int(np.prod(quantized.network.image))
+    forward = build(quantized, bench.device)
+    runners = {name: Runner(forward, rows, pixels, bench.device, name == "fast") for name in ("plain", "fast")}
+    images = np.random.default_rng(0).random((rows, pixels), dtype=np.float32)
+    held, jit = tensor(images, bench.device), TinyJit(forward)
+    for _ in range(3):
+        result = jit(held)
+
+    def run(name: str) -> Any:
+        runners[name].input[:] = images
+        return runners[name].run()
+
+    calls = {
+        ("plain", "all of it"): lambda: run("plain"),
+        ("plain", "numpy to tensor"): lambda: tensor(images, bench.device),
+        ("plain", "replay"): lambda: jit(held),
+        ("plain", "tensor to numpy"): lambda: result.numpy(),
+    }
+    if runners["fast"].path == "fast":
+        calls["fast", "all of it"] = lambda: run("fast")
+    compared = bench.compare(
+        {" ".join(key): call for key, call in calls.items()}, "plain all of it", Budget(seconds=seconds)
+    )
+    records: list[dict[str, Value]] = []
+    for path, part in calls:
+        seen = compared.latency(f"{path} {part}")
+        ends = {"latency_lo_ms": seen.lo, "latency_hi_ms": seen.hi}
+        scaled = {name: value * 1e3 if value is not None else None for name, value in ends.items()}
+        records.append({"rows": rows, "path": path, "part": part, "latency_ms": seen.median * 1e3, **scaled})
+    return records

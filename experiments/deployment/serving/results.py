@@ -1,0 +1,125 @@
+"""What the records of a load say: percentiles where there are enough requests, and where the time went."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from experiments.bench.columns import Value
+from experiments.bench.statistics.intervals import LEAST_FOR_P95, LEAST_FOR_P99, median_interval, percentile, wilson
+
+Array = np.ndarray[Any, Any]
+IN_TIME = 0.99  # the share of requests that must be answered rightly within the objective
+MOST_SHOWN = 300  # requests of one load that are kept for the timeline
+SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
+
+
+def latencies_ms(records: Array) -> Array:
+    """From the scheduled arrival to the answer, of the requests that were answered with logits."""
+    answered = records[records["status"] == 200]
+    return np.asarray((answered["finished_s"] - answered["scheduled_s"]) * 1e3)
+
+
+def summary(records: Array, objective_ms: float, tolerance: float) -> dict[str, Value]:
+    """The columns that one load fills. An answer that is off by more than `tolerance` is an error."""
+    answered = records["status"] == 200
+    right = answered & (records["error"] <= tolerance)
+    rejected = int((records["status"] == 503).sum())
+    took = latencies_ms(records)
+    in_time = int((took[records["error"][answered] <= tolerance] <= objective_ms).sum())
+    values: dict[str, Value] = {
+        "requests": len(records),
+        "achieved_per_s": _achieved(records[right]),
+        "errors": len(records) - int(right.sum()) - rejected,
+        "rejected": rejected,
+        "max_abs_error": float(records["error"][answered].max()) if answered.any() else None,
+        "remark": _remark(len(took)),
+    }
+    if len(records):
+        share = wilson(in_time, len(records))
+        values |= {"in_time": share.median, "in_time_lo": share.lo, "in_time_hi": share.hi}
+        values["slo_met"] = bool(in_time / len(records) >= IN_TIME)
+    return values | _percentiles(took) | _breakdown(records[answered], took)
+
+
+def _achieved(right: Array) -> float:
+    """Right answers per second, counted in rows, from the first arrival to the last answer."""
+    if not len(right):
+        return 0.0
+    lasted = float(right["finished_s"].max() - right["scheduled_s"].min())
+    return float(right["rows"].sum()) / max(lasted, 1e-9)
+
+
+def _percentiles(took: Array) -> dict[str, Value]:
+    if not len(took):
+        return {}
+    middle, values = median_interval(took.tolist()), took.tolist()
+    return {
+        "p50_ms": middle.median,
+        "p50_lo_ms": middle.lo,
+        "p50_hi_ms": middle.hi,
+        "p95_ms": percentile(values, 0.95, LEAST_FOR_P95),
+        "p99_ms": percentile(values, 0.99, LEAST_FOR_P99),
+        "worst_ms": max(values),
+    }
+
+
+def _breakdown(answered: Array, took: Array) -> dict[str, Value]:
+    """Means, so that the parts add up to the mean latency; transport is what the server did not see."""
+    if not len(answered):
+        return {}
+    parts = {name: float(np.nanmean(answered[name])) for name in ("queue_ms", "gather_ms", "handover_ms", "compute_ms")}
+    late = float(np.mean(answered["sent_s"] - answered["scheduled_s"])) * 1e3
+    mean = float(took.mean())
+    return {
+        "mean_ms": mean,
+        "mean_batch": float(answered["batch"].mean()),
+        **parts,
+        "transport_ms": max(0.0, mean - sum(parts.values()) - late),
+        "unsent_ms": late,
+    }
+
+
+def _remark(count: int) -> str | None:
+    """Which percentile the sample cannot support, and why."""
+    if count < LEAST_FOR_P95:
+        return f"too few for p95 and p99: {count} answers"
+    return f"too few for p99: {count} answers" if count < LEAST_FOR_P99 else None
+
+
+def timeline(records: Array) -> list[dict[str, Value]]:
+    """At most some hundred requests of a load in the order of their arrival, each with how many were under way."""
+    if not len(records):
+        return []
+    step = math.ceil(len(records) / MOST_SHOWN)
+    chosen = np.unique([*range(0, len(records), step), *np.argsort(np.nan_to_num(_took(records)))[-20:]])
+    arrived, finished = np.sort(records["scheduled_s"]), np.sort(records["finished_s"])
+    shown: list[dict[str, Value]] = []
+    for one in records[chosen]:
+        at = one["scheduled_s"]
+        in_flight = np.searchsorted(arrived, at, "right") - np.searchsorted(finished, at, "right")
+        took = float((one["finished_s"] - at) * 1e3)
+        shown.append(
+            {
+                "arrived_ms": float(at * 1e3),
+                "request_ms": took if math.isfinite(took) else None,
+                "in_flight": int(in_flight),
+                "rows": int(one["batch"]),
+                "status": int(one["status"]),
+            }
+        )
+    return shown
+
+
+def distribution(records: Array) -> list[dict[str, Value]]:
+    """The latency below which each share of the answers lies; only shares that the sample supports."""
+    took = np.sort(latencies_ms(records))
+    supported = [share for share in SHARES if len(took) * min(share, 1 - share) >= 1]
+    shown: list[dict[str, Value]] = []
+    for share in supported:
+        shown.append({"share": share, "request_ms": float(took[math.ceil(share * len(took)) - 1])})
+    return shown
+
+
+def _took(records: Array) -> Array:
+    return np.asarray(records["finished_s"] - records["scheduled_s"])

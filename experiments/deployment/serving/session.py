@@ -1,0 +1,159 @@
+"""The loads of one run of the serving experiment, on servers that are ready."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from experiments.bench.columns import Value
+from experiments.bench.session import Bench
+from experiments.bench.spec import Row, Sample
+
+if TYPE_CHECKING:
+    from experiments.deployment.serving.experiment import ServingSpec
+    from experiments.deployment.serving.plans import Array, Plan
+
+TARGET_REQUESTS = 200  # at the expected rate: enough for a p99 that is not the very last request
+POOL = 64  # connections that an open load begins with
+OFFLINE_CLIENTS = 8
+LONGER = 3  # the longest load at the expected rate, over that of the others
+SEARCH_START, SEARCH_TRIALS = 1000.0, 6
+TRIES = 2  # a rate is refused when it fails twice: once may be somebody else's doing
+WARM: dict[str, Value] = {"arrival": "closed", "clients": 8, "seconds": 0.3}
+PARTS = {
+    "queue_ms": "waited for the engine to finish the batch before",
+    "gather_ms": "waited for others to join the batch although the engine was idle",
+    "handover_ms": "between the HTTP process and the inference process",
+    "compute_ms": "in the engine",
+    "transport_ms": "the rest: HTTP, loopback and both ends' event loops",
+    "unsent_ms": "from the scheduled arrival until the generator had sent it",
+}
+SET = ("max_wait_ms", "objective_ms", *PARTS)  # the columns in ms that are no percentile
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One server: its batching policy, and the path of a batch through tinygrad."""
+
+    max_batch: int
+    max_wait_ms: float
+    path: Literal["fast", "plain"]
+
+    @property
+    def policy(self) -> str:
+        """The policy in words."""
+        if self.max_batch == 1:
+            return "no batching"
+        return f"batch {self.max_batch}, " + (f"wait {self.max_wait_ms:g} ms" if self.max_wait_ms else "drain")
+
+    @property
+    def name(self) -> str:
+        """The policy, and the path where it is not the usual one."""
+        return self.policy if self.path == "fast" else f"{self.policy}, plain path"
+
+
+class Session:
+    """The loads of one run, on servers that are ready."""
+
+    def __init__(
+        self, spec: "ServingSpec", bench: Bench, ports: Mapping[Variant, int], payload: Path, limit: float
+    ) -> None:
+        self._spec, self._bench, self._ports, self._payload, self._limit = spec, bench, ports, payload, limit
+        self._rng = random.Random(0)  # noqa: S311 - an order, not a secret
+        self._done, self._all = 0, 1
+
+    def warm(self) -> None:
+        """A moment of load on each server, which nobody reads."""
+        for variant in self._ports:
+            self._send(variant, WARM)
+
+    def measure(self) -> Iterator[Row]:
+        """Every load on every server, in random order within a load; then the search, one server after the other."""
+        loads = self._loads()
+        searched = [one for one in self._ports if one.path == "fast"] if "search" in self._spec.arrival else []
+        self._all = len(loads) * len(self._ports) + 4 * len(searched)
+        for load in loads:
+            meeting = [one for one in self._ports if one.path == "fast" or load["arrival"] != "open"]
+            made = {variant: self._row(variant, load) for variant in self._rng.sample(meeting, len(meeting))}
+            yield from (made[variant] for variant in meeting)
+        for variant in searched:
+            yield from self._search(variant)
+
+    def _loads(self) -> list[dict[str, Value]]:
+        spec = self._spec
+        found: list[dict[str, Value]] = []
+        if "single" in spec.arrival:
+            found.append({"arrival": "single", "clients": 1, "seconds": spec.seconds})
+        if "closed" in spec.arrival:
+            found += [{"arrival": "closed", "clients": one, "seconds": spec.seconds} for one in spec.clients]
+        if "open" in spec.arrival:
+            found += [self._open(rate) for rate in dict.fromkeys((spec.target_per_s, *spec.rate_per_s))]
+        if "offline" in spec.arrival:
+            found.append({"arrival": "offline", "clients": OFFLINE_CLIENTS})
+        return found
+
+    def _open(self, rate: float) -> dict[str, Value]:
+        wanted = TARGET_REQUESTS / rate if rate == self._spec.target_per_s else 0.0
+        seconds = max(self._spec.seconds, min(wanted, LONGER * self._spec.seconds))
+        return {"arrival": "open", "rate_per_s": rate, "seconds": seconds}
+
+    def _search(self, variant: Variant) -> Iterator[Row]:
+        """Trials of rising rates; the row of the highest that met the objective is marked."""
+        from experiments.deployment.serving.search import highest
+
+        rows: list[Row] = []
+
+        def meets(rate: float) -> bool:
+            load: dict[str, Value] = {"arrival": "open", "rate_per_s": rate, "seconds": self._spec.seconds}
+            for _ in range(TRIES):
+                rows.append(self._row(variant, load, detailed=False))
+                if rows[-1].values["slo_met"]:
+                    return True
+            return False
+
+        best = highest(meets, start=SEARCH_START, trials=SEARCH_TRIALS)
+        for row in rows:
+            row.values["highest"] = row.values["rate_per_s"] == best and row.values["slo_met"]
+            yield row
+
+    def _row(self, variant: Variant, load: Mapping[str, Value], detailed: bool = True) -> Row:
+        from experiments.deployment.serving.results import distribution, latencies_ms, summary, timeline
+
+        self._done += 1
+        at = f"{load['rate_per_s']:.0f}/s" if "rate_per_s" in load else f"{load['clients']} clients"
+        self._bench.progress(0.15 + 0.85 * self._done / self._all, f"{variant.name}: {load['arrival']}, {at}")
+        records = self._send(variant, load)
+        point = {name: load.get(name) for name in ("arrival", "clients", "rate_per_s")}
+        where = {"variant": variant.name, **point}
+        if detailed:
+            self._bench.detail("requests", [{**where, **one} for one in timeline(records)])
+        if detailed and load["arrival"] != "offline":
+            self._bench.detail("distribution", [{**where, **one} for one in distribution(records)])
+        values: dict[str, Value] = {
+            **where,
+            "policy": variant.policy,
+            "path": variant.path,
+            "max_batch": variant.max_batch,
+            "max_wait_ms": variant.max_wait_ms,
+            "objective_ms": self._spec.objective_ms,
+            **summary(records, self._spec.objective_ms, self._limit),
+        }
+        if load["arrival"] == "offline":  # all arrive at once: a latency says only how many were before it
+            values |= {name: None for name in values if name.endswith("_ms") and name not in SET}
+            values |= dict.fromkeys(("in_time", "in_time_lo", "in_time_hi", "slo_met", "remark"))
+        seconds = (latencies_ms(records) / 1e3).round(7).tolist()
+        return Row(values, [Sample("single", 1, seconds)])
+
+    def _send(self, variant: Variant, load: Mapping[str, Value]) -> "Array":
+        from experiments.deployment.serving.generator import generate
+
+        return generate(self._plan(variant, load), self._payload)
+
+    def _plan(self, variant: Variant, load: Mapping[str, Value]) -> "Plan":
+        from experiments.deployment.serving.plans import Plan
+
+        given = {"clients": POOL, **load}
+        if load["arrival"] == "offline":
+            given |= {"rows": variant.max_batch, "requests": max(1, self._spec.samples // variant.max_batch)}
+        return Plan(self._ports[variant], **given)  # type: ignore[arg-type]

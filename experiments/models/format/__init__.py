@@ -1,0 +1,1 @@
+"""The packed model file and what it is made of."""

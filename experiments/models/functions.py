@@ -1,0 +1,82 @@
+"""Functions to measure, each with its seeded inputs and its twin in numpy float64."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A function of realised tensors; `draw(n)` makes its float32 inputs, `reference` computes it in float64."""
+
+    function: Callable[..., Any]
+    draw: Callable[[int], tuple[Array, ...]]
+    reference: Callable[..., Array]
+
+    def inputs(self, n: int, device: str) -> tuple[Any, ...]:
+        """The inputs for size `n`, realised on `device`."""
+        return tensors(device, *self.draw(n))
+
+
+def tensors(device: str, *arrays: Array) -> tuple[Any, ...]:
+    """Each array as a realised tensor on `device`."""
+    from experiments.bench.tinygrad.runtime import tensor
+
+    return tuple(tensor(array, device) for array in arrays)
+
+
+def elementwise() -> Workload:
+    """(x+y).relu()*2 of two n x n matrices: one fused kernel, bound by memory."""
+    return Workload(
+        function=lambda x, y: ((x + y).relu() * 2).realize(),
+        draw=lambda n: _normal(2, n, n),
+        reference=lambda x, y: np.maximum(x.astype(np.float64) + y, 0) * 2,
+    )
+
+
+def matmul_chain() -> Workload:
+    """(a@b+c).relu().sum() of three n x n matrices: a product and two reductions; sums to millions."""
+    return Workload(
+        function=lambda a, b, c: (a @ b + c).relu().sum().realize(),
+        draw=lambda n: _normal(3, n, n),
+        reference=lambda a, b, c: np.maximum(a.astype(np.float64) @ b + c, 0).sum(),
+    )
+
+
+def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> Workload:
+    """Linear layers with ReLU between them on inputs of n rows, its weights held on `device`.
+
+    Weights are scaled so that activations neither vanish nor grow (He initialisation).
+    """
+    rng = np.random.default_rng(SEED)
+    pairs = list(itertools.pairwise(widths))
+    weights = [(rng.standard_normal(pair) * np.sqrt(2 / pair[0])).astype(np.float32) for pair in pairs]
+    biases = [(rng.standard_normal(pair[1]) * 0.1).astype(np.float32) for pair in pairs]
+    relu = [number < len(pairs) or relu_last for number in range(1, len(pairs) + 1)]
+    held = list(zip(tensors(device, *weights), tensors(device, *biases), relu, strict=True))
+
+    def function(x: Any) -> Any:
+        for weight, bias, rectified in held:
+            x = x @ weight + bias
+            x = x.relu() if rectified else x
+        return x.realize()
+
+    def reference(x: Array) -> Array:
+        x = x.astype(np.float64)
+        for weight, bias, rectified in zip(weights, biases, relu, strict=True):
+            x = x @ weight + bias
+            x = np.maximum(x, 0) if rectified else x
+        return x
+
+    return Workload(function, lambda n: _normal(1, n, widths[0]), reference)
+
+
+def _normal(count: int, *shape: int) -> tuple[Array, ...]:
+    rng = np.random.default_rng(SEED)
+    return tuple(rng.standard_normal(shape).astype(np.float32) for _ in range(count))

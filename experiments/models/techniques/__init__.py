@@ -1,0 +1,1 @@
+"""Techniques: a model in, a smaller or faster model out."""

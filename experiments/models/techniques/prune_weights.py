@@ -1,0 +1,160 @@
+"""Unstructured pruning: masks that say which weights of a network stay, and the schedule by which they tighten.
+
+A mask is a boolean array in the shape of its weight, True where the weight stays. Biases are never pruned.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Literal, get_args
+
+import numpy as np
+
+from experiments.models.sequential.network import Array, Network, Weights, check
+
+VERSION = 1  # raise it when the same weights and amount give other masks
+
+Masks = dict[str, Array]
+Scope = Literal["global", "layer"]
+SCORES = ("magnitude", "lamp", "random")
+PATTERN = re.compile(r"(\d{1,3}):(\d{1,3})")
+
+
+def masks_of(
+    network: Network,
+    weights: Mapping[str, Array],
+    sparsity: float | None,
+    method: str = "magnitude",
+    scope: Scope = "global",
+    *,
+    seed: int = 0,
+    layers: Collection[str] | None = None,
+    within: Mapping[str, Array] | None = None,
+) -> Masks:
+    """The masks that leave the best share 1 - `sparsity` of the weights, by the name of the weight.
+
+    `magnitude`: the largest. `lamp`: the largest by their square over the sum of the squares of those in their layer
+    that are at least as large, which makes layers comparable and leaves every one some. `random`: a seeded choice,
+    the smaller one part of the larger. `N:M`, as `2:4`: the N largest of every M in a row along the inputs of an
+    output, a rest that fills no M likewise; its sparsity is 1 - N/M and may be given as None.
+
+    `scope`: the share holds for all weights together or for every layer alone (LAMP keeps the largest of a layer in
+    either case). `layers`: only these; the others get no mask. `within`: masks that may only tighten; what they
+    remove stays removed. At least one weight stays. ValueError with one line where a value is not allowed.
+    Source: Han et al. 2015 (magnitude), Lee et al. 2021 (LAMP), Mishra et al. 2021 (N:M).
+    """
+    check(network, weights)
+    chosen = {f"{layer}.weight": weights[f"{layer}.weight"] for layer in _layers(network, layers)}
+    if ":" in method:
+        return _n_of_m(chosen, *n_and_m(method), sparsity, within or {})
+    if method not in SCORES:
+        raise ValueError(f"method: {method} is not allowed; give one of {', '.join(SCORES)} or N:M as 2:4")
+    if scope not in get_args(Scope):
+        raise ValueError(f"scope: {scope} is not allowed; give one of {', '.join(get_args(Scope))}")
+    if sparsity is None or not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity: {sparsity} is not allowed; give 0 or more and less than 1")
+    scores = _scores(chosen, method, seed)
+    for name, mask in (within or {}).items():
+        if name in scores:
+            scores[name] = np.where(mask != 0, scores[name], -np.inf)
+    if scope == "layer":
+        return {name: _best(score.ravel(), sparsity).reshape(score.shape) for name, score in scores.items()}
+    best = _best(np.concatenate([score.ravel() for score in scores.values()]), sparsity)
+    ends = np.cumsum([score.size for score in scores.values()])[:-1]
+    parts = zip(scores.items(), np.split(best, ends), strict=True)
+    return {name: part.reshape(score.shape) for (name, score), part in parts}
+
+
+def n_and_m(pattern: str) -> tuple[int, int]:
+    """N and M of a text as `2:4`; ValueError with one line where it is none or N is larger than M."""
+    found = PATTERN.fullmatch(pattern)
+    n, m = (int(number) for number in found.groups()) if found else (0, 0)
+    if not 1 <= n <= m:
+        raise ValueError(f"{pattern} is not allowed; give N:M, as 2:4, with N from 1 to M")
+    return n, m
+
+
+def cubic(step: int, first: int, last: int, final: float, start: float = 0.0) -> float:
+    """The sparsity at `step` of a gradual schedule: `start` until `first`, fast at once, `final` from `last` on.
+
+    Source: Zhu & Gupta 2017, To prune, or not to prune.
+    """
+    if step >= last:
+        return final
+    left = 1 - max(0, step - first) / (last - first)
+    return final + (start - final) * left**3
+
+
+def masked(weights: Mapping[str, Array], masks: Mapping[str, Array]) -> Weights:
+    """The weights with zeros where a mask says so; names without a mask stay as they are."""
+    return {name: one * (masks[name] != 0) if name in masks else one for name, one in weights.items()}
+
+
+def sparsities(network: Network, weights: Mapping[str, Array]) -> dict[str, float]:
+    """The share of zeros among the weights of every layer, by layer; biases are not counted."""
+    return {place.name: float((weights[place.weight] == 0).mean()) for place in network.walk()}
+
+
+def sparsity_of(network: Network, weights: Mapping[str, Array]) -> float:
+    """The share of zeros among all weights; biases are not counted."""
+    zeros = sum(int((weights[place.weight] == 0).sum()) for place in network.walk())
+    return zeros / sum(weights[place.weight].size for place in network.walk())
+
+
+def nonzero(weights: Mapping[str, Array]) -> int:
+    """How many weights and biases are not zero."""
+    return sum(int(np.count_nonzero(one)) for one in weights.values())
+
+
+def _layers(network: Network, layers: Collection[str] | None) -> list[str]:
+    """The names of the layers to prune, in the network's order."""
+    names = [place.name for place in network.walk()]
+    if unknown := sorted(set(layers or ()) - set(names)):
+        raise ValueError(f"layers: {network.name} has no layer {unknown[0]}; it has {', '.join(names)}")
+    return [name for name in names if layers is None or name in layers]
+
+
+def _scores(weights: Mapping[str, Array], method: str, seed: int) -> Masks:
+    match method:
+        case "random":
+            rng = np.random.default_rng(seed)
+            return {name: np.asarray(rng.random(one.shape)) for name, one in weights.items()}
+        case "lamp":
+            return {name: _lamp(one) for name, one in weights.items()}
+        case _:
+            return {name: np.abs(one).astype(np.float64) for name, one in weights.items()}
+
+
+def _lamp(weight: Array) -> Array:
+    """The LAMP score; 1 for the largest weight of the layer, 0 where the weight is 0."""
+    squares = weight.astype(np.float64).ravel() ** 2
+    order = np.argsort(-squares, kind="stable")
+    upto = np.cumsum(squares[order])
+    score = np.zeros(squares.size)
+    score[order] = np.divide(squares[order], upto, out=np.zeros(squares.size), where=upto > 0)
+    return score.reshape(weight.shape)
+
+
+def _best(scores: Array, sparsity: float) -> Array:
+    """True for the best round((1 - sparsity) n) of n scores, one at least, and never for a score of -inf."""
+    count = max(1, round((1 - sparsity) * scores.size))
+    best = np.zeros(scores.size, bool)
+    best[np.argsort(-scores, kind="stable")[:count]] = True
+    return np.asarray(best & np.isfinite(scores))
+
+
+def _n_of_m(weights: Mapping[str, Array], n: int, m: int, sparsity: float | None, within: Mapping[str, Array]) -> Masks:
+    if sparsity is not None and abs(sparsity - (1 - n / m)) > 1e-9:
+        raise ValueError(f"sparsity: {sparsity} is not allowed; {n}:{m} has {1 - n / m:g}")
+    masks: Masks = {}
+    for name, weight in weights.items():
+        scores = np.abs(weight).astype(np.float64).reshape(len(weight), -1)
+        if name in within:
+            scores = np.where(within[name].reshape(scores.shape) != 0, scores, -np.inf)
+        groups = np.pad(scores, ((0, 0), (0, -scores.shape[1] % m)), constant_values=-np.inf)
+        groups = groups.reshape(len(scores), -1, m)
+        best = np.argsort(-groups, axis=2, kind="stable")[..., :n]
+        kept = np.zeros(groups.shape, bool)
+        np.put_along_axis(kept, best, True, axis=2)
+        kept &= np.isfinite(groups)
+        masks[name] = kept.reshape(len(scores), -1)[:, : scores.shape[1]].reshape(weight.shape)
+    return masks

@@ -1,0 +1,1 @@
+"""Post-training quantization, computed in numpy and in tinygrad."""

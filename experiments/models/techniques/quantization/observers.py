@@ -1,0 +1,177 @@
+"""Observers: which range of a tensor's values an integer grid should cover, decided on a histogram of them.
+
+A wide range makes coarse steps, a narrow one clips. `minmax` clips nothing; `percentile` clips a fixed share;
+`mse` makes the mean squared error smallest; `entropy` keeps the distribution's shape (least KL divergence).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from experiments.models.techniques.quantization.affine import Grid, grid_over
+
+Array = np.ndarray[Any, Any]
+Observer = Literal["minmax", "percentile", "mse", "entropy"]
+Range = tuple[float, float]
+
+OBSERVERS: tuple[Observer, ...] = get_args(Observer)
+BINS = 2048
+CANDIDATES = 100  # shares of the full range that `mse` tries
+LEAST_SHARE = 1e-4
+STRIDE = 8  # bins between two thresholds that `entropy` tries
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """`counts` of values in equal bins from `lo` to `hi`, which are the exact extremes widened to hold 0."""
+
+    lo: float
+    hi: float
+    counts: Array
+
+    @property
+    def width(self) -> float:
+        """The width of one bin."""
+        return (self.hi - self.lo) / len(self.counts)
+
+    @property
+    def edges(self) -> Array:
+        """The bins' edges, one more than bins."""
+        return np.linspace(self.lo, self.hi, len(self.counts) + 1)
+
+    @property
+    def centres(self) -> Array:
+        """The middle of each bin, which stands for all values in it."""
+        return self.lo + (np.arange(len(self.counts)) + 0.5) * self.width
+
+    def coarser(self, bins: int) -> "Histogram":
+        """The same in fewer bins, a divisor of how many there are: to draw it."""
+        if bins < 1 or len(self.counts) % bins:
+            raise ValueError(f"bins: {bins} does not divide {len(self.counts)}")
+        return Histogram(self.lo, self.hi, self.counts.reshape(bins, -1).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a grid over `lo` to `hi` does to the values of a histogram.
+
+    `clipped` is the share of values beyond the range, `mse` the mean squared error, `sqnr_db` the ratio of the
+    values' power to it in decibels (None where there is no error).
+    """
+
+    lo: float
+    hi: float
+    clipped: float
+    mse: float
+    sqnr_db: float | None
+
+
+def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None, bins: int = BINS) -> Histogram:
+    """The histogram of all numbers in `parts`; `extremes` where they are known, else `parts` is walked twice.
+
+    ValueError where a number is NaN or infinite, or where all are 0: a tensor without a range has no scale.
+    """
+    if extremes is None:
+        parts = list(parts)
+        extremes = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    if not all(map(math.isfinite, extremes)):
+        raise ValueError(f"{name} holds NaN or infinity")
+    lo, hi = min(extremes[0], 0.0), max(extremes[1], 0.0)
+    if lo == hi:
+        raise ValueError(f"{name} is 0 everywhere, so it has no range to quantize")
+    counts = np.zeros(bins, np.int64)
+    for part in parts:
+        counts += np.histogram(part, bins, (lo, hi))[0]
+    return Histogram(lo, hi, counts)
+
+
+def choose(observer: Observer, seen: Histogram, bits: int, symmetric: bool, percentile: float = 0.999) -> Range:
+    """The range, holding 0, that `observer` gives the values of a histogram for a grid of `bits` bits."""
+    match observer:
+        case "minmax":
+            return seen.lo, seen.hi
+        case "percentile":
+            return _percentile(seen, percentile)
+        case "mse":
+            shares = [part / CANDIDATES for part in range(CANDIDATES, 0, -1)]
+            errors = [_squared_error(seen, grid_over(seen.lo * s, seen.hi * s, bits, symmetric)) for s in shares]
+            best = shares[int(np.argmin(errors))]
+            return seen.lo * best, seen.hi * best
+        case "entropy":
+            threshold = _least_divergence(seen, bits)
+            return max(seen.lo, -threshold), min(seen.hi, threshold)
+
+
+def fit(seen: Histogram, chosen: Range, bits: int, symmetric: bool) -> Fit:
+    """What a grid of `bits` bits over the range `chosen` does to the values of a histogram."""
+    lo, hi = chosen
+    centres, total = seen.centres, max(int(seen.counts.sum()), 1)
+    clipped = float(seen.counts[(centres < lo) | (centres > hi)].sum() / total)
+    error = _squared_error(seen, grid_over(lo, hi, bits, symmetric))
+    return Fit(lo, hi, clipped, error, sqnr_db(float((seen.counts * centres**2).sum() / total), error))
+
+
+def sqnr_db(power: float, error: float) -> float | None:
+    """10 log10(power / error); None where either is 0. sqnr_db(1, 0.001) == 30."""
+    return 10 * math.log10(power / error) if power > 0 and error > 0 else None
+
+
+def _squared_error(seen: Histogram, grid: Grid) -> float:
+    centres = seen.centres
+    off = centres - grid.real(grid.quantize(centres), np.float64)
+    return float((seen.counts * off**2).sum() / max(int(seen.counts.sum()), 1))
+
+
+def _percentile(seen: Histogram, share: float) -> Range:
+    """The range that holds `share` of the values; where there are negative ones, both tails lose the same share."""
+    if seen.lo == 0:
+        return 0.0, _quantile(seen, share)
+    tail = (1 - share) / 2
+    return min(_quantile(seen, tail), 0.0), max(_quantile(seen, 1 - tail), 0.0)
+
+
+def _quantile(seen: Histogram, share: float) -> float:
+    """The value below which `share` of the values lie, values spread evenly within their bin."""
+    below = np.concatenate([[0], np.cumsum(seen.counts)])
+    return float(np.interp(share * below[-1], below, seen.edges)) or seen.width
+
+
+def _least_divergence(seen: Histogram, bits: int) -> float:
+    """The threshold on |value| with the least KL divergence of the values, clipped there, from their quantized form.
+
+    Source: S. Migacz, 8-bit Inference with TensorRT, GTC 2017. As in NVIDIA's pytorch-quantization the first bin
+    counts like the second: ReLU piles up zeros there, and zero is exact whatever the threshold. As in MXNet a bin
+    that only clipped values reach has the probability 1e-4 in the quantized form, not 0.
+    """
+    magnitudes = seen if seen.lo == 0 else _magnitudes(seen)
+    counts = magnitudes.counts.astype(np.float64)
+    counts[0] = counts[1]
+    levels = 2**bits if seen.lo == 0 else 2 ** (bits - 1)
+    tried = [*range(min(max(levels, BINS // 16), len(counts)), len(counts), STRIDE), len(counts)]
+    best = min(reversed(tried), key=lambda bins: _divergence(counts, bins, levels))
+    return float(best * magnitudes.width)
+
+
+def _divergence(counts: Array, bins: int, levels: int) -> float:
+    """KL divergence of the first `bins` bins, the rest clipped into the last, from their merging into `levels`."""
+    kept = counts[:bins]
+    clipped = kept.copy()
+    clipped[-1] += counts[bins:].sum()
+    level = np.arange(bins) * levels // bins
+    filled = np.bincount(level, kept > 0, levels)
+    share = np.bincount(level, kept, levels) / np.maximum(filled, 1)
+    merged = np.where(kept > 0, share[level], 0)  # spread over the bins that were not empty
+    there = clipped > 0
+    if not merged.any():
+        return math.inf
+    p, q = clipped[there] / clipped.sum(), np.maximum(merged[there] / merged.sum(), LEAST_SHARE)
+    return float((p * np.log(p / q)).sum())
+
+
+def _magnitudes(seen: Histogram) -> Histogram:
+    top = max(-seen.lo, seen.hi)
+    counts = np.histogram(np.abs(seen.centres), BINS, (0, top), weights=seen.counts)[0]
+    return Histogram(0.0, top, counts)

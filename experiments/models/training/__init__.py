@@ -1,0 +1,1 @@
+"""Training: settings, data feeding, the trainer, checkpoints."""

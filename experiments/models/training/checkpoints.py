@@ -1,0 +1,194 @@
+"""Trained networks, each trained once: carried by the project, else from this machine's cache, else trained now.
+
+A checkpoint is a safetensors file. Its key is the hash of everything that determines the weights; whatever changes
+one of these finds no file and trains anew. The page and the command line may read checkpoints: tinygrad is only
+imported where training is needed.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from experiments.bench.machine.toolchain import cache_folder
+from experiments.models.data.mnist import SHA256, mnist
+from experiments.models.format import tensor_file
+from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, check
+from experiments.models.training.settings import VERSION as TRAINER_VERSION
+from experiments.models.training.settings import Settings, default_settings
+
+Record = dict[str, float]
+Progress = Callable[[float, str, Record | None], None]
+
+CARRIED = Path(__file__).parents[1] / "pretrained"
+ENDING = ".safetensors"
+
+
+class BadCheckpoint(ValueError):  # noqa: N818 - it is about the file, not an error of the program
+    """A checkpoint that is damaged, holds NaN or belongs to another network: one line, and no weights."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network: accuracies 0..1, the learning curve, wall seconds of the training, and its device."""
+
+    network: Network
+    settings: Settings
+    weights: Weights
+    curve: list[Record]
+    validation_accuracy: float
+    test_accuracy: float
+    seconds: float
+    device: str
+
+
+def key(network: Network, settings: Settings) -> str:
+    """16 hex digits that stand for network, settings with their seed, data and version of the training code."""
+    described = {
+        "network": [network.image, *((type(layer).__name__, dataclasses.asdict(layer)) for layer in network.layers)],
+        "settings": dataclasses.asdict(settings),
+        "data": SHA256,
+        "code": TRAINER_VERSION,
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def cached(network: Network, settings: Settings) -> Path:
+    """The file of this checkpoint in this machine's cache, there or not."""
+    return cache_folder() / "checkpoints" / f"{network.name}-{key(network, settings)}{ENDING}"
+
+
+def carried(network: Network, settings: Settings) -> Path | None:
+    """The file that the project carries for exactly this network and these settings, if it does."""
+    file = CARRIED / f"{network.name}{ENDING}"
+    return file if settings == default_settings(network.name) and _is_standard(network) and file.exists() else None
+
+
+def _is_standard(network: Network) -> bool:
+    return network.name in NETWORKS and NETWORKS[network.name]() == network
+
+
+def load(
+    network: Network,
+    settings: Settings | None = None,
+    *,
+    train: bool = False,
+    device: str = "CPU",
+    progress: Progress | None = None,
+) -> Checkpoint:
+    """The trained `network`: carried, else cached, else trained on `device` and stored; `train` trains in any case.
+
+    Two processes that want the same checkpoint train it once: the second waits and loads. A training that was
+    interrupted continues. `progress(fraction, message, record)` is called while it trains, with a record (epoch,
+    train_loss, validation_accuracy, learning_rate) after each epoch.
+    Raises BadCheckpoint for a damaged file, DamagedData for damaged data.
+    """
+    settings = settings or default_settings(network.name)
+    asked = time.time()
+    if not train and (file := carried(network, settings)):
+        return read(file, network, settings)
+    file = cached(network, settings)
+    if not train and file.exists():
+        return read(file, network, settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(file, progress):
+        if file.exists() and (not train or file.stat().st_mtime > asked):  # another process has just trained it
+            return read(file, network, settings)
+        made = _train(network, settings, device, file.with_suffix(".partial"), progress)
+        write(file, made)
+    return made
+
+
+@contextlib.contextmanager
+def _alone(file: Path, progress: Progress | None) -> Iterator[None]:
+    lock = FileLock(file.with_suffix(".lock"))
+    while True:
+        try:
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            if progress:
+                progress(0.0, "another process trains this network; waiting for it", None)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(network: Network, settings: Settings, device: str, state: Path, progress: Progress | None) -> Checkpoint:
+    from experiments.models.training.trainer import trainer
+
+    data = mnist()
+    trained = trainer(network, device, settings.batch).fit(data, settings, state=state, progress=progress)
+    return Checkpoint(
+        network=network,
+        settings=settings,
+        weights=trained.weights,
+        curve=trained.curve,
+        validation_accuracy=trained.curve[-1]["validation_accuracy"],
+        test_accuracy=accuracy_numpy(network, trained.weights, data.test.images, data.test.labels),
+        seconds=trained.seconds,
+        device=device,
+    )
+
+
+def write(file: Path, checkpoint: Checkpoint) -> None:
+    """Stores a checkpoint, whole or not at all; BadCheckpoint where its weights are not fit to be stored."""
+    _check(file, checkpoint.network, checkpoint.weights)
+    about = {
+        "key": key(checkpoint.network, checkpoint.settings),
+        "weights": _digest(checkpoint.weights),
+        "curve": json.dumps(checkpoint.curve),
+        "validation_accuracy": repr(checkpoint.validation_accuracy),
+        "test_accuracy": repr(checkpoint.test_accuracy),
+        "seconds": repr(checkpoint.seconds),
+        "device": checkpoint.device,
+    }
+    tensor_file.write(file, checkpoint.weights, about)
+
+
+def read(file: Path, network: Network, settings: Settings) -> Checkpoint:
+    """The checkpoint in `file`; BadCheckpoint with one line where it is not whole or not the one that is asked for."""
+    try:
+        weights, about = tensor_file.read(file)
+    except ValueError as error:
+        raise BadCheckpoint(f"{error}; train=true trains it anew") from None
+    _check(file, network, weights)
+    if about.get("key") != key(network, settings):
+        raise BadCheckpoint(f"{file.name}: trained with other settings, other data or other code")
+    if about.get("weights") != _digest(weights):
+        raise BadCheckpoint(
+            f"{file.name}: damaged, its weights are not those that were stored; train=true trains it anew"
+        )
+    try:
+        return Checkpoint(
+            network=network,
+            settings=settings,
+            weights={name: weights[name] for name in network.shapes()},
+            curve=json.loads(about["curve"]),
+            validation_accuracy=float(about["validation_accuracy"]),
+            test_accuracy=float(about["test_accuracy"]),
+            seconds=float(about["seconds"]),
+            device=about["device"],
+        )
+    except (KeyError, ValueError):
+        raise BadCheckpoint(
+            f"{file.name}: damaged, its description cannot be read; train=true trains it anew"
+        ) from None
+
+
+def _check(file: Path, network: Network, weights: Weights) -> None:
+    try:
+        check(network, weights)
+    except ValueError as error:
+        raise BadCheckpoint(f"{file.name}: {error}") from None
+
+
+def _digest(weights: Weights) -> str:
+    return hashlib.sha256(tensor_file.encode(dict(sorted(weights.items())))).hexdigest()

@@ -1,0 +1,274 @@
+"""Carries out one claimed run: a child process in its own group, watched for cancel, time, memory and silence."""
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+import psutil
+from filelock import Timeout
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from experiments.bench.machine.environment import fingerprint, key
+from experiments.bench.machine.toolchain import child_environment
+from experiments.bench.spec import Row, Sample
+from experiments.runs import store
+from experiments.runs.locks import device_lock
+
+BEAT_S = 0.5
+GRACE_S = 1.0  # between SIGTERM and SIGKILL
+LOG_TAIL_BYTES = 4000
+AT_THE_TERMINAL = "cancelled at the terminal"
+
+log = logging.getLogger("tinylab")
+
+Watcher = Callable[[dict[str, Any]], None]
+
+
+def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lambda event: None) -> str:
+    """Waits for the run's device, claims the run unless it is `runner`'s already, and carries it out.
+
+    Returns the end state, or an empty text where the run is not this runner's to carry out. `watch` sees every event.
+    KeyboardInterrupt cancels the run. Raises only where the database takes no end state either.
+    """
+    db = store.engine(database_url)
+    try:
+        return _carry_out(db, run_id, runner, watch)
+    except KeyboardInterrupt:
+        return _give_up(db, run_id, runner, "cancelled", AT_THE_TERMINAL)
+    except Exception as error:
+        if not isinstance(error, store.StoreError | OSError):
+            log.exception("run %s could not be carried out", run_id)
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        with contextlib.suppress(SQLAlchemyError, store.StoreError):  # where it cannot be written, the reaper will
+            return _give_up(db, run_id, runner, "failed", f"the runner stopped: {said[0][:500]}")
+        raise
+
+
+def _carry_out(db: Engine, run_id: str, runner: str, watch: Watcher) -> str:
+    if (run := store.get_run(db, run_id)) is None:
+        return ""
+    with contextlib.ExitStack() as stack:
+        if not _wait_for_device(db, run_id, run["device"], runner, stack):
+            return _state(db, run_id)
+        store.claim(db, run_id, runner)
+        run = store.get_run(db, run_id)
+        if run is None or (run["status"], run["runner"]) != (store.RUNNING, runner):
+            return ""
+        return _Carrier(db, run, runner, watch).carry_out()
+
+
+def _give_up(db: Engine, run_id: str, runner: str, status: str, message: str) -> str:
+    """Ends a run from outside its child, also one that still waited."""
+    store.claim(db, run_id, runner)
+    store.finish(db, run_id, runner, status, message)
+    return _state(db, run_id)
+
+
+def _wait_for_device(db: Engine, run_id: str, device: str, runner: str, stack: contextlib.ExitStack) -> bool:
+    """Takes the device's lock; False where the run ended or was cancelled while it waited."""
+    waiting = store.Batch()
+    waiting.changes = {"message": f"waits for {device}: another run is measuring"}
+    lock = device_lock(device)
+    while True:
+        try:
+            stack.enter_context(lock.acquire(timeout=BEAT_S))
+        except Timeout:
+            run = store.get_run(db, run_id)
+            if run is None or run["status"] in store.ENDED:
+                return False
+            if run["status"] == store.RUNNING:
+                mine, cancel = store.write(db, run_id, runner, waiting, 0, 0)
+                if cancel:
+                    store.finish(db, run_id, runner, "cancelled", "cancelled before it started")
+                if cancel or not mine:
+                    return False
+        else:
+            return True
+
+
+def _state(db: Engine, run_id: str) -> str:
+    run = store.get_run(db, run_id)
+    return run["status"] if run else ""
+
+
+class _Carrier:
+    """One run being carried out: what came from the child, what has been written, how it ended."""
+
+    def __init__(self, db: Engine, run: Any, runner: str, watch: Watcher) -> None:
+        self._db, self._run, self._runner, self._watch = db, run, runner, watch
+        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._rows_written = self._chunks_written = 0
+        self._batch = store.Batch()
+        self._batch.changes = {"started": time.time(), "message": ""}  # it may have waited for its device
+        self._started = time.monotonic()
+        self._failed: dict[str, Any] | None = None
+        self._ended = False
+
+    def carry_out(self) -> str:
+        """Runs the child to its end or stops it; writes and returns the end state."""
+        with tempfile.TemporaryFile() as log:
+            child, events = self._start(log)
+            reader = threading.Thread(target=self._read, args=(events,), daemon=True)
+            reader.start()
+            status, message = "", ""
+            try:
+                while not status and child.poll() is None:
+                    status, message = self._beat(child)
+            except KeyboardInterrupt:
+                status, message = "cancelled", AT_THE_TERMINAL
+            finally:
+                _stop(child)
+            reader.join(timeout=5)
+            self._take_events()
+            if not status:
+                status, message = self._judge(child.returncode, _tail(log))
+        return self._end(status, message)
+
+    def _start(self, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], IO[str]]:
+        job = {
+            "experiment": self._run["experiment"],
+            "spec": self._run["spec"],
+            "run_id": self._run["id"],
+            "ceilings": store.known_ceilings(self._db, key(fingerprint(self._run["device"]))),
+        }
+        read, write = os.pipe()  # nothing between here and the end may raise: the child would be nobody's
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "experiments.runs.child", str(write)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(write,),
+                start_new_session=True,
+                env=child_environment(self._run["device"]),
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        assert child.stdin is not None  # noqa: S101 - asked for above
+        with contextlib.suppress(BrokenPipeError):  # a child that died at once is judged by its exit code
+            child.stdin.write(json.dumps(job).encode() + b"\n")
+            child.stdin.flush()
+        return child, os.fdopen(read, encoding="utf-8", errors="replace")
+
+    def _read(self, events: IO[str]) -> None:
+        with events, contextlib.suppress(ValueError):  # half a line of a killed child ends the reading
+            for line in events:
+                self._events.put(json.loads(line))
+
+    def _beat(self, child: subprocess.Popen[bytes]) -> tuple[str, str]:
+        """Half a second of waiting, one write; returns an end state where the run must be stopped now."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(BEAT_S)
+        self._take_events()
+        mine, cancel = self._write()
+        limit, memory_limit = self._run["time_limit_s"], self._run["memory_limit_bytes"]
+        if not mine:
+            return "lost", "another runner ended this run"
+        if child.poll() is not None:  # it has ended by itself: how, is judged by that
+            return "", ""
+        if cancel:
+            return "cancelled", "cancelled"
+        if time.monotonic() - self._started > limit:
+            return "timeout", f"stopped at its time limit of {limit:g} s"
+        if memory_limit and (used := _group_memory(child.pid)) > memory_limit:
+            shown = f"{used / 2**30:.1f} GB used, {memory_limit / 2**30:.1f} GB allowed"
+            return "crashed", f"stopped at its memory limit: {shown}"
+        return "", ""
+
+    def _take_events(self) -> None:
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return
+            self._take(event)
+            self._watch(event)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "progress":
+                self._batch.changes |= {"progress": event["fraction"], "message": event["message"]}
+            case "row":
+                samples = [Sample(**one) for one in event["samples"]]
+                self._batch.rows.append(Row(event["values"], samples))
+            case "detail":
+                self._batch.details.append((event["name"], event["records"]))
+            case "artifact":
+                self._batch.artifacts.append((event["name"], event["hash"], bytes.fromhex(event["content"])))
+            case "environment":
+                facts = event["facts"]
+                self._batch.changes |= {"environment": facts | event["volatile"], "fingerprint": key(facts)}
+            case "failed":
+                self._failed = event
+            case "end":
+                self._ended = True
+
+    def _write(self) -> tuple[bool, bool]:
+        batch = self._batch
+        said = store.write(self._db, self._run["id"], self._runner, batch, self._rows_written, self._chunks_written)
+        self._rows_written += len(batch.rows)
+        self._chunks_written += len(batch.details)
+        self._batch = store.Batch()  # only now: what could not be written is still to be written
+        return said
+
+    def _judge(self, code: int, log: str) -> tuple[str, str]:
+        """The end state of a child that ended by itself."""
+        if self._failed:
+            return "failed", self._failed["message"]
+        if self._ended and code == 0:
+            return "done", "done"
+        if code < 0:
+            return "crashed", f"the child process was ended by {signal.Signals(-code).name}"
+        last = log.strip().splitlines()[-1:] or ["it said nothing"]
+        return "crashed", f"the child process ended with exit code {code}: {last[0][:300]}"
+
+    def _end(self, status: str, message: str) -> str:
+        mine, _ = self._write()
+        if mine:
+            traceback = self._failed["traceback"] if self._failed else ""
+            store.finish(self._db, self._run["id"], self._runner, status, message, traceback)
+        return _state(self._db, self._run["id"])
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Ends the child's whole group: asked first, then killed. Harmless after its end."""
+    for one, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 10.0)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, one)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    if child.stdin:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+
+
+def _group_memory(pid: int) -> int:
+    """Resident bytes of the child and its descendants."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for one in (parent, *parent.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += int(one.memory_info().rss)
+    return total
+
+
+def _tail(log: IO[bytes]) -> str:
+    """The end of what the child printed."""
+    size = log.seek(0, os.SEEK_END)
+    log.seek(max(0, size - LOG_TAIL_BYTES))
+    return log.read().decode(errors="replace")

@@ -1,0 +1,102 @@
+"""The two services of a team, both Dask's own: a scheduler, and on each host a worker process per device."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import dask
+from distributed import Nanny, Scheduler, Security
+
+from experiments.bench.machine import devices
+from experiments.bench.machine.environment import host
+from experiments.bench.spec import BadInput
+from experiments.runs.team import VERSION, Place
+
+AGAIN_S = 3.0
+INTRODUCTION = "tinylab"  # what a worker says of itself at registration
+
+SETTINGS: dict[str, Any] = {
+    "distributed.scheduler.allowed-failures": 0,  # a measurement is never repeated by itself
+    "distributed.worker.profile.enabled": False,  # it would look into the process a hundred times a second
+    "distributed.nanny.pre-spawn-environ": {},  # a run has the same environment as without Dask
+    "distributed.nanny.environ": {},
+    "distributed.scheduler.http.routes": [],  # no pages, whose server Dask starts in any case
+    "distributed.worker.http.routes": [],
+}
+NO_PAGES: dict[str, Any] = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+
+log = logging.getLogger("tinylab")
+DASK_LOG = logging.getLogger("distributed")
+
+
+def _set_up() -> None:
+    dask.config.set(SETTINGS)
+    DASK_LOG.setLevel(logging.WARNING)
+
+
+def introduce(place: Place, worker: object) -> dict[str, str]:
+    """What the app wants to know of a worker."""
+    return {"device": place.device, "host": place.host, "version": VERSION}
+
+
+async def serve_scheduler(address: str, security: Security | None, say: Callable[[str], None]) -> None:
+    """Listens on `address` until it is ended."""
+    _set_up()
+    parts = urlsplit(address)
+    where: dict[str, Any] = {"protocol": parts.scheme, "host": parts.hostname, "port": parts.port}
+    async with Scheduler(**where, security=security, **NO_PAGES) as scheduler:
+        say(f"the scheduler listens on {address}")
+        try:
+            await scheduler.finished()
+        finally:
+            DASK_LOG.setLevel(logging.CRITICAL)  # that its connections end now is no news
+
+
+def usable(names: list[str]) -> list[str]:
+    """The devices to offer: those named, refused with the reason where one does not work; else all that work."""
+    if not names:
+        return [probe.device for probe in devices.candidates() if probe.works]
+    try:
+        checked = [devices.check_name(name) for name in names]
+    except ValueError as error:
+        raise BadInput(f"devices: {error}") from None
+    for probe in map(devices.probed, checked):
+        if not probe.works:
+            raise BadInput(f"devices: {probe.device} does not work here: {probe.what}")
+    return checked
+
+
+async def serve_workers(address: str, security: Security | None, names: list[str], say: Callable[[str], None]) -> None:
+    """Offers devices of this host at the scheduler until it is ended; comes back when the scheduler does."""
+    _set_up()
+    say(f"looks for the scheduler {address}")
+    while True:
+        nannies = [_nanny(address, security, Place(name, host())) for name in names]
+        try:
+            await asyncio.gather(*nannies)
+            say(f"offers {', '.join(names)} of {host()} at {address}")
+            await asyncio.gather(*(one.finished() for one in nannies))
+            say(f"the scheduler {address} has gone; looking for it again")
+        except (OSError, RuntimeError) as error:
+            log.warning("the scheduler %s does not answer, trying again: %s", address, str(error)[:200])
+        finally:
+            await asyncio.gather(*(one.close() for one in nannies), return_exceptions=True)
+        await asyncio.sleep(AGAIN_S)
+
+
+def _nanny(address: str, security: Security | None, place: Place) -> Nanny:
+    """Dask's keeper of one worker process: it starts the process again when that has died."""
+    return Nanny(
+        address,
+        name=str(place),
+        nthreads=1,
+        resources={str(place): 1},
+        silence_logs=logging.WARNING,
+        memory_limit=0,  # the limit of a run is the run's
+        security=security,
+        startup_information={INTRODUCTION: functools.partial(introduce, place)},
+        **NO_PAGES,
+    )

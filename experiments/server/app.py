@@ -1,0 +1,163 @@
+"""The HTTP side: POST /predict, GET /health, /ready and /metrics."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from experiments.server.batching import Answer, Batcher, QueueFull
+from experiments.server.bodies import (
+    FORM,
+    JSON,
+    RAW,
+    Refused,
+    answer_json,
+    answer_raw,
+    most_bytes,
+    read,
+    rows_of,
+)
+from experiments.server.metrics import Metrics
+from experiments.server.process import BatchFailed, EngineDown, InferenceProcess
+from experiments.server.settings import Inference, Policy
+
+RETRY_AFTER = {"Retry-After": "1"}
+PATHS = "POST /predict, GET /health, GET /ready and GET /metrics"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What requests must know of the network that is served."""
+
+    name: str
+    pixels: int
+    classes: int
+
+
+class Service:
+    """The parts of a running server and the endpoints over them."""
+
+    def __init__(self, model: Model, policy: Policy, inference: Inference) -> None:
+        self.model, self.policy, self.inference = model, policy, inference
+        self.metrics = Metrics()
+        self.started: asyncio.Future[InferenceProcess] = asyncio.Future()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Starts batcher and inference process with the HTTP server, and ends them after it."""
+        self.engine = InferenceProcess(self.inference, self.model.classes)
+        self.batcher = Batcher(self.engine, self.policy, self.metrics)
+        self.engine.on_down = self.batcher.fail_all
+        self.metrics.watch("queue_length", "Requests that wait", lambda: len(self.batcher))
+        self.metrics.watch("ready", "1 if requests can be answered", lambda: float(self.engine.ready.is_set()))
+        self.metrics.watch("inference_starts", "Inference processes that became ready", lambda: self.engine.starts)
+        self.started.set_result(self.engine)
+        try:
+            yield
+        finally:
+            await self.batcher.close()
+            await self.engine.close()
+
+    async def predict(self, request: Request) -> Response:
+        """Logits, or an error in JSON with its reason."""
+        began = time.perf_counter()
+        body = None
+        try:
+            async with asyncio.timeout(self.policy.deadline_ms / 1e3):
+                kind = _kind(request)
+                body = await read(request, most_bytes(kind, self.model.pixels, self.policy.max_batch))
+                response = await self._logits(body, kind)
+        except Refused as refused:
+            response = _error(refused.status, refused.reason)
+        except QueueFull as full:
+            response = _error(503, str(full), RETRY_AFTER)
+        except EngineDown as down:
+            response = _error(503, str(down), RETRY_AFTER)
+        except BatchFailed as failed:
+            response = _error(500, str(failed))
+        except TimeoutError:
+            late = "answer" if body is not None else "whole body"
+            response = _error(408 if body is None else 504, f"no {late} within {self.policy.deadline_ms:g} ms")
+        self.metrics.request(response.status_code, time.perf_counter() - began)
+        return response
+
+    async def _logits(self, body: bytes, kind: str) -> Response:
+        answer = await self.batcher.submit(rows_of(body, kind, self.model.pixels, self.policy.max_batch))
+        content = answer_raw(answer.logits) if kind == RAW else answer_json(answer.logits)
+        return Response(content, media_type=kind, headers=_timing(answer))
+
+    async def health(self, _: Request) -> Response:
+        """200 as long as the HTTP side lives."""
+        return _json(200, {"status": "ok"})
+
+    async def ready(self, _: Request) -> Response:
+        """200 where requests can be answered, else 503."""
+        if not self.engine.ready.is_set():
+            return _json(503, {"status": "starting", "starts": self.engine.starts}, RETRY_AFTER)
+        state = {"status": "ready", "starts": self.engine.starts, "pid": self.engine.pid}
+        return _json(200, {**state, "network": self.model.name, "buckets": self.engine.buckets})
+
+    async def show_metrics(self, _: Request) -> Response:
+        """Counters, gauges and histograms."""
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/predict", self.predict, methods=["POST"]),
+                Route("/health", self.health),
+                Route("/ready", self.ready),
+                Route("/metrics", self.show_metrics),
+            ],
+            exception_handlers={HTTPException: _no_such},
+            lifespan=self.lifespan,
+        )
+
+
+async def _no_such(request: Request, error: Exception) -> Response:
+    """The answer to a path or method that there is not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    reason = f"{request.method} {request.url.path[:60]}: {error.detail}; there are {PATHS}"
+    return _json(error.status_code, {"error": reason}, dict(error.headers or {}))
+
+
+def _kind(request: Request) -> str:
+    """The content type of a request, JSON where it says none or what curl says of itself."""
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind == FORM:
+        return JSON
+    if kind not in (JSON, RAW):
+        raise Refused(415, f"{kind[:60]} is not understood; send {JSON} or {RAW}")
+    return kind
+
+
+def _timing(answer: Answer) -> dict[str, str]:
+    """Where the time of an answer went, in ms, as browsers and load generators read it."""
+    parts = {
+        "queue": answer.queued_s,
+        "gather": answer.gathering_s,
+        "handover": answer.handed_s,
+        "compute": answer.computing_s,
+    }
+    said = ", ".join(f"{name};dur={seconds * 1e3:.4f}" for name, seconds in parts.items())
+    return {"Server-Timing": said, "X-Batch-Rows": str(answer.batch)}
+
+
+def _json(status: int, value: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps(value).encode(), status, headers, JSON)
+
+
+def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+    # a body that was not read to its end, or too slowly, leaves the connection in no state to go on
+    headers = {**(headers or {}), **({"Connection": "close"} if status in (408, 413) else {})}
+    return _json(status, {"error": reason}, headers)

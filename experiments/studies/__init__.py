@@ -1,0 +1,1 @@
+"""Studies: experiments that stand on several techniques."""

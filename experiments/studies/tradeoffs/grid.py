@@ -1,0 +1,168 @@
+"""The grid of a trade-off study: choices as words, the models and variants that follow, and the minutes they take."""
+
+import inspect
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.models.builder import path_of
+from experiments.models.recipe import Recipe
+from experiments.models.sequential.network import NETWORKS
+from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.training.cost import CALL_S, COMPILE_S, STEP_S, TEST_S, TRAINING_STEPS
+
+EXECUTION = re.compile(r"eager|jit|jit\+beam=([1-9]|1\d|2[0-4])")
+PRUNING = re.compile(r"none|structured 0?\.\d+|unstructured 0?\.\d+|structured 0?\.\d+ unstructured 0?\.\d+")
+QUANTIZATION = re.compile(r"none|(weight-only|static) ([2-8])")
+FACTORS = ("execution", "pruning", "quantization", "distilled", "hidden")
+
+LEAST_BLOCK_S = 0.1  # of one variant: 12 blocks
+
+
+def execution_of(text: str) -> str:
+    """The execution as it is written; ValueError with what is allowed."""
+    return _matched(EXECUTION, text, "eager, jit or jit+beam=N with N from 1 to 24")
+
+
+def pruning_of(text: str) -> str:
+    """The pruning as it is written; ValueError with what is allowed."""
+    allowed = "none, unstructured S (the share of weights that goes), structured W (the share of units that stays)"
+    return _matched(PRUNING, text, f"{allowed}, or structured W unstructured S; S and W from 0 to 1")
+
+
+def quantization_of(text: str) -> str:
+    """The quantization as it is written; ValueError with what is allowed."""
+    return _matched(QUANTIZATION, text, "none, weight-only B or static B with B from 2 to 8")
+
+
+def _matched(pattern: re.Pattern[str], text: str, allowed: str) -> str:
+    if not pattern.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not allowed; give {allowed}")
+    return text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting of all factors: a recipe without its seed, and how the model is executed; `hidden` 0: as it is."""
+
+    execution: str = "eager"
+    pruning: str = "none"
+    quantization: str = "none"
+    distilled: str = "no"
+    hidden: int = 0
+
+    @property
+    def name(self) -> str:
+        """`jit int8 static 90% pruned`; what is not done is not said, but for `dense`."""
+        scheme, _, bits = self.quantization.partition(" ")
+        numbers = "float32" if scheme == "none" else f"int{bits} {scheme.replace('-', ' ')}"
+        said = [self.execution, numbers, thinned(self.pruning)]
+        said += ["distilled"] if self.distilled == "yes" else []
+        return " ".join([*said, *([f"{self.hidden} hidden"] if self.hidden else [])])
+
+    def recipe(self, network: str, seed: int, tune_steps: int) -> Recipe:
+        """The recipe of the model of `network`; ValueError where it cannot be."""
+        scheme, _, bits = self.quantization.partition(" ")
+        quant = QuantSpec("float32")
+        if scheme == "static":
+            quant = QuantSpec("static", int(bits))
+        elif scheme == "weight-only":
+            quant = QuantSpec("weight_only", int(bits))
+        width, sparsity = shares(self.pruning)
+        sizes = scaled(network, self.hidden)
+        try:
+            Recipe(network, sizes, width=width, sparsity=sparsity)
+        except ValueError as error:
+            raise ValueError(f"pruning: {self.pruning} is not allowed for {network}; {error}") from None
+        return Recipe(network, sizes, seed, quant, self.distilled == "yes", width, sparsity, tune_steps)
+
+
+def shares(pruning: str) -> tuple[float, float]:
+    """The share of units that stays and the share of weights that goes."""
+    words = pruning.split()
+    said = dict(zip(words[::2], words[1::2], strict=False))
+    return float(said.get("structured", 1)), float(said.get("unstructured", 0))
+
+
+def thinned(pruning: str) -> str:
+    """`dense`, `90% pruned`, `width 50%`, `width 50% 70% pruned`."""
+    width, sparsity = shares(pruning)
+    said = [f"width {100 * width:.4g}%"] if width < 1 else []
+    return " ".join([*said, *([f"{100 * sparsity:.4g}% pruned"] if sparsity else [])]) or "dense"
+
+
+def scaled(network: str, hidden: int) -> tuple[tuple[str, int], ...]:
+    """The sizes of a network whose first hidden layer has `hidden` units, the others in proportion."""
+    sizes = {
+        name: parameter.default
+        for name, parameter in inspect.signature(NETWORKS[network]).parameters.items()
+        if name in ("first", "second", "hidden")
+    }
+    first = next(iter(sizes.values()))
+    if hidden in (0, first):
+        return ()
+    return tuple((name, max(1, round(size * hidden / first))) for name, size in sizes.items())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All that a study makes and measures; the first choice is the baseline."""
+
+    network: str
+    batches: tuple[int, ...]
+    seeds: tuple[int, ...]
+    choices: tuple[Choice, ...]
+    tune_steps: int
+    budget_s: float
+    search_s: float
+
+    @property
+    def variants(self) -> int:
+        """Rows of the study."""
+        return len(self.choices) * len(self.batches) * len(self.seeds)
+
+    def recipes(self, seed: int) -> dict[Choice, Recipe]:
+        """The recipe of each choice; ValueError where a choice cannot be."""
+        return {one: one.recipe(self.network, seed, self.tune_steps) for one in self.choices}
+
+    def models(self) -> list[Recipe]:
+        """The recipes of the study, each once, in the order in which they are made."""
+        return list(dict.fromkeys(one for seed in self.seeds for one in self.recipes(seed).values()))
+
+    def minutes(self, models: Sequence[Recipe]) -> float:
+        """What it takes to make `models` and to measure all variants, as estimated from 2 CPU cores."""
+        step, seconds = STEP_S[self.network], len(models) * TEST_S[self.network]
+        trained = {(one.sizes, one.seed, one.distilled) for one in models}
+        carried = {((), 0, False)}
+        seconds += len(trained - carried) * TRAINING_STEPS[self.network] * step
+        thinned_out = {one.unquantized for one in models if one.is_pruned}
+        seconds += sum(self.tune_steps * step * ((one.width < 1) + (one.sparsity > 0)) for one in thinned_out)
+        compiled = {one.sizes for one in models if one.is_pruned or (one.sizes, one.seed, one.distilled) not in carried}
+        narrowed = {(one.sizes, one.width) for one in models if one.width < 1 and one.sparsity}
+        seconds += (len(compiled) + len(narrowed)) * COMPILE_S
+        searched = sum("beam" in one.execution for one in self.choices)
+        point = (
+            max(self.budget_s, LEAST_BLOCK_S * len(self.choices))
+            + len(self.choices) * CALL_S
+            + searched * self.search_s
+        )
+        return (seconds + point * len(self.batches) * len(self.seeds)) / 60
+
+    def plan(self) -> str:
+        """`8 variants of 4 models, 2 of them kept from before; about 1.2 minutes`."""
+        models = self.models()
+        missing = [one for one in models if not path_of(one).exists()]
+        kept = f", {len(models) - len(missing)} of them kept from before" if len(missing) < len(models) else ""
+        minutes = self.minutes(missing)
+        about = f"{minutes:.1f}" if minutes < 10 else f"{minutes:.0f}"
+        return f"{self.variants} variants of {len(models)} models{kept}; about {about} minutes on 2 CPU cores"
+
+
+def choices(factors: Sequence[Sequence[str | int]]) -> tuple[Choice, ...]:
+    """Every combination of the levels of execution, pruning, quantization, distilled and hidden, the baseline first.
+
+    The baseline, eager float32 dense of the first hidden width, is there even where nobody asked for it.
+    """
+    found = [Choice(*levels) for levels in itertools.product(*factors)]  # type: ignore[arg-type]
+    return tuple(dict.fromkeys([Choice(hidden=found[0].hidden), *found]))

@@ -1,0 +1,164 @@
+"""Which variant to take: four questions, each with a winner, a runner-up and whether the difference is real.
+
+What qualifies and what is best in accuracy is decided by the validation images; what is said of a variant is what the
+test images say. The rows are those of one grid point, as a frame.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from experiments.bench.statistics.intervals import paired_difference, paired_ratio, verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray[Any, Any]
+Question = Literal["smallest", "fastest", "best_by_size", "best_by_latency"]
+
+POINT = 0.01  # of accuracy, that a variant may lose
+QUESTIONS: dict[Question, str] = {
+    "smallest": "the smallest within 1 point",
+    "fastest": "the fastest within 1 point",
+    "best_by_size": "the best under a size",
+    "best_by_latency": "the best under a latency",
+}
+ORDER = ("hidden", "distilled", "pruning", "quantization", "execution")  # in which a model is made and run
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is behind the rows: block timings by variant, and by recipe which test images are classified rightly."""
+
+    seconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    right: Mapping[str, Array] = field(default_factory=dict)
+
+
+NOTHING = Evidence()
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The answer to one question: two variants by name, and the difference between them in words.
+
+    `told`: whether that difference is real; None where there is no runner-up or no evidence to tell by.
+    """
+
+    winner: str
+    runner_up: str | None
+    told: bool | None
+    difference: str
+    sentence: str
+
+
+def last_point(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of the last grid point of a study that have a place on or off the front; none without a baseline."""
+    rows: pd.DataFrame = frame[frame["p_front"].notna()]
+    if rows.empty:
+        return rows
+    for axis in ("device", "batch", "seed"):
+        rows = rows[rows[axis] == rows[axis].iloc[-1]]
+    return rows if (rows["verdict"] == "baseline").any() else rows.iloc[:0]
+
+
+def pick(question: Question, rows: "pd.DataFrame", evidence: Evidence, limit: float = 0) -> Pick | None:
+    """The variant that answers `question`, None where no variant qualifies.
+
+    `limit`: bytes for `best_by_size`, milliseconds for `best_by_latency`. The runner-up is the best of another model,
+    or for the fastest the best of all others.
+    """
+    base = rows[rows["verdict"] == "baseline"].iloc[0]
+    match question:
+        case "smallest":
+            fit, by = _kept(rows, base), ["size_bytes", "latency_ms"]
+        case "fastest":
+            fit, by = _kept(rows, base), ["latency_ms", "size_bytes"]
+        case "best_by_size":
+            fit, by = rows[rows["size_bytes"] <= limit], ["lost", "size_bytes", "latency_ms"]
+        case "best_by_latency":
+            fit, by = rows[rows["latency_ms"] <= limit], ["lost", "latency_ms", "size_bytes"]
+    if fit.empty:
+        return None
+    ranked = fit.assign(lost=-fit["validation_accuracy"]).sort_values(by, kind="stable")
+    winner = ranked.iloc[0]
+    others = ranked[ranked["variant"] != winner["variant"]]
+    if question != "fastest":
+        others = others[others["recipe"] != winner["recipe"]]
+    if others.empty:
+        return Pick(winner["variant"], None, None, "nothing else qualifies", sentence(winner, base))
+    second = others.iloc[0]
+    told, difference = _difference(question, winner, second, evidence)
+    return Pick(winner["variant"], second["variant"], told, difference, sentence(winner, base))
+
+
+def _kept(rows: "pd.DataFrame", base: Any) -> "pd.DataFrame":
+    kept: pd.DataFrame = rows[rows["validation_accuracy"] >= base["validation_accuracy"] - POINT - 1e-9]
+    return kept
+
+
+def _difference(question: Question, first: Any, second: Any, evidence: Evidence) -> tuple[bool | None, str]:
+    """Whether the first is told from the second in what was asked for, and by how much it differs."""
+    if question == "smallest":
+        spared = int(second["size_bytes"] - first["size_bytes"])
+        return (True, f"{spared:,} bytes smaller; bytes are exact") if spared else (False, "of the same size")
+    if question == "fastest":
+        blocks = [evidence.seconds.get(one["variant"]) for one in (second, first)]
+        if blocks[0] is None or blocks[1] is None:
+            return None, f"{second['latency_ms'] / first['latency_ms']:.3g}x faster"
+        ratio = paired_ratio(blocks[0], blocks[1])
+        return verdict(ratio) == "faster", f"{ratio.median:.3g}x faster{_interval(ratio.lo, ratio.hi, 1, '.3g')}"
+    rights = [evidence.right.get(one["recipe"]) for one in (first, second)]
+    if rights[0] is None or rights[1] is None:
+        return None, f"{_points(first['accuracy'] - second['accuracy'])} on the test images"
+    won, lost = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
+    gain = paired_difference(won, lost, len(rights[0]))
+    ends = (gain.lo, gain.hi) if gain.median >= 0 or gain.lo is None or gain.hi is None else (-gain.hi, -gain.lo)
+    said = f"{_points(gain.median)} on the test images{_interval(*ends, 100, '.2f')}"
+    return bool(gain.lo and gain.lo > 0), said
+
+
+def sentence(row: Any, base: Any) -> str:
+    """`jit int8 static 90% pruned: 31x smaller, 2.1x faster (1.9 to 2.3), 0.3 points lower (0.0 to 0.6)`."""
+    if row["variant"] == base["variant"]:
+        return f"the baseline itself, {base['variant']}"
+    smaller = base["size_bytes"] / row["size_bytes"]
+    said = [f"{smaller:.3g}x smaller" if smaller >= 1 else f"{1 / smaller:.3g}x larger"]
+    speed, lo, hi = row["speedup"], row["speedup_lo"], row["speedup_hi"]
+    if speed >= 1:
+        said.append(f"{speed:.3g}x faster{_interval(lo, hi, 1, '.3g')}")
+    else:
+        said.append(f"{1 / speed:.3g}x slower{_interval(1 / hi, 1 / lo, 1, '.3g')}")
+    if row["recipe"] == base["recipe"]:
+        return f"{row['variant']}: the same model, {said[-1]}"
+    loss, lo, hi = row["accuracy_loss"], row["accuracy_loss_lo"], row["accuracy_loss_hi"]
+    if loss >= 0:
+        said.append(f"{100 * loss:.2f} points lower{_interval(lo, hi, 100, '.2f')}")
+    else:
+        said.append(f"{-100 * loss:.2f} points higher{_interval(-hi, -lo, 100, '.2f')}")
+    return f"{row['variant']}: {', '.join(said)}"
+
+
+def _points(gain: float) -> str:
+    return f"{100 * abs(gain):.2f} points {'better' if gain >= 0 else 'worse'}"
+
+
+def _interval(lo: float | None, hi: float | None, factor: float, shape: str) -> str:
+    return "" if lo is None or hi is None else f" ({factor * lo:{shape}} to {factor * hi:{shape}})"
+
+
+def path(rows: "pd.DataFrame", variant: str) -> "pd.DataFrame":
+    """The rows from the baseline to `variant`, one technique more in each; those that the grid has, in the order."""
+    base = rows[rows["verdict"] == "baseline"].iloc[0]
+    goal = rows[rows["variant"] == variant].iloc[0]
+    levels, names = {factor: base[factor] for factor in ORDER}, [base["variant"]]
+    for factor in ORDER:
+        if levels[factor] == goal[factor]:
+            continue
+        levels[factor] = goal[factor]
+        found = rows
+        for name, level in levels.items():
+            found = found[found[name] == level]
+        names += found["variant"].tolist()
+    return rows.set_index("variant", drop=False).loc[list(dict.fromkeys(names))]

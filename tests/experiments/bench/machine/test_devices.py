@@ -1,0 +1,189 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from experiments.bench.machine import devices
+from experiments.bench.machine.devices import (
+    KNOWN,
+    Probe,
+    as_record,
+    check_name,
+    first_working,
+    free_memory,
+    probe,
+    with_cards,
+)
+from experiments.bench.machine.probe import one_line
+from experiments.bench.machine.toolchain import NO_COMPILER, child_environment
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("CPU", "CPU"),
+        ("cpu", "CPU"),
+        ("CPU:0", "CPU"),
+        ("cuda:1", "CUDA:1"),
+        ("CUDA:63", "CUDA:63"),
+        ("Auto", "auto"),
+        ("CUDA:00", "CUDA"),  # one card has one name: a second would have a lock of its own
+        ("CUDA:01", "CUDA:1"),
+    ],
+)
+def test_a_name_is_spelled_as_tinygrad_spells_it(given, name):
+    assert check_name(given) == name
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "TPU",
+        "CPU:",
+        "CPU:64",
+        "CPU:-1",
+        "CUDA:1:2",
+        "CUDA 1",
+        "CPU\n",
+        "CUDA:٣",
+        "../CPU",
+        "auto:1",
+        "CPU;",
+        "DISK",
+    ],
+)
+def test_a_name_that_is_no_device_is_refused_with_those_that_are(given):
+    with pytest.raises(ValueError, match=r"not allowed; give auto, CUDA, .*, or a card as in CUDA:1") as refused:
+        check_name(given)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_endless_name_is_cut():
+    with pytest.raises(ValueError, match="…") as refused:
+        check_name("X" * 10_000)
+    assert len(str(refused.value)) < 200
+
+
+def test_the_processor_works():
+    assert (probe("CPU").works, probe("CPU").count) == (True, 1)
+
+
+def test_a_card_beyond_all_cards_fails_with_its_cause_in_one_line():
+    tried = probe("CUDA:63")
+    assert not tried.works
+    assert tried.what
+    assert "\n" not in tried.what
+
+
+def test_a_probe_that_dies_is_an_answer(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert probe("PYTHON") == Probe("PYTHON", False, "the probe died with exit code 1")
+
+
+def test_a_probe_that_cannot_start_is_an_answer(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    tried = probe("PYTHON")
+    assert not tried.works
+    assert tried.what.startswith("the probe did not start: ")
+
+
+def test_a_probe_that_hangs_is_an_answer(monkeypatch):
+    monkeypatch.setattr(devices, "PROBE_TIMEOUT_S", 0.01)
+    assert probe("PYTHON") == Probe("PYTHON", False, "did not answer within 0.01 s")
+
+
+def test_without_a_compiler_the_processor_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(devices, "compiler", lambda: None)
+    assert probe("CPU") == Probe("CPU", False, NO_COMPILER)
+    assert "pip install ziglang" in NO_COMPILER
+
+
+def test_a_probe_prints_one_line_of_json():
+    command = [sys.executable, "-m", "experiments.bench.machine.probe", "PYTHON"]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("PYTHON"), check=True)
+    assert json.loads(done.stdout).items() >= {"device": "PYTHON", "works": True, "count": 1}.items()
+
+
+def test_causes_of_several_interfaces_are_one_line():
+    error = ExceptionGroup("no interface", [OSError("no /dev/kfd\nsecond line"), ValueError("x"), ValueError("x")])
+    assert one_line(error) == "OSError: no /dev/kfd / ValueError: x"
+    assert len(one_line(RuntimeError("x" * 1000))) == 300
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine with the CPU, and the devices that are added to it as name: count."""
+    cards = {"CPU": 1}
+    trace = tmp_path / "driver"
+    trace.touch()
+
+    def look(name):
+        kind, _, index = name.partition(":")
+        works = int(index or 0) < cards.get(kind, 0)
+        return Probe(name, works, "", cards.get(kind, 0))
+
+    monkeypatch.setattr(devices, "probe", look)
+    monkeypatch.setattr(devices, "DRIVER_TRACES", {"CUDA": (str(trace),), "AMD": (str(tmp_path / "absent"),)})
+    devices.forget_probes()
+    yield cards
+    devices.forget_probes()
+
+
+def test_the_first_device_is_a_card_that_works(machine):
+    machine["CUDA"] = 2
+    assert first_working().device == "CUDA"
+
+
+def test_a_driver_without_a_working_card_leaves_the_processor(machine):
+    assert first_working().device == "CPU"
+
+
+def test_a_card_without_a_trace_of_its_driver_is_not_tried(machine):
+    machine["AMD"] = 1
+    assert first_working().device == "CPU"
+
+
+def test_where_nothing_works_the_first_device_is_the_processors_failure(machine):
+    machine["CPU"] = 0
+    assert (first_working().device, first_working().works) == ("CPU", False)
+
+
+def test_every_card_of_a_kind_is_listed_after_its_first(machine):
+    machine["CUDA"] = 3
+    listed = with_cards([devices.probed("CUDA"), devices.probed("METAL"), devices.probed("CPU")])
+    assert [one.device for one in listed] == ["CUDA", "CUDA:1", "CUDA:2", "METAL", "CPU"]
+
+
+def test_all_known_devices_are_tried(machine):
+    machine["CUDA"] = 2
+    assert {one.device for one in devices.all_probes()} == {*KNOWN, "CUDA:1"}
+
+
+def test_probes_are_remembered_until_they_are_forgotten(machine):
+    assert not devices.probed("CUDA").works
+    machine["CUDA"] = 1
+    assert not devices.probed("CUDA").works
+    devices.forget_probes()
+    assert devices.probed("CUDA").works
+
+
+def test_the_processors_memory_is_known_and_a_strange_ones_is_not():
+    assert free_memory("CPU") > 0
+    assert free_memory("WEBGPU") is None
+
+
+def test_a_cards_memory_is_its_own(monkeypatch):
+    monkeypatch.setattr(devices, "nvidia_smi", lambda query: ["100", "[N/A]"])
+    assert [free_memory(name) for name in ("CUDA", "CUDA:1", "NV:2")] == [100 * 2**20, None, None]
+
+
+def test_no_driver_is_an_empty_list_of_cards(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert devices.nvidia_smi("name") == []
+
+
+def test_a_record_makes_the_same_probe_again():
+    one = Probe("CUDA:1", True, "CUDA sm_90", 8, 1.5)
+    assert Probe(**json.loads(json.dumps(as_record(one)))) == one

@@ -1,0 +1,63 @@
+"""Runs tinygrad once, in a child process; the tests look at what it saw."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from experiments.bench.machine.toolchain import child_environment
+
+N = 64
+LOOK = f"""
+import json
+from dataclasses import asdict
+from experiments.bench.tinygrad.captured import calls, captured_work
+from experiments.bench.tinygrad.runtime import Counted, PerShapeJit
+from experiments.models.functions import elementwise, layers, matmul_chain
+
+seen = {{}}
+for name, workload in {{
+    "elementwise": elementwise(), "matmul_chain": matmul_chain(), "layers": layers("CPU", [{N}] * 4),
+}}.items():
+    inputs, jitted = workload.inputs({N}, "CPU"), PerShapeJit(workload.function)
+    for _ in range(3):
+        jitted(*inputs)
+    with Counted() as counted:
+        workload.function(*inputs)
+    jit = jitted.of(*inputs)
+    seen[name] = {{
+        "captured": asdict(captured_work(jit)), "counted": asdict(counted.work), "calls": len(list(calls(jit))),
+    }}
+print(json.dumps(seen))
+"""
+MATRIX, VECTOR = 4 * N * N, 4 * N  # bytes
+
+
+@pytest.fixture(scope="module")
+def seen():
+    command = [sys.executable, "-c", LOOK]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", ["elementwise", "matmul_chain", "layers"])
+def test_the_captured_work_is_what_an_eager_call_counts(seen, name):
+    assert seen[name]["captured"] == seen[name]["counted"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels", "moved"),
+    [
+        ("elementwise", 1, 3 * MATRIX),  # two in, one out
+        ("matmul_chain", 1, 3 * MATRIX + 4),  # three in, one number out
+        ("layers", 3, 3 * (3 * MATRIX + VECTOR)),  # each: input, weight, bias, output
+    ],
+)
+def test_kernels_and_unique_bytes_are_those_counted_by_hand(seen, name, kernels, moved):
+    assert (seen[name]["captured"]["kernels"], seen[name]["captured"]["bytes"]) == (kernels, moved)
+    assert seen[name]["calls"] == kernels
+
+
+def test_a_product_of_matrices_takes_two_operations_per_term(seen):
+    assert 2 * N**3 <= seen["matmul_chain"]["captured"]["ops"] <= 2 * N**3 + 10 * N**2

@@ -1,0 +1,227 @@
+"""Graph rewrites: the quick preset and all rules really run, the answer's words."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import experiments
+from experiments.bench.machine.toolchain import child_environment
+from experiments.bench.spec import BadInput, parse
+from experiments.compiler.rewrites.experiment import RewritesSpec, answer, rewrites
+from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES
+
+
+@pytest.fixture(scope="module")
+def ran(apart):
+    rows = experiments.run("rewrites", preset="quick", device="CPU", time_limit_s=120)
+    run_id = rows["run_id"].iloc[0]
+    return rows, {name: experiments.detail(run_id, name) for name in ("nodes", "edges", "rules", "kernels")}
+
+
+@pytest.fixture
+def rows(ran):
+    return ran[0]
+
+
+def at(rows, expression, variant):
+    (row,) = rows[(rows["expression"] == expression) & (rows["variant"] == variant)].to_dict("records")
+    return row
+
+
+def counts(row):
+    return [row[name] for name in ("fired", "ops_before", "ops_after", "kernel_ops_before", "kernel_ops_after")]
+
+
+def test_a_fold_shortens_the_graph_and_not_the_kernel_because_tinygrad_folds_it_itself(rows):
+    row = at(rows, "scaled twice", "fold products")
+    assert counts(row) == [1, 2, 1, 1, 1]
+    assert row["already"]
+
+
+def test_factoring_shortens_the_kernel_too_because_tinygrad_does_not_do_it(rows):
+    row = at(rows, "common factor", "factor out")
+    assert counts(row) == [1, 3, 2, 3, 2]
+    assert not row["already"]
+
+
+def test_a_rule_that_does_not_fire_changes_nothing_and_has_nothing_to_time(rows):
+    row = at(rows, "common factor", "fold products")
+    assert counts(row) == [0, 3, 3, 3, 3]
+    assert pd.isna(row["already"])
+    assert pd.isna(row["latency_ms"])
+    assert pd.isna(row["verdict"])
+
+
+def test_where_several_rules_fire_they_are_also_applied_together(rows):
+    assert rows.loc[rows["variant"] == "all rules", "expression"].tolist() == ["negated twice"]
+
+
+def test_what_is_timed_is_right_and_compared_with_the_expression_as_written(rows):
+    timed = rows[rows["latency_ms"].notna()]
+    assert (timed["max_abs_error"] < 1e-5).all()
+    assert set(timed["verdict"]) <= {"baseline", "faster", "slower", "cannot tell"}
+    assert (timed["verdict"] == "baseline").equals(timed["variant"] == "as written")
+    assert timed["bound"].notna().all()
+
+
+def test_the_graphs_before_and_after_are_kept(ran):
+    nodes, edges = (ran[1][name] for name in ("nodes", "edges"))
+    before = nodes[(nodes["expression"] == "scaled twice") & (nodes["variant"] == "as written")]
+    after = nodes[(nodes["expression"] == "scaled twice") & (nodes["variant"] == "fold products")]
+    assert sorted(before["label"]) == ["2", "3", "x", "×", "×"]
+    assert sorted(after["label"]) == ["6", "x", "×"]
+    assert before.loc[before["label"] == "×", "layer"].tolist() == [1, 2]
+    drawn = edges[(edges["expression"] == "scaled twice") & (edges["variant"] == "as written")]
+    assert len(drawn) == 4
+
+
+def test_every_rule_is_kept_with_its_source(ran):
+    sources = ran[1]["rules"].set_index("variant")["source"]
+    assert set(sources.index) == set(rewrites.presets["quick"].rules)
+    assert sources["fold products"].startswith("def fold_products() -> PatternMatcher:")
+    assert "UPat.cvar" in sources["fold products"]
+
+
+def test_the_answer_of_a_real_run_says_what_tinygrad_has_already(rows):
+    said = answer(rows)
+    assert said.startswith("On CPU 3 rules made 4 rewrites of 3 expressions; 3 of them change nothing that runs, ")
+    assert "tinygrad does not factor out by itself: that takes x*z + y*z from 3 to 2 operations per number" in said
+
+
+FIRED = """
+import json
+import numpy as np
+from experiments.bench.tinygrad.runtime import tensor
+from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES
+from experiments.bench.tinygrad.rewrite_rules import operations, rewrite
+from experiments.compiler.rewrites.experiment import arrays
+
+found = {}
+for name, expression in EXPRESSIONS.items():
+    drawn = arrays(expression, 64)
+    inputs = [tensor(one, "CPU") for one in drawn]
+    wanted = expression.of(*(one.astype(np.float64) for one in drawn))
+    for rule in RULE_NAMES:
+        made = rewrite(expression.of(*inputs), [rule])
+        if made.fired:
+            ops = operations(made.tensor)
+            found[f"{name}: {rule}"] = [ops, float(np.abs(made.tensor.numpy() - wanted).max())]
+print(json.dumps(found))
+"""
+
+
+def test_every_rule_fires_where_it_should_and_keeps_the_value():
+    command = [sys.executable, "-c", FIRED]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
+    found = json.loads(done.stdout)
+    assert {name: ops for name, (ops, _) in found.items()} == {
+        "scaled twice: fold products": 1,
+        "shifted twice: fold sums": 2,
+        "common factor: factor out": 2,
+        "times one: drop times one": 1,
+        "plus zero: drop plus zero": 1,
+        "negated twice: fold products": 2,
+        "negated twice: drop double negation": 1,
+        "times eight: shift": 2,
+        "mixture: fold products": 6,
+        "mixture: factor out": 8,
+        "mixture: drop times one": 8,
+        "mixture: drop plus zero": 8,
+        "mixture: drop double negation": 7,
+    }
+    assert all(error < 1e-5 for _, error in found.values())
+
+
+WRONG = """
+import json
+from tinygrad.uop.ops import PatternMatcher, UPat
+from experiments.bench.timing.measure import Budget
+from experiments.bench.session import Bench
+from experiments.compiler import rewrites as module
+from experiments.compiler.rewrites.expressions import rules
+
+def factor_out():
+    a, b, c = UPat.var("a"), UPat.var("b"), UPat.var("c")
+    return PatternMatcher([(a * c + b * c, lambda a, b, c: (a - b) * c)])
+
+rules.RULES["factor out"] = factor_out
+rules.source = lambda rule: "broken on purpose"
+ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
+bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
+spec = module.RewritesSpec(expressions=["common factor"], rules=["factor out"], elements=64)
+print(json.dumps([[row.values["variant"], row.values["verdict"], row.values.get("speedup")]
+                  for row in module.rewrites.run(spec, bench)]))
+"""
+
+
+def test_a_rule_that_changes_the_result_is_wrong_and_has_no_speedup():
+    command = [sys.executable, "-c", WRONG]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
+    assert json.loads(done.stdout) == [["as written", "baseline", None], ["factor out", "wrong", None]]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rules": "fold everything"}, "rules: fold everything is not allowed; give any of fold products, fold sums"),
+        ({"expressions": "x/0"}, "expressions: x/0 is not allowed; give any of scaled twice, "),
+        ({"elements": "0"}, "elements: 0 is not allowed; give an integer from 1 to 67108864"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(given, said):
+    with pytest.raises(BadInput) as refused:
+        parse(RewritesSpec, given)
+    assert len(refused.value.problems) == 1
+    assert refused.value.problems[0].startswith(said)
+
+
+def test_all_expressions_and_rules_are_the_default():
+    assert RewritesSpec().expressions == list(EXPRESSIONS)
+    assert RewritesSpec().rules == list(RULE_NAMES)
+
+
+def test_the_need_grows_with_arrays_and_rules():
+    one, all_rules = RewritesSpec(rules=["shift"], elements=10), RewritesSpec(elements=10)
+    assert one.need().bytes < all_rules.need().bytes
+    assert one.need().what == f"arrays, results, reference of 10 numbers, {one.need().bytes // 10} bytes each,"
+
+
+def row(**changes):
+    return {
+        "device": "CPU",
+        "expression": "common factor",
+        "written": "x*z + y*z",
+        "variant": "factor out",
+        "fired": 1,
+        "already": False,
+        "kernel_ops_before": 3,
+        "kernel_ops_after": 2,
+        "verdict": "faster",
+        "speedup": 1.5,
+        "speedup_lo": 1.4,
+        "speedup_hi": 1.6,
+        "bound": None,
+    } | changes
+
+
+def test_the_answer_names_the_rule_once_and_each_expression_it_shortens():
+    frame = pd.DataFrame([row(), row(expression="mixture", written="mixed", kernel_ops_before=4, kernel_ops_after=3)])
+    assert answer(frame) == (
+        "On CPU 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out by itself: that takes x*z + y*z "
+        "from 3 to 2 operations per number and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
+        "operations per number."
+    )
+
+
+def test_the_answer_says_where_tinygrad_has_all_of_them():
+    assert answer(pd.DataFrame([row(already=True)])) == (
+        "On CPU 1 rule made 1 rewrite of 1 expression; 1 of them changes nothing that runs, as tinygrad compiles the "
+        "same kernel without the rule."
+    )
+
+
+def test_rules_that_did_not_fire_and_all_together_are_no_answer():
+    assert answer(pd.DataFrame([row(fired=0), row(variant="all rules")])) == ""

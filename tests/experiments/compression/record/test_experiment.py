@@ -1,0 +1,140 @@
+"""The whole chain on a small network: every stage is measured on what its file restores."""
+
+import pandas as pd
+import pytest
+
+import experiments
+from experiments.bench.spec import BadInput, parse
+from experiments.compression.record.experiment import RecordSpec, answer, record
+from experiments.compression.record.promote_best import CARRIED
+from experiments.models.data.mnist import mnist
+from experiments.models.format.packed import unpack
+from experiments.models.sequential.network import mlp, parameters
+from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
+from experiments.runs import examples, frames, store
+
+STAGES = ["base", "shrunk", "pruned", "codebook", "file"]
+
+
+@pytest.fixture(scope="module")
+def rows(apart):
+    return experiments.run("record", preset="quick", device="CPU", time_limit_s=170)
+
+
+@pytest.fixture(scope="module")
+def files(rows, apart):
+    found = store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+    return {name.split()[-1].removesuffix(".tinylab"): content for name, content in found.items()}
+
+
+def test_every_stage_is_smaller_than_the_one_before(rows):
+    assert rows["variant"].tolist() == STAGES
+    assert rows["size_bytes"].is_monotonic_decreasing
+    assert rows["structure"].iloc[0] == "128-10"
+    assert rows["structure"].iloc[1] == "32-10"
+    assert rows["compression"].iloc[-1] > 100
+
+
+def test_every_row_is_what_its_file_restores(rows, files):
+    data = mnist()
+    for _, row in rows.iterrows():
+        content = files[row["variant"]]
+        model = unpack(content)
+        assert len(content) == row["size_bytes"]
+        assert row["compression"] == pytest.approx(4 * parameters(mlp()) / len(content))
+        assert accuracy_numpy(model, data.test.images, data.test.labels) == pytest.approx(row["accuracy"])
+        assert row["accuracy_lo"] < row["accuracy"] < row["accuracy_hi"]
+        assert row["validation_lo"] < row["validation_accuracy"] < row["validation_hi"]
+
+
+def test_the_sparsity_and_the_number_of_values_are_those_that_were_asked_for(rows, files):
+    pruned = unpack(files["pruned"])
+    weights, left = (
+        sum(count(one.weight) for one in pruned.layers) for count in (lambda w: w.size, lambda w: (w != 0).sum())
+    )
+    assert left == pytest.approx(0.1 * weights, rel=0.01)
+    for layer in unpack(files["codebook"]).layers:
+        assert len(set(layer.weight[layer.weight != 0].tolist())) <= 8
+        assert len(set(layer.bias[layer.bias != 0].tolist())) <= 16
+
+
+def test_the_last_file_computes_what_the_codebook_stage_computes(files):
+    images = mnist().test.first(500)
+    first, last = (unpack(files[stage]) for stage in ("codebook", "file"))
+    assert accuracy_numpy(first, images.images, images.labels) == accuracy_numpy(last, images.images, images.labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"widths": "100"}, "widths: 100 is not allowed; lenet_300_100 has 2 hidden layers of 300, 100 units"),
+        ({"widths": "301,50"}, "widths: 301,50 is not allowed; lenet_300_100 has 2 hidden layers"),
+        ({"widths": "0,50"}, "widths: 0 is not allowed; give integers from 1 to 500"),
+        ({"sparsity": "1"}, "sparsity: 1 is not allowed; give a number from 0 to 0.999"),
+        ({"bits": "0"}, "bits: 0 is not allowed; give an integer from 1 to 6"),
+        ({"temperature": "0"}, "temperature: 0 is not allowed"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(given, said):
+    with pytest.raises(BadInput) as refused:
+        parse(RecordSpec, given)
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
+
+
+def made(stage, seed, size, accuracy):
+    return {
+        "variant": stage,
+        "network": "lenet_300_100",
+        "seed": seed,
+        "size_bytes": size,
+        "compression": 1_066_440 / size,
+        "accuracy": accuracy,
+        "validation_accuracy": accuracy - 0.001,
+    }
+
+
+def test_the_answer_is_the_median_of_the_seeds():
+    frame = pd.DataFrame(
+        [made("base", seed, 1_066_500, 0.99) for seed in range(3)]
+        + [made("file", seed, 4_000 + 100 * seed, 0.984 - seed / 1000) for seed in range(3)]
+    )
+    assert answer(frame) == (
+        "A file of 4,100 bytes holds lenet_300_100 (median of 3 seeds), 260x smaller than its float32 numbers, with "
+        "an error of 1.70% on the test and 1.80% on the validation images; before, the errors were 1.00% and 1.10%."
+    )
+    assert answer(frame[frame["variant"] == "base"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (record.preset("lenet_300_100"), "15 files of 3 seeds; about 11 minutes on 2 CPU cores"),
+        (record.preset("lenet_5"), "15 files of 3 seeds; about 157 minutes on 2 CPU cores"),
+        (RecordSpec(network="mlp", epochs=1, teacher="base"), "4 files of one seed; about 0."),
+    ],
+    ids=["lenet_300_100", "lenet_5", "mlp"],
+)
+def test_the_plan_says_how_long_it_will_take(given, said):
+    assert record.plan(given).startswith(said)
+    assert record.plan(given).endswith("the time limit has to be longer")
+
+
+GOALS = {"lenet_300_100": (150, 0.0164), "lenet_5": (200, 0.0080)}  # times smaller, error on both splits
+
+
+@pytest.mark.parametrize("network", GOALS)
+def test_the_median_of_three_seeds_of_the_carried_run_reaches_the_goal(url, network):
+    """The files themselves are decoded and tested where they are carried."""
+    db = store.engine(url)
+    examples.load(db, examples.carried("record"))
+    runs = [run for run in store.list_runs(db) if run["spec"]["network"] == network]
+    [(files, names)] = [(frames.rows_frame(db, run, record), store.artifact_names(db, run["id"])) for run in runs]
+    last = files[files["variant"] == "file"]
+    times, error = GOALS[network]
+    assert last["seed"].nunique() == 3
+    assert last["compression"].median() >= times
+    assert max(1 - last["accuracy"].median(), 1 - last["validation_accuracy"].median()) <= error
+    assert sorted(names.values()) == sorted(last["size_bytes"])
+    kept = (CARRIED / f"{network}.tinylab").read_bytes()
+    assert kept in store.read_artifacts(db, runs[0]["id"]).values()

@@ -1,0 +1,222 @@
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import experiments
+from experiments.bench.spec import BadInput, parse
+from experiments.deployment.edge import checks
+from experiments.deployment.edge.experiment import EdgeSpec, answer
+from experiments.export_c import targets
+from experiments.export_c.spec import ChoiceSpec
+from experiments.models.data.mnist import mnist
+from experiments.models.sequential.network import mlp
+from experiments.models.techniques.quantization.numpy_backend import logits_numpy
+from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.training.checkpoints import load
+from experiments.runs import store
+
+
+@pytest.fixture(scope="module")
+def rows(apart):
+    return experiments.run("edge", preset="quick", device="CPU", time_limit_s=170)
+
+
+@pytest.fixture(scope="module")
+def files(rows, apart):
+    return store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+
+
+@pytest.fixture(scope="module")
+def steps(rows, apart):
+    return experiments.detail(rows["run_id"].iloc[0], "steps")
+
+
+def of(rows, variant):
+    return rows[rows["variant"] == variant].iloc[0]
+
+
+def test_python_this_machine_float32_and_the_target_each_have_a_row(rows):
+    assert rows["variant"].tolist() == ["python jit", "c int8", "c float32", "c int8 wasm32"]
+    assert rows["verdict"].tolist()[:3] == ["baseline", "faster", "faster"]
+    assert set(rows["network"]) == {"784-128-10"}
+
+
+def test_the_integer_program_says_what_python_says_to_the_bit(rows):
+    here = of(rows, "c int8")
+    assert (here["ran"], here["max_abs_error"], here["identical"]) == ("ran", 0, True)
+    assert of(rows, "python jit")["accuracy"] == here["accuracy"]
+
+
+def test_the_float_program_says_it_up_to_rounding(rows):
+    assert of(rows, "c float32")["max_abs_error"] < 1e-3
+
+
+def test_the_webassembly_module_is_run_on_the_whole_test_set(rows):
+    module = of(rows, "c int8 wasm32")
+    assert (module["ran"], module["identical"]) == ("ran", True)
+    assert module["accuracy"] == of(rows, "c int8")["accuracy"]
+    assert pd.isna(module["latency_ms"])  # its speed in an emulator says nothing
+
+
+def test_the_sizes_add_up(rows):
+    here = of(rows, "c int8")
+    assert here["weights_bytes"] < here["binary_bytes"] < here["source_bytes"]
+    assert here["arena_bytes"] == 1280  # 784 bytes of input and 128 of hidden units, in steps of at most 256
+    assert here["inside_us"] <= here["inside_p99_us"]
+    assert here["startup_ms"] > 0
+
+
+def test_the_steps_say_what_each_brought(steps):
+    assert steps["step"].tolist() == ["train", "quantise", "plan memory", "export"]
+    assert steps["weights_bytes"].tolist()[1] < steps["weights_bytes"].tolist()[0] / 3.9
+    assert steps["changed"].iloc[1] > 0
+
+
+def test_the_zip_holds_the_program_its_test_vector_and_its_recipe(rows, files, tmp_path):
+    assert sorted(files) == ["mlp int8.wasm", "mlp int8.zip"]
+    with zipfile.ZipFile(io.BytesIO(files["mlp int8.zip"])) as archive:
+        assert sorted(archive.namelist()) == ["README.md", "model.c", "model.h", "recipe.json", "test_vector.npz"]
+        archive.extractall(tmp_path)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    assert recipe["choice"]["network"] == "mlp"
+    assert recipe["accuracy"] == pytest.approx(of(rows, "c int8")["accuracy"])
+    assert "cc -O2 model.c -o model -lm" in (tmp_path / "README.md").read_text()
+    program, command = tmp_path / "model", [*targets.zig(), "-O2"]
+    targets.compile_c(command, [tmp_path / "model.c"], program)
+    with np.load(tmp_path / "test_vector.npz") as vector:
+        seen = np.frombuffer(targets.run([str(program)], vector["inputs"].tobytes()), np.float32)
+        assert np.array_equal(seen.reshape(-1, 10), vector["logits"])
+
+
+def test_the_command_line_makes_the_zip_of_the_run(files, tmp_path):
+    file = tmp_path / "model.zip"
+    command = [sys.executable, "-m", "experiments", "export-c", "network=mlp", "weight_bits=8", "-o", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("mlp 784-128-10, int8: 98.4")
+    assert file.read_bytes() == files["mlp int8.zip"]
+
+
+def test_pruning_makes_the_program_smaller_and_its_weights_sparse(tmp_path):
+    file = tmp_path / "model.zip"
+    fields = ["width=0.5", "sparsity=0.5", "fine_tune_steps=0"]
+    command = [sys.executable, "-m", "experiments", "export-c", *fields, "-o", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mlp 784-64-10, int8: " in done.stderr
+    assert "its constants 51,664, its arena 1,280" in done.stderr
+    with zipfile.ZipFile(file) as archive:
+        weights = archive.read("model.c").decode().partition("weights_0[50176]")[2].partition("};")[0]
+    numbers = weights.partition("{")[2].replace("\n", "").strip(",").split(",")
+    assert len(numbers) == 50_176
+    assert numbers.count("0") > 0.4 * len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"weight_bits": "9"}, "weight_bits: 9 is not allowed; give 2 to 8, or 32 for float32"),
+        ({"weight_bits": "32"}, "activation_bits: 8 needs integer weights; give 32 with float32"),
+        ({"network": "resnet"}, "network: resnet is not allowed; give one of mlp"),
+        ({"width": "0"}, "width: 0 is not allowed; give a number from 0.05 to 1"),
+        ({"sparsity": "1"}, "sparsity: 1 is not allowed; give a number from 0 to 0.99"),
+        ({"network": "lenet_5", "distilled": "true"}, "distilled: lenet_5 has no larger network to learn from"),
+        ({"network": "cnn_normed", "seed": "1"}, "seed: cnn_normed comes trained in one way; give 0"),
+        ({"targets": "avr"}, "targets: avr is not allowed; give any of x86_64"),
+        ({"network": "cnn_normed", "fold": "false"}, "fold: false is not allowed with integer weights"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(given, said):
+    with pytest.raises(BadInput) as refused:
+        parse(EdgeSpec, given)
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [
+        ({}, "int8"),
+        ({"weight_bits": 4}, "int4 a8"),
+        ({"weight_bits": 4, "activation_bits": 32}, "int4 weight only"),
+        ({"weight_bits": 32, "activation_bits": 32}, "float32"),
+    ],
+)
+def test_a_choice_is_called_by_its_bits(given, label):
+    assert ChoiceSpec(**given).label == label
+
+
+# --- targets
+
+
+@pytest.fixture(scope="module")
+def model(files, tmp_path_factory):
+    """The model.c of the quick run, and what it must say."""
+    folder = tmp_path_factory.mktemp("model")
+    with zipfile.ZipFile(io.BytesIO(files["mlp int8.zip"])) as archive:
+        archive.extract("model.c", folder)
+    data, network = mnist(), mlp()
+    weights = load(network).weights
+    quantized = quantize(network, weights, QuantSpec(), calibrate(network, weights, data.train.first(512).images))
+    few = data.test.first(200)
+    return folder / "model.c", checks.Reference(few.images, few.labels, logits_numpy(quantized, few.images[:100]))
+
+
+@pytest.mark.timeout(700)  # zig compiles a C library first: 35 s where nothing else runs
+def test_aarch64_runs_under_qemu_and_says_the_same_to_the_bit(model):
+    source, reference = model
+    if targets.runner(targets.TARGETS["aarch64"]) is None:
+        pytest.skip("qemu-user is not installed")
+    seen = checks.check_target("aarch64", source, 10, reference)
+    assert (seen.values["ran"], seen.values["identical"]) == ("ran", True)
+
+
+def test_what_nothing_here_can_run_is_built_and_says_so(model, monkeypatch):
+    source, reference = model
+    monkeypatch.setattr(checks, "has_wasm", lambda: False)
+    seen = checks.check_target("wasm32", source, 10, reference)
+    assert (seen.values["ran"], seen.values["note"]) == ("built, not run", "wasmtime is not installed")
+    assert seen.values["binary_bytes"] > 100_000
+    assert seen.error is None
+
+
+def test_without_a_compiler_for_a_target_its_row_says_so(model, monkeypatch):
+    source, reference = model
+    monkeypatch.setattr(targets, "zig", lambda: None)
+    seen = checks.check_target("riscv64", source, 10, reference)
+    assert (seen.values["ran"], seen.values["note"]) == ("no compiler", targets.NO_ZIG)
+
+
+def test_a_program_that_does_not_compile_says_why(model, tmp_path):
+    source = tmp_path / "model.c"
+    source.write_text("int main(void) { return nothing; }\n")
+    seen = checks.check_target("wasm32", source, 10, model[1])
+    assert seen.values["ran"] == "failed"
+    assert "nothing" in seen.values["note"]
+
+
+def test_another_program_is_found_to_be_wrong(model, tmp_path):
+    source, reference = model
+    bent = tmp_path / "model.c"
+    bent.write_text(source.read_text().replace("254.99998474121094f", "250.0f"))
+    seen = checks.check_target("wasm32", bent, 10, reference)
+    assert seen.values["identical"] is False
+    assert seen.error > 0
+
+
+def test_the_answer_names_time_size_accuracy_and_where_else_it_ran():
+    made = {"device": "CPU", "network": "784-64-10", "accuracy": 0.983, "binary_bytes": 60_000, "speedup": np.nan}
+    here = {"variant": "c int8", "target": "this machine", "ran": "ran", "inside_us": 1.25, "verdict": "faster"}
+    here |= {"speedup": 80.0, "speedup_lo": 79.0, "speedup_hi": 81.0}
+    others = [{"target": "aarch64", "ran": "ran"}, {"target": "windows", "ran": "built, not run"}]
+    frame = pd.DataFrame([{"variant": "python jit"}, *({**made, **one} for one in (here, *others))]).convert_dtypes()
+    assert answer(frame) == (
+        "On CPU c int8 of 784-64-10 answers in 1.25 µs from a program of 60,000 bytes, classifies 98.30% of the test "
+        "set rightly, and makes a call from Python 80x faster (95 % 79 to 81), compared with replaying it with the "
+        "JIT; it also ran for aarch64; built, not run: windows."
+    )

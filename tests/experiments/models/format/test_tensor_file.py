@@ -1,0 +1,86 @@
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from experiments.models.format.tensor_file import TYPES, decode, encode, read, write
+
+ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([-1, 2], np.int8)}
+
+
+def file_of(header, data=b""):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize("kind", TYPES.values())
+def test_every_type_and_shape_comes_back(kind):
+    for shape in ((), (0,), (3,), (2, 1, 3)):
+        array = np.ones(shape, kind)
+        arrays, metadata = decode(encode({"x": array}, {"who": "me"}))
+        assert (arrays["x"].dtype, arrays["x"].shape, metadata) == (array.dtype, shape, {"who": "me"})
+        assert np.array_equal(arrays["x"], array)
+
+
+def test_arrays_in_another_order_of_bytes_or_memory_come_back():
+    array = np.arange(6, dtype=">f4").reshape(2, 3).T
+    assert np.array_equal(decode(encode({"x": array}))[0]["x"], array)
+
+
+def test_the_bytes_are_those_of_the_published_format():
+    content = encode({"x": np.array([1.5], np.float32)})
+    size = struct.unpack_from("<Q", content)[0]
+    assert json.loads(content[8 : 8 + size]) == {"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    assert (size % 8, content[8 + size :]) == (0, struct.pack("<f", 1.5))
+
+
+def test_the_same_arrays_give_the_same_bytes():
+    assert encode(ARRAYS, {"a": "b"}) == encode(dict(ARRAYS), {"a": "b"})
+
+
+def test_a_type_that_the_format_lacks_is_refused():
+    with pytest.raises(ValueError, match="x: a safetensors file cannot hold complex128"):
+        encode({"x": np.ones(1, np.complex128)})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"short",
+        encode(ARRAYS)[:-1],
+        encode(ARRAYS) + b"x",
+        encode(ARRAYS)[:40],
+        struct.pack("<Q", 2**62) + b"{}",
+        struct.pack("<Q", 4) + b"\xff\xfe{}",
+        file_of([1, 2]),
+        file_of({"__metadata__": {"a": 1}}),
+        file_of({"__metadata__": "a"}),
+        file_of({"x": 3}),
+        file_of({"x": {"dtype": "F128", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": ["1"], "data_offsets": [0, 4]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": [10**30], "data_offsets": [0, 4]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": [1], "data_offsets": ["0", 4]}}, b"1234"),
+        file_of({"x": {"dtype": ["F32"], "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
+        file_of({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"12345"),
+        file_of({"x": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}}, b"1234"),
+    ],
+)
+def test_what_is_no_whole_safetensors_file_is_refused_in_one_line(content):
+    with pytest.raises(ValueError, match=r"^(not a safetensors file|damaged)") as error:
+        decode(content)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_is_written_whole_and_names_itself_when_damaged(tmp_path):
+    file = tmp_path / "new" / "x.safetensors"
+    write(file, ARRAYS)
+    assert np.array_equal(read(file)[0]["a"], ARRAYS["a"])
+    assert [one.name for one in file.parent.iterdir()] == ["x.safetensors"]
+    file.write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"^x\.safetensors: not a safetensors file"):
+        read(file)

@@ -1,0 +1,293 @@
+"""Everything about training on one tiny network, in one child process: the compiler is what takes the time."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from experiments.bench.machine.toolchain import child_environment
+
+LOOK = """
+import dataclasses, json, sys
+from pathlib import Path
+import numpy as np
+from experiments.models.data.mnist import Dataset, Split
+from experiments.models.training.feeding import Feeder, Teacher
+from experiments.models.sequential.network import initial, mlp
+from experiments.models.training.settings import Settings
+from experiments.models.training.trainer import Trainer, trainer
+
+rng = np.random.default_rng(0)
+network, settings = mlp(16, 6, 3), Settings(epochs=3, batch=8, rate=0.05, seed=5)
+
+def made(count):
+    images = rng.random((count, 4, 4), np.float32) / 4
+    labels = rng.integers(0, 3, count)  # a bright row, a bright column or neither: so also when moved
+    images[labels == 0, 1] += 1
+    images[labels == 1, :, 1] += 1
+    return Split(images.reshape(count, 16), labels)
+
+data = Dataset(made(320), made(200), made(1), "made")
+plain = trainer(network, "CPU", 8)
+seen = {"same object": trainer(network, "CPU", 8) is plain}
+def lists(weights): return {name: one.tolist() for name, one in weights.items()}
+def refused(call):
+    try:
+        call()
+    except ValueError as error:
+        return str(error)
+
+# the first two steps, with what numpy needs to follow them
+steps = []
+told = []
+def watch(one, step, of):
+    if step < 3: steps.append((step, of, lists(one.weights())))
+first = plain.fit(data, settings, on_step=watch, progress=lambda *what: told.append(what))
+seen["start"] = lists(initial(network, 5))
+chunk = next(Feeder(data.train, settings).epoch(0, 2))
+seen["batches"] = [chunk.images.tolist(), chunk.labels.tolist()]
+seen["steps"], seen["told"], seen["curve"] = steps, told, first.curve
+seen["shapes"] = {name: list(one.shape) for name, one in first.weights.items()}
+captured = plain._step.captured
+def nonzero(arrays): return sum(int(np.count_nonzero(one)) for one in arrays)
+seen["padding"] = nonzero(one.numpy() for one in plain._weights.values()) - nonzero(first.weights.values())
+seen["padded"] = sum(one.numel() for one in plain._weights.values()) - sum(one.size for one in first.weights.values())
+
+# again, another seed, masked
+seen["first"], seen["again"] = lists(first.weights), lists(plain.fit(data, settings).weights)
+seen["other seed"] = lists(plain.fit(data, dataclasses.replace(settings, seed=6)).weights)
+masks = {"layers.0.weight": np.tile([0, 1], (6, 8))}
+seen["masked"] = lists(plain.fit(data, settings, masks=masks).weights)
+late = plain.fit(data, settings, on_step=lambda one, step, of: one.set_masks(masks) if step == of // 2 else None)
+seen["masked late"] = lists(late.weights)
+seen["compiled once"] = plain._step.captured is captured
+seen["own start"] = refused(lambda: plain.fit(data, settings, start=initial(mlp(16, 7, 3), 0)))
+seen["no such mask"] = refused(lambda: plain.set_masks({"layers.9.bias": np.ones(1)}))
+judged = plain.fit(data, settings, evaluate=lambda weights: 0.25)
+seen["judged"] = [record["validation_accuracy"] for record in judged.curve]
+
+# a number of steps instead of epochs: 40 to an epoch
+counted = []
+cut = plain.fit(data, settings, steps=50, on_step=lambda one, step, of: counted.append([step, of]))
+seen["counted"], seen["cut"] = counted, cut.curve
+seen["whole"] = lists(plain.fit(data, settings, steps=120).weights)
+seen["no steps"] = refused(lambda: plain.fit(data, settings, steps=0))
+
+# interrupted
+state = Path(sys.argv[1])
+class Stop(Exception): pass
+def stop(fraction, message, record):
+    if record and record["epoch"] == 2: raise Stop
+try:
+    plain.fit(data, settings, state=state, progress=stop)
+except Stop:
+    seen["state is left"] = state.exists()
+kept = state.read_bytes()
+epochs = []
+def watch(fraction, message, record):
+    if record: epochs.append([message, record["epoch"]])
+resumed = plain.fit(data, settings, state=state, progress=watch)
+seen["resumed"], seen["resumed curve"], seen["resumed epochs"] = lists(resumed.weights), resumed.curve, epochs
+seen["state is gone"] = not state.exists()
+state.write_bytes(kept[:-1])
+seen["damaged state"] = lists(plain.fit(data, settings, state=state).weights)
+
+# refusals
+seen["batch"] = refused(lambda: plain.fit(data, dataclasses.replace(settings, batch=4)))
+broken = dataclasses.replace(data, train=Split(data.train.images * np.float32(1e38), data.train.labels))
+seen["diverged"] = refused(lambda: plain.fit(broken, settings))
+
+# a teacher that calls every digit by the next one's name
+swapped = 10 * np.eye(3, dtype=np.float32)[(data.train.labels + 1) % 3]
+table = np.tile(swapped, (9, 1, 1))
+seen["no teacher"] = refused(lambda: plain.fit(data, settings, teacher=Teacher(table, 1.0, 0.5)))
+student = Trainer(network, "CPU", 8, distil=True)
+seen["alpha 0"] = lists(student.fit(data, settings, teacher=Teacher(table, 3.0, 0.0)).weights)
+seen["untaught"] = lists(student.fit(data, settings).weights)
+seen["alpha 1"] = student.fit(data, settings, teacher=Teacher(table, 2.0, 1.0)).curve[-1]["validation_accuracy"]
+
+# the first two steps of a taught student, with and without the temperature squared
+soft = 2 * rng.standard_normal((9, 320, 3))
+compiled, short, seen["taught"] = student._step.captured, dataclasses.replace(settings, epochs=1), []
+for squared in (True, False):
+    teacher, after = Teacher(soft, 3.0, 0.7, squared), []
+    def watch(one, step, of):
+        if step < 3: after.append((step, of, lists(one.weights())))
+    student.fit(data, short, teacher=teacher, on_step=watch)
+    seen["taught"].append(after)
+seen["soft"] = next(Feeder(data.train, short, teacher).epoch(0, 2)).logits.tolist()
+seen["teachers compiled once"] = student._step.captured is compiled
+
+# hooks
+names = []
+hooked = Trainer(network, "CPU", 8, weight=lambda name, w: w * 0 if name == "layers.1.weight" else w,
+                 activation=lambda name, x: names.append(name) or x)
+after = hooked.fit(data, dataclasses.replace(settings, epochs=1)).weights
+seen["hooked"], seen["hook names"] = lists(after), sorted(set(names))
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    state = tmp_path_factory.mktemp("state") / "state.partial"
+    command = [sys.executable, "-c", LOOK, str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=False)
+    assert not done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+def alike(one, other):
+    return all(np.allclose(one[name], other[name], atol=1e-4) for name in one)
+
+
+def test_training_learns(seen):
+    assert seen["curve"][-1]["validation_accuracy"] > 0.9
+    assert seen["curve"][-1]["train_loss"] < seen["curve"][0]["train_loss"] / 2
+
+
+def chances(logits):
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def untaught(number, logits, labels):
+    """The gradient of the cross entropy by the logits."""
+    return (chances(logits) - np.eye(3)[labels]) / len(labels)
+
+
+def test_a_step_is_adam_with_a_falling_rate(seen):
+    assert seen["steps"][0][1] == 3 * 320 // 8
+    follow(seen, seen["steps"], untaught)
+
+
+@pytest.mark.parametrize(("number", "factor"), [(0, 3.0**2), (1, 1.0)])
+def test_a_taught_student_descends_the_divergence_from_its_teacher(seen, number, factor):
+    def taught(step, logits, labels):
+        soft = chances(logits / 3.0) - chances(np.array(seen["soft"][step]) / 3.0)
+        return 0.3 * untaught(step, logits, labels) + 0.7 * factor * soft / 3.0 / len(labels)
+
+    follow(seen, seen["taught"][number], taught)
+
+
+def follow(seen, steps, error):
+    """Takes the same steps in numpy; `error(step, logits, labels)` is the gradient of the loss by the logits."""
+    weights = {name: np.array(one) for name, one in seen["start"].items()}
+    first, second = ({name: np.zeros_like(one) for name, one in weights.items()} for _ in range(2))
+    of = steps[0][1]
+    for number, (images, labels) in enumerate(zip(*seen["batches"], strict=True)):
+        gradients = by_hand(weights, np.array(images), partial(error, number, labels=np.array(labels)))
+        for name, gradient in gradients.items():
+            first[name] = 0.9 * first[name] + 0.1 * gradient
+            second[name] = 0.999 * second[name] + 0.001 * gradient**2
+            moment, square = first[name] / (1 - 0.9 ** (number + 1)), second[name] / (1 - 0.999 ** (number + 1))
+            weights[name] = weights[name] - 0.05 * (1 - number / of) * moment / (np.sqrt(square) + 1e-8)
+        after = steps[number + 1][2]
+        # where a gradient is all but zero, its sign is rounding
+        assert all(np.mean(np.abs(after[name] - weights[name]) < 1e-4) > 0.9 for name in weights)
+
+
+def by_hand(weights, images, error_of):
+    hidden = np.maximum(images @ weights["layers.0.weight"].T + weights["layers.0.bias"], 0)
+    logits = hidden @ weights["layers.1.weight"].T + weights["layers.1.bias"]
+    error = error_of(logits)
+    back = error @ weights["layers.1.weight"] * (hidden > 0)
+    return {
+        "layers.0.weight": back.T @ images,
+        "layers.0.bias": back.sum(0),
+        "layers.1.weight": error.T @ hidden,
+        "layers.1.bias": error.sum(0),
+    }
+
+
+def test_the_same_seed_gives_the_same_weights(seen):
+    assert seen["first"] == seen["again"]
+    assert seen["first"] != seen["other seed"]
+
+
+def test_the_step_is_compiled_once_for_all_trainings(seen):
+    assert seen["same object"]
+    assert seen["compiled once"]
+    assert seen["teachers compiled once"]
+
+
+def test_the_padding_stays_exactly_zero_and_is_cut_off(seen):
+    assert seen["padded"] > 0
+    assert seen["padding"] == 0
+    assert seen["shapes"]["layers.0.weight"] == [6, 16]
+
+
+@pytest.mark.parametrize("when", ["masked", "masked late"])
+def test_a_masked_weight_is_exactly_zero_and_the_others_learn(seen, when):
+    weight = np.array(seen[when]["layers.0.weight"])
+    assert not weight[:, ::2].any()
+    assert weight[:, 1::2].all()
+
+
+def test_progress_tells_the_fraction_and_a_record_after_each_epoch(seen):
+    fractions = [fraction for fraction, _, _ in seen["told"]]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    records = [record for _, _, record in seen["told"] if record]
+    assert records == seen["curve"]
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert records[-1]["learning_rate"] == 0
+    assert seen["told"][0][1] == "epoch 1 of 3"
+
+
+def test_steps_may_be_given_instead_of_epochs(seen):
+    assert seen["counted"] == [[step, 50] for step in range(50)]
+    assert [record["epoch"] for record in seen["cut"]] == [1, 2]
+    assert seen["cut"][0]["learning_rate"] == pytest.approx(0.05 * (1 - 40 / 50))
+    assert seen["cut"][-1]["learning_rate"] == 0
+    assert seen["whole"] == seen["first"]
+
+
+def test_an_interrupted_training_continues_as_if_it_had_not_been(seen):
+    assert seen["state is left"]
+    assert seen["resumed epochs"] == [["continued", 1], ["continued", 2], ["epoch 3 of 3", 3]]
+    assert seen["resumed"] == seen["first"]
+    assert seen["resumed curve"] == seen["curve"]
+    assert seen["state is gone"]
+
+
+def test_a_damaged_state_starts_the_training_again(seen):
+    assert seen["damaged state"] == seen["first"]
+
+
+def test_another_judge_may_be_given(seen):
+    assert seen["judged"] == [0.25] * 3
+
+
+def test_a_teacher_without_weight_changes_nothing(seen):
+    assert alike(seen["alpha 0"], seen["first"])
+    assert alike(seen["untaught"], seen["first"])
+
+
+def test_a_student_believes_a_wrong_teacher(seen):
+    assert seen["alpha 1"] < 0.2
+
+
+def test_hooks_change_the_forward_pass(seen):
+    assert seen["hook names"] == ["layers.0", "layers.1"]
+    assert seen["hooked"]["layers.1.weight"] == seen["start"]["layers.1.weight"]  # times 0: it gets no gradient
+    assert seen["hooked"]["layers.1.bias"] != seen["start"]["layers.1.bias"]
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("own start", "weights of another network"),
+        ("no such mask", "a mask for layers.9.bias, which mlp does not have"),
+        ("batch", "this step was compiled for batch 8, not 4"),
+        ("diverged", "training of mlp diverged in epoch 1 of 3; lower the learning rate"),
+        ("no steps", "0 steps are no training"),
+        ("no teacher", "this step was compiled without a teacher"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(seen, what, message):
+    assert message in seen[what]
+    assert "\n" not in seen[what]

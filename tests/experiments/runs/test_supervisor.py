@@ -1,0 +1,269 @@
+"""One run from claim to end: every way to end is told apart, keeps the rows, and leaves no process behind."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from experiments import registry
+from experiments.runs import store
+from experiments.runs.locks import device_lock
+from experiments.runs.supervisor import carry_out
+from tests.experiments.runs.lab_tools import (
+    DEVICE,
+    PATIENCE_S,
+    Carry,
+    alive,
+    numbers,
+    on_both,
+    queue_run,
+    state,
+    wait_for,
+)
+
+pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
+
+
+def ended(db: Engine, run_id: str) -> Any:
+    run = store.get_run(db, run_id)
+    assert run is not None
+    assert run["status"] in store.ENDED
+    return run
+
+
+@on_both
+def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) -> None:
+    run_id = queue_run(db, "steps", rows=3)
+    seen: list[dict[str, Any]] = []
+    assert carry_out(db_url, run_id, "tester", seen.append) == "done"
+    run = ended(db, run_id)
+    assert (run["status"], run["progress"], run["runner"]) == ("done", 1.0, "tester")
+    assert run["created"] <= run["started"] <= run["finished"]
+    assert run["environment"]["device"] == DEVICE
+    assert len(run["fingerprint"]) == 12
+    assert [(row["number"], row["latency_ms"]) for row in store.read_rows(db, run_id)] == [(n, None) for n in range(3)]
+    assert len(store.read_samples(db, run_id)) == 6
+    assert [record["said"] for record in store.read_detail(db, run_id, "log")] == ["step 0", "step 1", "step 2"]
+    assert store.read_artifacts(db, run_id) == {"steps.txt": b"3 steps"}
+    assert [event["event"] for event in seen].count("row") == 3
+
+
+def test_an_experiment_that_raises_is_failed_and_keeps_message_traceback_and_rows(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "raises", rows=4)
+    assert carry_out(url, run_id, "tester") == "failed"
+    run = ended(db, run_id)
+    assert run["message"] == "RuntimeError: the steps have ended"
+    assert "in raises" in run["traceback"]
+    assert numbers(db, run_id) == [0, 1, 2, 3]
+
+
+def test_a_column_that_was_not_declared_fails_the_run(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "undeclared", rows=1)
+    assert carry_out(url, run_id, "tester") == "failed"
+    assert ended(db, run_id)["message"] == "ValueError: column 'surprise' is not declared"
+    assert numbers(db, run_id) == [0]
+
+
+@on_both
+def test_a_child_that_dies_by_a_signal_is_crashed_and_its_rows_are_kept(db: Engine, db_url: str) -> None:
+    run_id = queue_run(db, "segfault", rows=5)
+    assert carry_out(db_url, run_id, "tester") == "crashed"
+    assert "SIGSEGV" in ended(db, run_id)["message"]
+    assert numbers(db, run_id) == [0, 1, 2, 3, 4]
+
+
+def test_a_child_that_leaves_with_a_last_word_is_crashed_and_the_word_is_shown(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "leaves", rows=1)
+    assert carry_out(url, run_id, "tester") == "crashed"
+    assert ended(db, run_id)["message"] == "the child process ended with exit code 1: the driver has left"
+
+
+def test_an_experiment_that_the_child_does_not_know_is_failed(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = queue_run(db, "steps")
+    monkeypatch.delenv(registry.FOLDERS)
+    assert carry_out(url, run_id, "tester") == "failed"
+    run = ended(db, run_id)
+    assert run["message"].startswith("experiment: steps is unknown")
+    assert run["traceback"] == ""
+
+
+def test_the_time_limit_ends_a_run_and_keeps_its_rows(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "steps", rows=1000, pause_s=0.1, limit=3)
+    assert carry_out(url, run_id, "tester") == "timeout"
+    assert ended(db, run_id)["message"] == "stopped at its time limit of 3 s"
+    assert numbers(db, run_id)[:1] == [0]
+
+
+def test_a_run_that_has_ended_by_itself_is_not_called_late(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = queue_run(db, "raises", limit=0.001)
+    monkeypatch.setattr("experiments.runs.supervisor.BEAT_S", PATIENCE_S)
+    assert carry_out(url, run_id, "tester") == "failed"
+    assert ended(db, run_id)["message"] == "RuntimeError: the steps have ended"
+
+
+def test_the_memory_limit_ends_a_run_and_says_so(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "hog", memory=200 * 2**20)
+    assert carry_out(url, run_id, "tester") == "crashed"
+    assert ended(db, run_id)["message"].startswith("stopped at its memory limit: 0.")
+    assert numbers(db, run_id) == [0, 1]
+
+
+@on_both
+def test_a_running_run_is_cancelled_and_keeps_its_rows(db: Engine, carry: Carry) -> None:
+    run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
+    thread = carry(run_id)
+    wait_for(lambda: numbers(db, run_id))
+    assert store.ask_to_cancel(db, run_id)
+    thread.join(30)
+    assert ended(db, run_id)["status"] == "cancelled"
+    kept = numbers(db, run_id)
+    assert kept == list(range(len(kept)))
+    assert kept
+
+
+def test_a_run_that_was_cancelled_in_the_queue_is_not_carried_out(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "steps")
+    store.ask_to_cancel(db, run_id)
+    assert carry_out(url, run_id, "tester") == ""
+    run = ended(db, run_id)
+    assert (run["status"], run["runner"]) == ("cancelled", None)
+    assert numbers(db, run_id) == []
+
+
+def test_a_child_that_hears_no_sigterm_is_killed(db: Engine, carry: Carry) -> None:
+    run_id = queue_run(db, "sleeper")
+    thread = carry(run_id)
+    wait_for(lambda: numbers(db, run_id))
+    store.ask_to_cancel(db, run_id)
+    thread.join(30)
+    assert ended(db, run_id)["status"] == "cancelled"
+
+
+def test_what_an_experiment_started_dies_with_its_run(db: Engine, carry: Carry) -> None:
+    run_id = queue_run(db, "spawner")
+    thread = carry(run_id)
+    grandchild = wait_for(lambda: numbers(db, run_id))[0]
+    assert alive(grandchild)
+    store.ask_to_cancel(db, run_id)
+    thread.join(30)
+    wait_for(lambda: not alive(grandchild))
+    assert state(db, run_id) == "cancelled"
+
+
+def test_a_process_left_behind_dies_with_a_run_that_ends_well(db: Engine, url: str) -> None:
+    run_id = queue_run(db, "deserter")
+    assert carry_out(url, run_id, "tester") == "done"
+    wait_for(lambda: not alive(numbers(db, run_id)[0]))
+
+
+@on_both
+def test_a_runner_stops_a_run_that_is_no_longer_its_own(db: Engine, carry: Carry) -> None:
+    run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
+    thread = carry(run_id)
+    wait_for(lambda: numbers(db, run_id))
+    assert store.reap(db, now=time.time() + 1000) == 1
+    kept = len(numbers(db, run_id))
+    thread.join(30)
+    assert not thread.is_alive()
+    assert ended(db, run_id)["status"] == "lost"
+    assert len(numbers(db, run_id)) == kept
+
+
+@on_both
+def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, carry: Carry) -> None:
+    run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
+    thread = carry(run_id)
+    wait_for(lambda: numbers(db, run_id))
+    store.finish(db, run_id, None, "lost", "the test says so")
+    assert store.delete_run(db, run_id)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert store.get_run(db, run_id) is None
+
+
+def test_a_claimed_run_waits_for_its_device_says_so_and_starts_later(db: Engine, carry: Carry) -> None:
+    with device_lock(DEVICE):
+        run_id = queue_run(db, "steps", rows=1)
+        assert store.claim(db, run_id, "tester")
+        thread = carry(run_id)
+        run = wait_for(lambda: (found := store.get_run(db, run_id)) and found["message"] and found)
+        assert run["message"] == f"waits for {DEVICE}: another run is measuring"
+        released = time.time()
+    thread.join(30)
+    run = ended(db, run_id)
+    assert run["status"] == "done"
+    assert run["started"] >= released
+
+
+def test_a_run_is_cancelled_while_it_waits_for_its_device(db: Engine, carry: Carry) -> None:
+    with device_lock(DEVICE):
+        run_id = queue_run(db, "steps", rows=1)
+        store.claim(db, run_id, "tester")
+        thread = carry(run_id)
+        wait_for(lambda: (found := store.get_run(db, run_id)) and found["message"])
+        store.ask_to_cancel(db, run_id)
+        thread.join(30)
+        assert ended(db, run_id)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "message"),
+    [
+        (KeyboardInterrupt(), "cancelled", "cancelled at the terminal"),
+        (BrokenPipeError("nobody reads"), "failed", "the runner stopped: nobody reads"),
+        (KeyError("a mistake"), "failed", "the runner stopped: 'a mistake'"),
+    ],
+)
+def test_whatever_the_runner_meets_ends_the_run_and_its_child(
+    db: Engine, url: str, raised: BaseException, status: str, message: str
+) -> None:
+    def watch(event: dict[str, Any]) -> None:
+        if event["event"] == "row":
+            raise raised
+
+    run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
+    assert carry_out(url, run_id, "tester", watch) == status
+    assert ended(db, run_id)["message"] == message
+
+
+def test_rows_that_were_under_way_at_an_interrupt_are_kept(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_write: Callable[..., tuple[bool, bool]] = store.write
+    interrupted: list[int] = []
+
+    def write(*given: Any) -> tuple[bool, bool]:
+        if given[3].rows and not interrupted:
+            interrupted.append(len(given[3].rows))
+            raise KeyboardInterrupt
+        return true_write(*given)
+
+    monkeypatch.setattr(store, "write", write)
+    run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
+    assert carry_out(url, run_id, "tester") == "cancelled"
+    assert len(numbers(db, run_id)) >= interrupted[0]
+
+
+def test_a_child_that_cannot_be_started_fails_the_run(db: Engine, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/no/such/python")
+    run_id = queue_run(db, "steps")
+    assert carry_out(url, run_id, "tester") == "failed"
+    assert "/no/such/python" in ended(db, run_id)["message"]
+
+
+def test_a_database_error_before_the_child_starts_fails_the_run(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise store.StoreError("the database is away")
+
+    monkeypatch.setattr(store, "known_ceilings", broken)
+    run_id = queue_run(db, "steps")
+    assert carry_out(url, run_id, "tester") == "failed"
+    assert ended(db, run_id)["message"] == "the runner stopped: the database is away"

@@ -1,0 +1,68 @@
+"""A packed network, what it says of some images, and servers for it."""
+
+import http.client
+import json
+
+import numpy as np
+import pytest
+
+from experiments.models.format.packed import pack
+from experiments.models.sequential.network import initial, mlp
+from experiments.models.techniques.quantization.numpy_backend import logits_numpy
+from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.server.launch import running
+
+STUBS = "tests.experiments.server.stub_engines"
+
+
+class Served:
+    """A network, its images with their logits, and where both lie as files."""
+
+    def __init__(self, folder):
+        network = mlp()
+        self.quantized = quantize(network, initial(network, 3), QuantSpec("float32"), None)
+        self.images = np.random.default_rng(0).random((64, 784), dtype=np.float32)
+        self.logits = logits_numpy(self.quantized, self.images)
+        self.model, self.payload = folder / "model.tinylab", folder / "payload.npz"
+        self.model.write_bytes(pack(self.quantized))
+        np.savez(self.payload, images=self.images, logits=self.logits)
+
+    def server(self, engine, *options):
+        """A server whose inference process computes with a stub."""
+        return running(self.model, "--device", "CPU", "--engine", f"{STUBS}:{engine}", *options)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    return Served(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """Sends one request on a connection of its own; status, headers and body."""
+
+    def asked(port, method, path, body=None, kind="application/json"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request(method, path, body, {"Content-Type": kind} if body is not None else {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    return asked
+
+
+@pytest.fixture(scope="session")
+def still_right(served, ask):
+    """Asserts that a server gives the right answer now."""
+
+    def right(port):
+        body = json.dumps({"inputs": served.images[:2].tolist()})
+        status, _, answer = ask(port, "POST", "/predict", body)
+        assert status == 200, answer
+        said = json.loads(answer)
+        assert np.allclose(said["outputs"], served.logits[:2], atol=1e-4)
+        assert said["classes"] == served.logits[:2].argmax(axis=1).tolist()
+
+    return right

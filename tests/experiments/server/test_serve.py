@@ -1,0 +1,96 @@
+"""What `python -m experiments serve` refuses, in one line each."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from experiments import __main__ as cli
+from experiments.models.format.packed import pack
+from experiments.models.recipe import Recipe
+from experiments.models.sequential.network import initial, mlp
+from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.server import packed_model, serve
+
+
+def refused(capsys, *arguments):
+    code = cli.main(["serve", "--device", "CPU", *arguments])
+    said = capsys.readouterr().err.strip()
+    assert "\n" not in said
+    return code, said
+
+
+def test_a_missing_package_is_named_with_what_to_do(capsys, monkeypatch):
+    monkeypatch.setattr(serve, "missing", lambda: "uvicorn")
+    code, said = refused(capsys)
+    assert code == 2
+    assert said == "serve: uvicorn is not installed; `pip install uvicorn`, or all of requirements.txt"
+
+
+def test_a_file_that_is_no_model_is_refused(capsys, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_bytes(b"not a model")
+    assert refused(capsys, "--model", str(file), "--port", "0") == (
+        2,
+        f"--model: {file}: not a packed model of tinygrad lab",
+    )
+    assert refused(capsys, "--model", str(tmp_path / "none"), "--port", "0")[1].endswith("No such file or directory")
+
+
+def test_a_training_is_told_in_a_line_for_each_beginning_and_each_end(capsys, monkeypatch, tmp_path):
+    def trains(recipe, device, progress):
+        for fraction, record in ((0.0, None), (0.3, None), (0.5, {"validation_accuracy": 0.9})):
+            progress(fraction, "epoch 1 of 2", record)
+        return b"model"
+
+    monkeypatch.setattr(packed_model, "packed", trains)
+    monkeypatch.setattr(packed_model.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("TINYLAB_MODEL_DEVICE", "CPU")
+    assert packed_model.main(Recipe("mlp", quant=QuantSpec("float32")).json(), str(tmp_path / "model")) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "no model yet, training: 0%, epoch 1 of 2",
+        "no model yet, training: 50%, epoch 1 of 2, 90.00% right",
+    ]
+
+
+def test_a_port_in_use_is_refused_before_anything_is_compiled(capsys, served):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = refused(capsys, "--model", str(served.model), "--port", str(port))
+    assert (code, said) == (2, f"--port: 127.0.0.1:{port} cannot be listened at: Address already in use")
+
+
+def test_scales_of_a_whole_batch_are_not_served_in_batches(capsys, tmp_path):
+    file = tmp_path / "dynamic.tinylab"
+    file.write_bytes(pack(quantize(mlp(), initial(mlp(), 1), QuantSpec("dynamic"), None)))
+    code, said = refused(capsys, "--model", str(file), "--port", "0")
+    assert code == 2
+    assert said.startswith("--max-batch: 32 is not allowed for the scheme dynamic")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--max-batch", "0"], "argument --max-batch: invalid number from 1 to 1024 value: '0'"),
+        (["--max-wait-ms", "nan"], "argument --max-wait-ms: invalid number from 0 to 1000 value: 'nan'"),
+        (["--network", "resnet"], "argument --network: invalid choice: 'resnet'"),
+        (["--device", "TPU"], "--device: 'TPU' is not allowed"),
+        (["--recipe", "{}"], "--recipe: "),
+    ],
+)
+def test_a_bad_option_is_refused_in_one_line(arguments, said):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments", "serve", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_engine_that_cannot_start_ends_the_server_with_its_cause(served):
+    with (
+        pytest.raises(RuntimeError, match=r"cannot be served on CPU: RuntimeError: no such device$"),
+        served.server("broken_engine"),
+    ):
+        pass
