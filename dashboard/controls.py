@@ -9,8 +9,9 @@ import streamlit as st
 from dashboard import services
 from dashboard.links import RUN
 from dashboard.text import plain
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.devices import AUTO
-from experiments.bench.spec import BadInput, Experiment, FieldInfo, Spec, fields, parse
+from experiments.bench.spec import Experiment, FieldInfo, Spec, fields, parse
 from experiments.runs.team import AT, Place
 
 COLUMNS = 4  # of the form on a wide screen; a narrow one stacks them

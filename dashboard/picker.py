@@ -11,7 +11,8 @@ from dashboard import links, services
 from dashboard.figures import Details
 from dashboard.figures.contributions import waterfall
 from dashboard.text import plain
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.export_c.spec import FLOAT, ChoiceSpec
 from experiments.models.format import tensor_file
 from experiments.models.recipe import Recipe, from_json

@@ -10,9 +10,9 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from dashboard.text import plain
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
 from experiments.bench.machine.devices import AUTO
-from experiments.bench.spec import BadInput
 from experiments.runs import jobs, store, team
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from experiments.bench.spec import BadInput, Experiment, Spec, fields, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import Experiment, Spec, fields, parse
 from experiments.registry import find, registered
 from experiments.server.serve import add_options as serve_options
 from experiments.server.serve import serve

@@ -22,7 +22,8 @@ import experiments.compression
 import experiments.deployment
 import experiments.machine
 import experiments.studies
-from experiments.bench.spec import BadInput, Experiment
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import Experiment
 
 GROUPS = (
     experiments.compiler,

@@ -3,14 +3,12 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.theme import GREY
-
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 PLOTS = np.array([(500.0, 300.0), (300.0, 280.0)])  # pixels of the plotting area: a wide page, a phone
 GLYPH, LINE, MARK = 6.2, 15.0, 8.0  # pixels: width of a letter, height of a line, half of a mark

@@ -8,8 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.theme import log_axis
-
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 CROWD = 30  # points of one technique, above which intervals are drawn as hairlines
 FAR = 4.0  # points of accuracy between best and worst, above which the error is drawn logarithmic

@@ -14,7 +14,7 @@ from dashboard.figures import compare as figure
 from dashboard.results import draw_panels
 from dashboard.text import plain
 from experiments.bench.columns import Column
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 from experiments.registry import registered
 from experiments.runs import comparison, frames, store
 from experiments.runs.clock import when

@@ -8,7 +8,8 @@ import streamlit as st
 from dashboard import challenges, controls, people, progress, results, services
 from dashboard.links import RUN
 from dashboard.text import plain
-from experiments.bench.spec import BadInput, Experiment, Spec, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import Experiment, Spec, parse
 from experiments.registry import find
 from experiments.runs import examples, jobs, store
 from experiments.runs.store import StoreError

@@ -11,7 +11,7 @@ from dashboard import links, people, services
 from dashboard.links import RUN
 from dashboard.results import STATES
 from dashboard.text import plain
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 from experiments.registry import registered
 from experiments.runs import bulk_export, bundle, store
 from experiments.runs.clock import when

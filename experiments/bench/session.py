@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.bench.columns import Value
 from experiments.bench.machine.roofline import Ceilings
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.bench.statistics.intervals import Interval
 from experiments.bench.timing.fresh_process import ColdProcess, in_process
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -11,10 +11,12 @@ from pydantic_core.core_schema import ValidationInfo
 
 from experiments.bench.answers import plain_answer
 from experiments.bench.challenge import Challenge
-from experiments.bench.columns import IDENTITY, RUN_ID, Column, Value, check_record, resolve
+from experiments.bench.columns import IDENTITY, RUN_ID, Column, check_record, resolve
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.devices import AUTO, check_name
 from experiments.bench.machine.roofline import CEILINGS
 from experiments.bench.profile_columns import KERNELS, MEMORY, REPLAY
+from experiments.bench.rows import Row
 from experiments.bench.timing.measure import Budget
 
 if TYPE_CHECKING:
@@ -24,14 +26,6 @@ if TYPE_CHECKING:
 
 Section = Literal["Compiler", "Compression", "Deployment", "Machine"]
 DeviceName = Annotated[str, AfterValidator(check_name)]
-
-
-class BadInput(ValueError):  # noqa: N818 - it is the user's input, not an error of the program
-    """Input that was refused: each problem is one line naming the field, the value and what is allowed."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -185,26 +179,6 @@ def _short(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     line = " ".join(text[:200].split()) or "nothing"
     return line if len(line) <= 60 else line[:57] + "…"
-
-
-SampleKind = Literal["block", "control", "single"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Timings of one kind behind a row, in seconds per call."""
-
-    kind: SampleKind
-    inner: int
-    seconds: list[float]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One variant at one point of the grid, measured: a flat record and the raw samples behind it."""
-
-    values: dict[str, Value]
-    samples: list[Sample] = field(default_factory=list)
 
 
 Run = Callable[[SpecT, "Bench"], Iterator[Row]]

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from experiments import registry
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices, toolchain
 from experiments.bench.machine.environment import fingerprint
-from experiments.bench.spec import BadInput
 from experiments.runs import store, team
 from experiments.runs.team import security
 

@@ -9,10 +9,12 @@ from pydantic import Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from experiments.bench.answers import because, says
+from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Call
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 ATOL, RTOL = 1e-6, 1e-5  # a few roundings of float32 against float64
 SEED = 1
 FUSED, ONCE, EVERY, REALIZED = "fused", "contiguous once", "contiguous every op", "realize every op"
-
-Array = np.ndarray[Any, Any]
 
 
 class Step(NamedTuple):

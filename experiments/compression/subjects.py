@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Split, mnist
 from experiments.models.sequential.network import NETWORKS, Linear, Network, initial
 from experiments.models.training.checkpoints import load
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 MATRICES = {"matvec": (4096, 4096), "matrix": (1000, 500)}  # inputs and outputs of one untrained layer
 RANDOM_IMAGES = 256
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.tinygrad.c_program import Array, Program
+from experiments.bench.arrays import Array
+from experiments.bench.tinygrad.c_program import Program
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows
 README = """# {title}

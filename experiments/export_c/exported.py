@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.tinygrad.c_program import Array, Program
+from experiments.bench.arrays import Array
+from experiments.bench.tinygrad.c_program import Program
 from experiments.export_c.archive import archive
 from experiments.export_c.source import header, source
 from experiments.export_c.spec import ChoiceSpec

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from experiments.bench.tinygrad.c_program import Argument, Array, Kernel, Program
+from experiments.bench.arrays import Array
+from experiments.bench.tinygrad.c_program import Argument, Kernel, Program
 
 WIDTH = 118
 C_TYPES = {"int8": "i8", "uint8": "u8", "int16": "i16", "int32": "i32", "int64": "i64", "float32": "f32", "bool": "u8"}

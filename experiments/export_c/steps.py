@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.export_c.spec import ChoiceSpec
 from experiments.models import builder
@@ -20,7 +21,6 @@ from experiments.models.sequential.network import Network, Weights, check
 from experiments.models.techniques.prune_units import structure
 from experiments.models.techniques.quantization.post_training import Quantized, QuantSpec, calibrate, quantize
 
-Array = np.ndarray[Any, Any]
 Progress = Callable[[float, str], None]
 
 CALIBRATION_IMAGES = 512

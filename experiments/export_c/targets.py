@@ -21,7 +21,7 @@ WASM = ("-O3", "-msimd128", "-s", "-nostdlib", "-DMODEL_NO_MAIN", "-Wl,--no-entr
 EXPORTS = ("-Wl,--export=predict", "-Wl,--export=__heap_base")
 
 
-class NotBuilt(RuntimeError):  # noqa: N818 - it is about the target, not an error of the program
+class NotBuilt(RuntimeError):
     """A program that could not be built or run for a target: one line with the cause."""
 
 

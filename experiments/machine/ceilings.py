@@ -7,8 +7,9 @@ from pydantic import Field
 
 from experiments.bench.columns import TIMED, Column
 from experiments.bench.machine.roofline import CEILINGS
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from experiments.bench.columns import TIMED, Column
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
-from experiments.bench.spec import MeasuredSpec, Row, experiment
+from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.models.functions import layers
 

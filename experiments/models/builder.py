@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.models.data.mnist import SHA256, mnist
 from experiments.models.format import packed, tensor_file
@@ -35,7 +35,6 @@ from experiments.models.training import checkpoints, feeding, settings
 from experiments.models.training.feeding import Teacher, teacher_table
 from experiments.models.training.settings import default_settings
 
-Array = np.ndarray[Any, Any]
 Progress = Callable[[float, str], None]
 
 CALIBRATION_IMAGES = 512

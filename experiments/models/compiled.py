@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.session import max_abs_error, tolerance
 from experiments.models.format.packed import pack, unpack
-from experiments.models.sequential.network import Array, Network, forward_numpy, parameters
+from experiments.models.sequential.network import Network, forward_numpy, parameters
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
 
 ATOL, RTOL = 1e-4, 1e-3  # the compiled network against numpy, of the largest logit

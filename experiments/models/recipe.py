@@ -10,15 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from typing import Any
 
-import numpy as np
-
+from experiments.bench.arrays import Array
 from experiments.models.sequential.network import NETWORKS, Network
 from experiments.models.techniques.quantization.description import BadDescription, spec_of
 from experiments.models.techniques.quantization.post_training import Quantized, QuantSpec, calibrate, quantize
-
-Array = np.ndarray[Any, Any]
 
 MOST_STEPS = 100_000
 TEACHERS = {"mlp": "lenet_300_100", "lenet_300_100": "lenet_5", "cnn": "lenet_5"}  # who a network is distilled from

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from sqlalchemy import Engine
 
 from experiments.bench.columns import IDENTITY, Column, check_record
-from experiments.bench.spec import BadInput, Row, Sample, SampleKind
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row, Sample, SampleKind
 from experiments.registry import registered
 from experiments.runs import lossless_csv, run_data, safe_zip, store
 from experiments.runs.run_data import Contents, Records

@@ -17,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from experiments.bench.columns import Value, check_record
-from experiments.bench.spec import BadInput, Experiment, MeasuredSpec, Row, Spec, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row
+from experiments.bench.spec import Experiment, MeasuredSpec, Spec, parse
 from experiments.registry import find
 
 EXIT_FAILED = 1  # the experiment raised, and said so in an event

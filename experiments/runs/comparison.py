@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import RowMapping
 
 from experiments.bench.columns import IDENTITY, Column, Value
-from experiments.bench.spec import BadInput, Experiment, MeasuredSpec
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import Experiment, MeasuredSpec
 from experiments.bench.statistics.intervals import Interval, unpaired_ratio, verdict
 from experiments.registry import registered
 from experiments.runs import frames, store

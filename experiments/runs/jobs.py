@@ -10,9 +10,10 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments import registry
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
 from experiments.bench.machine.environment import host as this_host
-from experiments.bench.spec import BadInput, Spec, parse
+from experiments.bench.spec import Spec, parse
 from experiments.runs import store
 from experiments.runs.supervisor import Watcher, carry_out
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from experiments.bench.columns import Value
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.runs import database, schema, store
 
 Records = list[dict[str, Value]]

@@ -15,7 +15,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from experiments.bench.columns import Value
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.runs import schema
 from experiments.runs.database import StoreError as StoreError
 from experiments.runs.database import database_url as database_url

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.bench.machine.environment import fingerprint, key
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.runs import store
 from experiments.runs.locks import device_lock
 

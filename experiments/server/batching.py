@@ -5,15 +5,12 @@ import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
+from experiments.bench.arrays import Array
 from experiments.server.metrics import Metrics
 from experiments.server.process import BatchFailed, Computed, EngineDown
 from experiments.server.settings import Policy
-
-Array = np.ndarray[Any, Any]
 
 
 class Computes(Protocol):
@@ -25,7 +22,7 @@ class Computes(Protocol):
         """The logits of all parts together."""
 
 
-class QueueFull(Exception):  # noqa: N818 - a state that requests meet, not a bug
+class QueueFull(Exception):
     """As many requests as allowed are waiting."""
 
 

@@ -1,19 +1,19 @@
 """Bodies of requests to rows of float32, checked; of answers back to bodies."""
 
 import json
-from typing import Any
 
 import numpy as np
 from starlette.requests import ClientDisconnect, Request
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
+
 JSON, RAW = "application/json", "application/octet-stream"
 FORM = "application/x-www-form-urlencoded"  # what curl calls every body that it is given no type for
 TEXT_BYTES = 32  # of one number in JSON, generously
 SHOWN = 80
 
 
-class Refused(Exception):  # noqa: N818 - the client's mistake
+class Refused(Exception):
     """A request that is not answered with logits: the HTTP status and the reason in one line."""
 
     def __init__(self, status: int, reason: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.server.settings import Inference
 
-Array = np.ndarray[Any, Any]
 LANES = 16  # partial sums side by side: what lets the C compiler use vectors in a float sum
 LANED_BATCH = 4  # beyond it several rows side by side do the same, and lanes only cost
 TIMED_RUNS = 20

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import child_environment
 from experiments.server import frames
 from experiments.server.settings import Inference
 
-Array = np.ndarray[Any, Any]
 SECONDS = struct.Struct("<d")
 IN_THIS_PROCESS = {"PARALLEL": "0"}  # tinygrad's pool of compiling processes would stay, and outlive a kill
 START_S = 600.0  # compiling everything for a new machine takes minutes at most
@@ -28,11 +28,11 @@ LOG = logging.getLogger(__name__)
 PAUSES_S = (0.05, 0.5, 2.0, 10.0)  # before the next start, longer while starts fail
 
 
-class EngineDown(Exception):  # noqa: N818 - a state that requests meet, not a bug
+class EngineDown(Exception):
     """There is no inference process, or it died over this batch."""
 
 
-class BatchFailed(Exception):  # noqa: N818 - as above
+class BatchFailed(Exception):
     """The engine raised over this batch; it goes on."""
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.session import max_abs_error, tolerance
 
-Array = np.ndarray[Any, Any]
 CHECKS = 3  # inputs on which the fast path must agree with the plain one before it serves
 ATOL, RTOL = 1e-6, 1e-6  # the same kernels on the same inputs: nothing but the order of threads could differ
 

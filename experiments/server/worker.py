@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.bench.machine.probe import one_line
+from experiments.bench.errors import one_line
 from experiments.server import frames
 from experiments.server.engines import Runs, described
 from experiments.server.settings import Inference
@@ -26,7 +26,7 @@ from experiments.server.settings import Inference
 EXIT_FATAL = 1
 
 
-class Gone(Exception):  # noqa: N818 - no failure: the server has ended
+class Gone(Exception):
     """The other end of the socket is closed."""
 
 

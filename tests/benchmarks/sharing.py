@@ -18,7 +18,7 @@ from typing import Any
 from playwright.sync_api import expect, sync_playwright
 from sqlalchemy import Engine, insert
 
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.runs import bulk_export, bundle, examples, run_data, schema, store
 from tests.browser.browser_tools import ROOT, Visitor, start_app
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard import sharing
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.compiler.jit import jit
 from experiments.runs import store
 from tests.browser.browser_tools import ROOT, Visitor, drawn, start_app

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Engine
 
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.compiler.jit import jit
 from experiments.runs import frames, store
 

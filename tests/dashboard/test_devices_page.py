@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from experiments.bench.machine import devices
 from experiments.bench.machine.environment import fingerprint, key
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.machine.ceilings import ceilings
 from experiments.runs import store
 from experiments.runs.clock import when

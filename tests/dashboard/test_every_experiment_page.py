@@ -5,7 +5,8 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from experiments.bench.spec import Row, fields
+from experiments.bench.rows import Row
+from experiments.bench.spec import fields
 from experiments.registry import registered
 from experiments.runs import store
 

@@ -2,7 +2,7 @@
 
 import time
 
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.runs import examples, store
 from tests.dashboard import made_studies
 

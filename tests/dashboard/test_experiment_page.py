@@ -6,7 +6,7 @@ import pytest
 
 from experiments.bench.machine import devices
 from experiments.bench.machine.toolchain import NO_COMPILER
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.compiler.jit import jit
 from experiments.runs import store
 from tests.dashboard.made_runs import SPEC, record

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import figures
 from dashboard.figures import expression_graph, fusion, rewrites, shapes
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.registry import find
 from experiments.runs import frames, store
 

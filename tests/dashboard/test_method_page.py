@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.pages.method import TEXT
 from experiments.bench.columns import COMMON, VERDICTS
 from experiments.bench.machine.environment import host
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.machine.control import control
 from experiments.runs import store
 

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.picker import edge_parameters, edge_refusal
 from experiments.bench.machine.environment import host
-from experiments.bench.spec import Row, Sample, parse
+from experiments.bench.rows import Row, Sample
+from experiments.bench.spec import parse
 from experiments.deployment.edge.experiment import EdgeSpec
 from experiments.models.format import tensor_file
 from experiments.models.recipe import Recipe

@@ -9,7 +9,7 @@ import streamlit as st
 from sqlalchemy import event
 
 from dashboard import results
-from experiments.bench.spec import Row
+from experiments.bench.rows import Row
 from experiments.compiler.jit import jit
 from experiments.registry import registered
 from experiments.runs import bundle, frames, store

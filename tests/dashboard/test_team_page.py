@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import services
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 from experiments.runs import store
 from experiments.runs.team import VERSION, Offer, Place
 from experiments.runs.team.dispatch import Dispatcher

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 from experiments.runs import store
 
 DEVICE = "QCOM:9"  # no machine here has it, and the experiments of `lab` compute nothing

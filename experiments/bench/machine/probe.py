@@ -4,14 +4,8 @@ import json
 import sys
 import time
 
+from experiments.bench.errors import one_line
 from experiments.bench.machine.devices import Probe, as_record
-
-
-def one_line(error: BaseException) -> str:
-    """The cause of a failed device in one line; tinygrad groups the causes of several interfaces."""
-    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    said = " / ".join(dict.fromkeys(f"{type(cause).__name__}: {cause}".strip().splitlines()[0] for cause in causes))
-    return said[:300]
 
 
 def try_device(name: str) -> Probe:

@@ -10,11 +10,11 @@ Source: Montgomery, Design and Analysis of Experiments, chapter 5 (factorial des
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
+
 Setting = Mapping[str, str]  # factor -> level of one variant
 QUANTILES = (0.5, 0.025, 0.975)
 

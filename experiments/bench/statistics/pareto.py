@@ -9,13 +9,11 @@ Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap (the paired bo
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.statistics.intervals import CONFIDENCE, interval_rank
-
-Array = np.ndarray[Any, Any]
 
 RESAMPLES = 1000
 OFF_SHARE = 0.95  # of the resamples in which one single other variant has to dominate

@@ -138,7 +138,7 @@ def main() -> None:
             answer = measure() if callable(measure) else measure
             print(json.dumps(answer), file=answer_to, flush=True)
     except Exception as error:  # noqa: BLE001 - the last line that is printed is what the caller shows
-        from experiments.bench.machine.probe import one_line
+        from experiments.bench.errors import one_line
 
         traceback.print_exc()
         sys.exit(one_line(error))

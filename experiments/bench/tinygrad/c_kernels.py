@@ -15,7 +15,8 @@ from tinygrad.helpers import Context, ansistrip
 from tinygrad.renderer.cstyle import ClangRenderer
 from tinygrad.uop.ops import Ops
 
-from experiments.bench.tinygrad.c_program import Argument, Array, Kernel, NotExportable, Program
+from experiments.bench.arrays import Array
+from experiments.bench.tinygrad.c_program import Argument, Kernel, NotExportable, Program
 from experiments.bench.tinygrad.captured import calls
 
 ALIGNMENT = 64  # of every tensor in the arena: the widest vector registers

@@ -1,15 +1,14 @@
 """What an exported program is made of: kernels as C text, constant weights, and where everything else lies."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
+from experiments.bench.arrays import Array
 
-Array = np.ndarray[Any, Any]
 Place = Literal["input", "output", "weight", "arena"]
 
 
-class NotExportable(ValueError):  # noqa: N818 - it is about the network, not an error of the program
+class NotExportable(ValueError):
     """A captured network that C cannot be made of: one line that names what is in the way."""
 
 

@@ -12,13 +12,13 @@ import numpy as np
 from tinygrad.engine.realize import get_runtime, resolve_params, unwrap_multi
 from tinygrad.uop.ops import Ops
 
+from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.captured import calls
 
-Array = np.ndarray[Any, Any]
 CORE = "core_id"  # the only variable of a kernel that a replay here can set
 
 
-class CannotReplay(Exception):  # noqa: N818 - no failure: the plain way serves instead
+class CannotReplay(Exception):
     """This capture is not a chain of plain CPU kernels; says why in a few words."""
 
 

@@ -10,8 +10,9 @@ from experiments.bench.answers import says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.kernel_search import Found, Variant, search
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, break_even, median_interval
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.beam.optimizations import in_words

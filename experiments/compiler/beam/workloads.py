@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.models.functions import SEED, Array, Workload
+from experiments.bench.arrays import Array
+from experiments.models.functions import SEED, Workload
 
 Name = Literal["matmul", "conv2d", "row_reduce", "column_reduce", "products", "outer_product"]
 DType = Literal["float32", "float16"]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from experiments.bench.columns import Column, Value
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench
-from experiments.bench.spec import Need, Row, Spec, experiment
+from experiments.bench.spec import Need, Spec, experiment
 from experiments.compiler.jit_traps.pitfall import TRAPS, Kind, Name, Seen
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _row(name: Name, show: Callable[[], Seen]) -> Row:
     try:
         seen = show()
     except Exception as error:  # noqa: BLE001 - one trap must not spoil the others
-        from experiments.bench.machine.probe import one_line
+        from experiments.bench.errors import one_line
 
         return Row({**values, "observed": one_line(error), "verdict": "failed"})
     return Row(

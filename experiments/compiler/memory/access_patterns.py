@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.models.functions import SEED, Array
+from experiments.bench.arrays import Array
+from experiments.models.functions import SEED
 
 Name = Literal[
     "copy",

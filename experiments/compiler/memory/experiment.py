@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, Column, Value
 from experiments.bench.machine.devices import on_one_core
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.memory.access_patterns import PATTERNS, PRODUCTS, Name
-from experiments.models.functions import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,10 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from experiments.bench.answers import because, says
+from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Call
 from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES, Expression, ExpressionName, RuleName
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 ATOL, RTOL = 1e-6, 1e-5  # a few roundings of float32 against float64; integers are exact within it
 SEED = 1
 WRITTEN, ALL = "as written", "all rules"
-
-Array = np.ndarray[Any, Any]
 
 
 class RewritesSpec(MeasuredSpec):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
-from experiments.bench.spec import Row, experiment
+from experiments.bench.spec import experiment
 from experiments.bench.statistics.intervals import fastest
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.shapes.operations import Operation, operation, output_shape

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.compiler.shapes.shape import Shape, numbers, text_of
 from experiments.models.functions import layers, tensors
 
-Array = np.ndarray[Any, Any]
 SEED = 1
 CHANNELS, KERNEL = 16, 3  # the course's weight of 16x3x3x3
 HIDDEN, CLASSES = 128, 10

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.runtime import stored, tensor, without_cuda_graph
 from experiments.compiler.shapes.shape import Shape, StrategyName, numbers
 
-Array = np.ndarray[Any, Any]
 SEED = 2
 
 

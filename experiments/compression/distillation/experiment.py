@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field
 from experiments.bench.answers import says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, rates, timed_row
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, mean_interval, wilson
 from experiments.compression.distillation.reports import DETAILS, SHOWN_DIGITS
 from experiments.compression.distillation.students import ALONE, TRAIN_IMAGES, Treatment, images_of, network_called

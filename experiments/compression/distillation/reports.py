@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Column, Value
 from experiments.compression.distillation.students import CLASSES, Taught
-from experiments.models.data.mnist import Array, Split
+from experiments.models.data.mnist import Split
 
 Record = dict[str, Value]
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.models.data.mnist import Array, Dataset, Split
+from experiments.bench.arrays import Array
+from experiments.models.data.mnist import Dataset, Split
 from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, dense
 from experiments.models.training.feeding import Teacher, teacher_table
 from experiments.models.training.settings import Settings, default_settings

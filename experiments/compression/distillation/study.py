@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.compression.distillation.students import Lesson, Taught, Treatment, lessons, student_of
 from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.network import Array, Network, forward_numpy
+from experiments.models.sequential.network import Network, forward_numpy
 from experiments.models.training.checkpoints import Checkpoint, load
 
 if TYPE_CHECKING:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, rates, timed_row
-from experiments.bench.spec import MeasuredSpec, Row, experiment
+from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.compression.pruning.reports import DENSE, DETAILS, answer
 from experiments.compression.subjects import MATRICES, subject_of, units_of
-from experiments.models.data.mnist import Array, mnist
+from experiments.models.data.mnist import mnist
 from experiments.models.techniques.prune_weights import n_and_m
 from experiments.models.techniques.pruning_methods import Way
 

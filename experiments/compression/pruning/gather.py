@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.models.sequential.network import Array, Linear, Network, apply
+from experiments.bench.arrays import Array
+from experiments.models.sequential.network import Linear, Network, apply
 
 MOST_KEPT = 0.5  # share of the inputs of the fullest output, above which a layer stays dense
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from experiments.models.data.mnist import Array, Split
+from experiments.bench.arrays import Array
+from experiments.models.data.mnist import Split
 from experiments.models.sequential.network import Network, Weights, forward
 
 

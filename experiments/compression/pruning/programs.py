@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.compression.pruning.gather import build_gather
 from experiments.compression.pruning.pruned_models import Pruned
 from experiments.models.compiled import Program, captured
-from experiments.models.data.mnist import Array
 from experiments.models.sequential.network import Network, forward_numpy
 from experiments.models.techniques.quantization.tinygrad_backend import build
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.compression.pruning.gradients import gradients_on
-from experiments.models.data.mnist import Array, Dataset, mnist
+from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.format.packed import pack, unpack
 from experiments.models.format.storage import WAYS
 from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.answers import says
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Column
 from experiments.bench.statistics.intervals import mean_interval, wilson
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import Array, Conv, Network, accuracy_numpy, parameters
+from experiments.models.sequential.network import Conv, Network, accuracy_numpy, parameters
 from experiments.models.techniques.prune_units import structure
 from experiments.models.techniques.prune_weights import masked, masks_of, nonzero, sparsity_of
 

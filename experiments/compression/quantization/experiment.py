@@ -13,8 +13,9 @@ from experiments.bench.answers import because, says
 from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
-from experiments.bench.spec import MeasuredSpec, Row, experiment
+from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.models.techniques.quantization.post_training import QuantSpec
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.sequential.network import Network
 from experiments.models.techniques.quantization.affine import Grid
 from experiments.models.techniques.quantization.observers import (
@@ -18,7 +19,6 @@ from experiments.models.techniques.quantization.observers import (
 )
 from experiments.models.techniques.quantization.post_training import Calibration, Quantized, QuantSpec
 
-Array = np.ndarray[Any, Any]
 Record = dict[str, Any]
 
 

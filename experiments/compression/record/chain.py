@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.compression.record.codebooks import Codebooks
 from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.format.packed import pack
-from experiments.models.sequential.network import Array, Network, Weights
+from experiments.models.sequential.network import Network, Weights
 from experiments.models.techniques.prune_units import alive, keep_units, shrink, unit_masks
 from experiments.models.techniques.prune_weights import Masks, cubic, masked, masks_of
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from tinygrad import Tensor
 
+from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.runtime import tensor
-from experiments.models.sequential.network import Array, Network, Weights
+from experiments.models.sequential.network import Network, Weights
 
 ROUNDS = 20  # of k-means when a codebook is first made
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from experiments.bench.columns import Column
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench
-from experiments.bench.spec import Row, Spec, experiment
+from experiments.bench.spec import Spec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.models.training.cost import COMPILE_S, STEP_S, TRAINING_STEPS
 

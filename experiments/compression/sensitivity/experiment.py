@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from experiments.bench.columns import Column, Value
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench
-from experiments.bench.spec import MeasuredSpec, Row, experiment
+from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.models.techniques.quantization.post_training import QuantSpec
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.format.packed import layer_bytes
 from experiments.models.sequential.network import Linear, Network, Placed, apply_numpy, check, chunks
 from experiments.models.techniques.quantization.post_training import (
@@ -15,7 +15,6 @@ from experiments.models.techniques.quantization.post_training import (
     weight_grid,
 )
 
-Array = np.ndarray[Any, Any]
 Choice = tuple[tuple[str, int], ...]
 
 WEIGHT_ONLY = QuantSpec("weight_only")

@@ -3,10 +3,8 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
+from experiments.bench.arrays import Array
 from experiments.compression.sensitivity.layer_sensitivity import (
     WEIGHT_ONLY,
     Choice,
@@ -19,7 +17,6 @@ from experiments.compression.sensitivity.layer_sensitivity import (
 from experiments.models.sequential.network import Network
 from experiments.models.techniques.quantization.post_training import Calibration, QuantSpec
 
-Array = np.ndarray[Any, Any]
 Taken = dict[str, Sensitivity]
 
 MOST_ASSIGNMENTS = 4096  # the exhaustive search runs the last layer once for each

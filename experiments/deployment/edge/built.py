@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.session import tolerance
 from experiments.bench.tinygrad.runtime import tensor
@@ -15,8 +15,6 @@ from experiments.export_c.exported import DEVICE, Exported
 from experiments.export_c.steps import Step
 from experiments.export_c.targets import TARGETS, zig
 from experiments.models.data.mnist import mnist
-
-Array = np.ndarray[Any, Any]
 
 ATOL, RTOL = 1e-4, 1e-3  # float32 kernels, which a compiler may fuse otherwise; integers must agree to the bit
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.session import max_abs_error
 from experiments.bench.statistics.intervals import median, wilson
@@ -22,8 +23,6 @@ from experiments.export_c.targets import (
     run_wasm,
     runner,
 )
-
-Array = np.ndarray[Any, Any]
 
 COMPARED_IMAGES = 100
 WHOLE_SET_S = 60.0  # an emulator that would take longer for all test images runs the compared ones alone

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from experiments.bench.answers import says
 from experiments.bench.columns import TIMED, Column, Value
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
-from experiments.bench.spec import MeasuredSpec, Row, experiment
+from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.bench.timing.measure import compare
 from experiments.export_c.spec import ChoiceSpec

@@ -4,13 +4,11 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.export_c.targets import WARNINGS, compile_c
-
-Array = np.ndarray[Any, Any]
 
 TIMING = """
 #include <stdint.h>

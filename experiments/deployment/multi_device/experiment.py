@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from experiments.bench.columns import TIMED, Column, Value
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
-from experiments.bench.spec import BadInput, MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 
 if TYPE_CHECKING:
     import pandas as pd

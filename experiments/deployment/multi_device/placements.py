@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.deployment.multi_device.workload import Array, Work, rounded_up, widened
+from experiments.bench.arrays import Array
+from experiments.deployment.multi_device.workload import Work, rounded_up, widened
 from experiments.models.sequential.network import forward
 
 Place = Callable[[Array], Any]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import child_environment
-from experiments.deployment.multi_device.workload import Array, Work
+from experiments.deployment.multi_device.workload import Work
 
 GO, RESULTS = "go", "results"
 

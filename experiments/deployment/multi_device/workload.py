@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.sequential.network import Linear, Network, Weights, forward_numpy, initial, mlp
 
-Array = np.ndarray[Any, Any]
 SEED = 1
 
 

@@ -11,8 +11,10 @@ from pydantic import Field
 
 from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import Column
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench, tolerance
-from experiments.bench.spec import BadInput, Row, Spec, experiment
+from experiments.bench.spec import Spec, experiment
 from experiments.deployment.serving.session import PARTS, Session, Variant
 
 if TYPE_CHECKING:

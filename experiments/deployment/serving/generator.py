@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.deployment.serving.plans import MOST_CONNECTIONS, RECORD, Plan
 
-Array = np.ndarray[Any, Any]
 PARTS = {name: re.compile(rb"%b;dur=([0-9.]+)" % name.encode()) for name in ("queue", "gather", "handover", "compute")}
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 BATCH = re.compile(rb"x-batch-rows: (\d+)", re.IGNORECASE)

@@ -1,11 +1,12 @@
 """What a load generator is to do: how requests arrive, for how long, and at which address."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
+
 Arrival = Literal["single", "closed", "open", "offline"]
 MOST_CONNECTIONS = 256  # beyond them a request waits at the client, as in any pool; the clock runs
 

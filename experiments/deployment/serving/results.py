@@ -1,14 +1,13 @@
 """What the records of a load say: percentiles where there are enough requests, and where the time went."""
 
 import math
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.statistics.intervals import LEAST_FOR_P95, LEAST_FOR_P99, median_interval, percentile, wilson
 
-Array = np.ndarray[Any, Any]
 IN_TIME = 0.99  # the share of requests that must be answered rightly within the objective
 MOST_SHOWN = 300  # requests of one load that are kept for the timeline
 SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from experiments.bench.columns import Value
+from experiments.bench.rows import Row, Sample
 from experiments.bench.session import Bench
-from experiments.bench.spec import Row, Sample
 
 if TYPE_CHECKING:
+    from experiments.bench.arrays import Array
     from experiments.deployment.serving.experiment import ServingSpec
-    from experiments.deployment.serving.plans import Array, Plan
+    from experiments.deployment.serving.plans import Plan
 
 TARGET_REQUESTS = 200  # at the expected rate: enough for a p99 that is not the very last request
 POOL = 64  # connections that an open load begins with

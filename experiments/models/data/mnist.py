@@ -5,18 +5,17 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 FILE = Path(__file__).with_name("mnist.npz")
 SHA256 = "39b9b1ffaa0ba4d8995a616551f0966941fe02a3fe79ba4a9db7373db16d53ad"
 VALIDATION, SPLIT_SEED = 5_000, 20_260_101
 
 
-class DamagedData(ValueError):  # noqa: N818 - it is about the file, not an error of the program
+class DamagedData(ValueError):
     """A data file that is missing or not the one it should be: one line, and no data."""
 
 

@@ -1,10 +1,8 @@
 """Integers of 1 to 8 bits side by side in bytes, the most significant bit first."""
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 
 def packed_size(count: int, bits: int) -> int:

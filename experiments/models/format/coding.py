@@ -6,11 +6,9 @@ decisions in one step as there are lanes. Written here with numpy alone: the one
 Source: Duda 2013, arXiv 1311.2540; Giesen 2014, arXiv 1402.3392 (interleaved states).
 """
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 ONE = 2**16  # probabilities are integers of 1 to ONE - 1
 LOWEST = 2**16  # a state is at least so large; below it 16 bits are taken in

@@ -7,13 +7,11 @@ Source: Mahoney 2005, Adaptive Weighing of Context Models for Lossless Data Comp
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.format.coding import ONE
-
-Array = np.ndarray[Any, Any]
 
 ENDS = 2047  # log odds in steps of 1/256, between -8 and 8
 STEP = 256

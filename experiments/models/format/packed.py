@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.format.header import read_header, write_header
 from experiments.models.format.storage import Form, Reader, Storage, restore, store, write_length
 from experiments.models.sequential.network import Conv, Network, Placed
@@ -33,7 +34,6 @@ from experiments.models.techniques.quantization.post_training import (
 
 VERSION = 1  # raise it when the same model is packed into other bytes
 
-Array = np.ndarray[Any, Any]
 
 MAGIC = b"tinylab\x02"  # the last byte is the version
 LENGTH = struct.Struct("<H")
@@ -44,7 +44,7 @@ ENDS = struct.Struct("<hh")  # lowest and highest integer of a grid
 INPUT = struct.Struct("<fhhh")  # the input's scale, zero point and ends
 
 
-class DamagedModel(ValueError):  # noqa: N818 - it is about the file, not an error of the program
+class DamagedModel(ValueError):
     """Bytes that are no packed model, or a damaged one: one line, and no model."""
 
 

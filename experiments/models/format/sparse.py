@@ -6,14 +6,12 @@ symbols at its ones.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.format.coding import ONE, Decoder, Encoder, lanes_for
 from experiments.models.format.mixing import Mixer
-
-Array = np.ndarray[Any, Any]
 
 LEVELS = 16  # into how many steps a density is sorted
 TOUCHING = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours known by then: lines up, columns left

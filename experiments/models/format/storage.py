@@ -6,14 +6,14 @@ code less that of zero). Every way gives the same words back. A stored array is 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.format.bits import pack_bits, packed_size, unpack_bits
 from experiments.models.format.sparse import decode_mask, decode_symbols, encode_mask, encode_symbols
 
-Array = np.ndarray[Any, Any]
 Way = Literal["dense", "bitmask", "csr", "entropy"]
 Storage = Literal["smallest", "dense", "bitmask", "csr", "entropy"]
 

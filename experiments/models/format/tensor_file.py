@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 TYPES = {
     "F64": "<f8",

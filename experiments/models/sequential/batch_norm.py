@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.models.data.mnist import Array, Dataset
+from experiments.bench.arrays import Array
+from experiments.models.data.mnist import Dataset
 from experiments.models.format import tensor_file
 from experiments.models.sequential.network import (
     Conv,

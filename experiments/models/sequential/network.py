@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
+
 Weights = dict[str, Array]
 Pool = Literal["none", "max2", "average"]
 Shape = tuple[int, ...]

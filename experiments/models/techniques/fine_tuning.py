@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.models.data.mnist import Array, Dataset
+from experiments.bench.arrays import Array
+from experiments.models.data.mnist import Dataset
 from experiments.models.sequential.network import Weights, accuracy_numpy
 from experiments.models.techniques.prune_weights import Masks, cubic, masked, sparsity_of
 from experiments.models.techniques.pruning_methods import Plan, Schedule

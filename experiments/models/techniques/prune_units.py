@@ -11,7 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from experiments.models.sequential.network import Array, Layer, Linear, Network, Placed, Weights, check
+from experiments.bench.arrays import Array
+from experiments.models.sequential.network import Layer, Linear, Network, Placed, Weights, check
 from experiments.models.techniques.prune_weights import Masks, masked
 
 VERSION = 1  # raise it when the same weights and share keep other units

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from experiments.models.sequential.network import Array, Network, Weights, check
+from experiments.bench.arrays import Array
+from experiments.models.sequential.network import Network, Weights, check
 
 VERSION = 1  # raise it when the same weights and amount give other masks
 

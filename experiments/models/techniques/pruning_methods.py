@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.models.sequential.network import Array, Network, Weights
+from experiments.bench.arrays import Array
+from experiments.models.sequential.network import Network, Weights
 from experiments.models.techniques.prune_units import Score, keep_units, unit_masks
 from experiments.models.techniques.prune_weights import Masks, Scope, masks_of
 

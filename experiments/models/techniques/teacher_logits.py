@@ -1,11 +1,11 @@
 """The logits of a trained network for every training image as a student will see it, worked out once per machine."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tinygrad import TinyJit
 
+from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models.data.mnist import Split
@@ -13,8 +13,6 @@ from experiments.models.format import tensor_file
 from experiments.models.sequential.network import Network, Weights, forward
 from experiments.models.training.checkpoints import Checkpoint, key
 from experiments.models.training.feeding import teacher_table, windows
-
-Array = np.ndarray[Any, Any]
 
 BATCH = 1000
 

@@ -30,7 +30,7 @@ CARRIED = Path(__file__).parents[1] / "pretrained"
 ENDING = ".safetensors"
 
 
-class BadCheckpoint(ValueError):  # noqa: N818 - it is about the file, not an error of the program
+class BadCheckpoint(ValueError):
     """A checkpoint that is damaged, holds NaN or belongs to another network: one line, and no weights."""
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.models.data.mnist import Array, Split
+from experiments.bench.arrays import Array
+from experiments.models.data.mnist import Split
 from experiments.models.sequential.network import Network, Weights, forward_numpy
 from experiments.models.training.settings import Settings
 

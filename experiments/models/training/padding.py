@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.models.sequential.network import Array, Conv, Layer, Network, Weights
+from experiments.bench.arrays import Array
+from experiments.models.sequential.network import Conv, Layer, Network, Weights
 
 LINEAR_MULTIPLE, CHANNEL_MULTIPLE = 16, 4  # measured on the CPU device with tinygrad 0.14.0
 

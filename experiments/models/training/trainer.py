@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from tinygrad import Tensor, TinyJit, Variable, dtypes
 
-from experiments.models.data.mnist import Array, Dataset
+from experiments.bench.arrays import Array
+from experiments.models.data.mnist import Dataset
 from experiments.models.format import tensor_file
 from experiments.models.sequential.network import Hook, Network, Weights, accuracy_numpy, check, forward, initial
 from experiments.models.training.feeding import Chunk, Feeder, Teacher

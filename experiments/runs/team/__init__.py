@@ -4,7 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from experiments import __version__
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 from experiments.runs import jobs, schema, store
 from experiments.runs.supervisor import carry_out
 

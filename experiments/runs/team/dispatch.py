@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from distributed import Client, Future, KilledWorker
 from sqlalchemy import make_url
 
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 from experiments.runs import store
 from experiments.runs.jobs import REAP_EVERY_S
 from experiments.runs.team import Offer, Place, carry

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from experiments.bench.spec import BadInput
+from experiments.bench.errors import BadInput
 
 if TYPE_CHECKING:
     from distributed import Security

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import dask
 from distributed import Nanny, Scheduler, Security
 
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
 from experiments.bench.machine.environment import host
-from experiments.bench.spec import BadInput
 from experiments.runs.team import VERSION, Place
 
 AGAIN_S = 3.0

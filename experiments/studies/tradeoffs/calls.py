@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.kernel_search import Variant, search
 from experiments.bench.session import max_abs_error, tolerance
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from experiments.bench.tinygrad.captured import Work
     from experiments.models.builder import Made
 
-Array = np.ndarray[Any, Any]
 
 ATOL, RTOL = 1e-4, 1e-3  # the compiled network against its float twin in numpy, of the largest logit
 

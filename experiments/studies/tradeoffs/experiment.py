@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column
-from experiments.bench.machine.probe import one_line
+from experiments.bench.errors import one_line
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench
-from experiments.bench.spec import MeasuredSpec, Need, Row, experiment
+from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.studies.tradeoffs.grid import (
     Choice,
     Grid,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.columns import Value
+from experiments.bench.rows import Row
 from experiments.bench.session import rates, timed_row
-from experiments.bench.spec import Row
 from experiments.bench.statistics.effects import effects
 from experiments.bench.statistics.intervals import paired_difference, wilson
 from experiments.bench.statistics.pareto import Place, Resampled, Study, front, resample

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from experiments.bench.arrays import Array
 from experiments.bench.statistics.intervals import paired_difference, paired_ratio, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = np.ndarray[Any, Any]
 Question = Literal["smallest", "fastest", "best_by_size", "best_by_latency"]
 
 POINT = 0.01  # of accuracy, that a variant may lose

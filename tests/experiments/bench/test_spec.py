@@ -5,7 +5,9 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from experiments.bench.columns import Column
-from experiments.bench.spec import BadInput, MeasuredSpec, Need, Row, Spec, experiment, fields, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row
+from experiments.bench.spec import MeasuredSpec, Need, Spec, experiment, fields, parse
 from experiments.bench.timing.measure import Budget
 from experiments.registry import registered
 

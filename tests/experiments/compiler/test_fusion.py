@@ -9,8 +9,9 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.compiler.fusion import ATOL, CHAIN, RTOL, FusionSpec, answer, fusion
 
 VARIANTS = ["fused", "contiguous once", "contiguous every op", "realize every op"]

@@ -8,9 +8,10 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS, check_record
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.session import timed_row
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.bench.timing.measure import Comparison, Timing
 from experiments.compiler.jit import ATOL, MODELS, RTOL, JitSpec, answer, jit
 

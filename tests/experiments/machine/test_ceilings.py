@@ -7,9 +7,10 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.machine.ceilings import CeilingsSpec, answer, ceilings
 
 QUICK = ceilings.presets["quick"]

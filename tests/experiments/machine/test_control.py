@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.machine.control import ControlSpec, answer, control
 
 QUICK = control.presets["quick"]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from experiments.bench.columns import IDENTITY
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.registry import find
 from experiments.runs import bulk_export, frames, store
 from tests.experiments.runs.lab_tools import plain_run

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from experiments.bench.spec import BadInput, Row, Sample
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row, Sample
 from experiments.runs import bundle, frames, run_data, store
 from tests.experiments.runs.lab_tools import plain_run, queue_run
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.registry import find
 from experiments.runs.child import Reporter
 

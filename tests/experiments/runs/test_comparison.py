@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from experiments.bench.spec import BadInput, Row, Sample
+from experiments.bench.errors import BadInput
+from experiments.bench.rows import Row, Sample
 from experiments.runs import comparison, store
 from tests.experiments.runs.lab_tools import plain_run
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from experiments.bench.columns import Column
-from experiments.bench.spec import Row, Sample
+from experiments.bench.rows import Row, Sample
 from experiments.registry import find
 from experiments.runs import frames, store
 from tests.experiments.runs.lab_tools import DEVICE, plain_run

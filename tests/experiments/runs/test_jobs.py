@@ -12,8 +12,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
-from experiments.bench.spec import BadInput
 from experiments.registry import find
 from experiments.runs import jobs, store
 from tests.experiments.runs.lab_tools import DEVICE, alive, numbers, on_both, queue_run, state, wait_for

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from experiments.__main__ import main
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
-from experiments.bench.spec import BadInput
 from experiments.cli import doctor
 from experiments.registry import find
 from experiments.runs import jobs, store, team

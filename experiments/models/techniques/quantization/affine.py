@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from experiments.bench.arrays import Array
 
 FEWEST_BITS, MOST_BITS = 2, 8
 SMALLEST = float(np.finfo(np.float32).tiny) * 2**10  # scales below it have no reciprocal in float32

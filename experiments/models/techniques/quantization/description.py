@@ -12,7 +12,7 @@ MOST_LAYERS, MOST_SIDE, MOST_PIXELS, MOST_NAME = 64, 2**24, 2**24, 64
 KINDS: dict[str, type[Linear] | type[Conv]] = {"linear": Linear, "conv": Conv}
 
 
-class BadDescription(ValueError):  # noqa: N818 - it is about the text, not an error of the program
+class BadDescription(ValueError):
     """A description of no network or spec, or one beyond the limits: one line."""
 
 

@@ -6,10 +6,10 @@ Source of the fixed-point rescaling: Jacob et al. 2017, section 2.2 (as in gemml
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.sequential.network import (
     Linear,
     Placed,
@@ -27,8 +27,6 @@ from experiments.models.techniques.quantization.post_training import (
     averaged,
     largest_sum,
 )
-
-Array = np.ndarray[Any, Any]
 
 BATCH = 32  # images that share an activation scale, where it is taken at run time
 TOLERANCE = 1e-6  # of the largest logit: twin and static integer path differ by float32 rounding of the logits alone

@@ -7,13 +7,13 @@ A wide range makes coarse steps, a narrow one clips. `minmax` clips nothing; `pe
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.techniques.quantization.affine import Grid, grid_over
 
-Array = np.ndarray[Any, Any]
 Observer = Literal["minmax", "percentile", "mse", "entropy"]
 Range = tuple[float, float]
 

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.sequential.network import Linear, Network, Placed, Weights, check, forward_numpy
 from experiments.models.techniques.quantization.affine import Grid, check_bits, grid_over
 from experiments.models.techniques.quantization.observers import OBSERVERS, Histogram, Observer, choose, histogram
 
 VERSION = 1  # raise it when the same weights and spec give other integers
 
-Array = np.ndarray[Any, Any]
 Scheme = Literal["float32", "float16", "static", "dynamic", "weight_only"]
 Granularity = Literal["per_tensor", "per_channel"]
 Symmetry = Literal["symmetric", "asymmetric"]

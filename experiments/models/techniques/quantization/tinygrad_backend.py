@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.models.sequential.network import Layer, Linear, Placed
 from experiments.models.techniques.quantization.affine import Grid
 from experiments.models.techniques.quantization.numpy_backend import SMALLEST_SCALE, logit_scales, rescale
 from experiments.models.techniques.quantization.post_training import Quantized, QuantizedLayer, averaged
 
-Array = np.ndarray[Any, Any]
 Forward = Callable[[Any], Any]
 Stage = Callable[[Any], Any]
 

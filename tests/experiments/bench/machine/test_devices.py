@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from experiments.bench.errors import one_line
 from experiments.bench.machine import devices
 from experiments.bench.machine.devices import (
     KNOWN,
@@ -15,7 +16,6 @@ from experiments.bench.machine.devices import (
     probe,
     with_cards,
 )
-from experiments.bench.machine.probe import one_line
 from experiments.bench.machine.toolchain import NO_COMPILER, child_environment
 
 

@@ -9,9 +9,10 @@ import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS
+from experiments.bench.errors import BadInput
 from experiments.bench.kernel_search import Candidate, Found, Variant
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.bench.timing.measure import Comparison, Timing
 from experiments.compiler.beam.experiment import BeamSpec, _break_even, answer, beam
 from experiments.compiler.beam.optimizations import in_words

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 import experiments
+from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.compiler.memory.access_patterns import PATTERNS
 from experiments.compiler.memory.experiment import MemorySpec, answer, memory
 from experiments.runs import jobs

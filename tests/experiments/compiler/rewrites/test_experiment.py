@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import experiments
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.compiler.rewrites.experiment import RewritesSpec, answer, rewrites
 from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import experiments
+from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.spec import parse
 from experiments.compiler.shapes.experiment import ATOL, RTOL, answer, shapes
 from experiments.compiler.shapes.shape import STRATEGIES, stream
 from experiments.compiler.shapes.spec import ShapesSpec

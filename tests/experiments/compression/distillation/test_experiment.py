@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.bench.statistics.intervals import mean_interval
 from experiments.compression.distillation.experiment import DistillationSpec, answer, distillation
 from experiments.models.data.mnist import mnist

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.compression.pruning.experiment import PruningSpec, pruning
 from experiments.compression.pruning.reports import answer
 from experiments.models.data.mnist import mnist

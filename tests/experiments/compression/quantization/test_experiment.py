@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.compression.quantization.experiment import KEPT, QuantizationSpec, answer, quantization
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import unpack

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.compression.record.experiment import RecordSpec, answer, record
 from experiments.compression.record.promote_best import CARRIED
 from experiments.models.data.mnist import mnist

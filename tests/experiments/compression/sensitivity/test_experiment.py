@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.compression.sensitivity.experiment import BEST, GREEDY, SensitivitySpec, answer, sensitivity
 
 

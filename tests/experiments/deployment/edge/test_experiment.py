@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.deployment.edge import checks
 from experiments.deployment.edge.experiment import EdgeSpec, answer
 from experiments.export_c import targets

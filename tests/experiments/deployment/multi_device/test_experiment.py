@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 import experiments
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.deployment.multi_device.experiment import MultiDeviceSpec, answer
 from experiments.deployment.multi_device.workload import Work, rounded_up, widened
 from experiments.models.sequential.network import forward_numpy

@@ -5,7 +5,8 @@ import pytest
 
 import experiments
 from experiments import server
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.deployment.serving.experiment import ServingSpec, answer, serving
 from experiments.runs import store
 

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import Field
 
 from experiments.bench.columns import Column
+from experiments.bench.rows import Row
 from experiments.bench.session import Bench
-from experiments.bench.spec import Row, Spec, experiment
+from experiments.bench.spec import Spec, experiment
 
 
 class BadSpec(Spec):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from experiments.bench.columns import Column
+from experiments.bench.rows import Row, Sample
 from experiments.bench.session import Bench
-from experiments.bench.spec import Need, Row, Sample, Spec, experiment
+from experiments.bench.spec import Need, Spec, experiment
 
 
 class StepsSpec(Spec):

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from experiments.bench.spec import BadInput, parse
+from experiments.bench.errors import BadInput
+from experiments.bench.spec import parse
 from experiments.models import builder
 from experiments.models.techniques.quantization.post_training import QuantSpec
 from experiments.registry import find
