@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.bench.columns import Value
 from experiments.bench.machine.roofline import Ceilings, Launch, explain
-from experiments.bench.tinygrad.captured import Kernel, Launched, kernels, planned_bytes, replay
+from experiments.bench.tinygrad.capture import CapturedKernel, Launched, kernels, planned_bytes, replay
 from experiments.bench.tinygrad.runtime import synchronizer
 
 ROUNDS_S = 0.2  # spent on replays, at least 3 and at most 20
@@ -59,7 +59,7 @@ def dissect(
 
 
 def _kernel(
-    number: int, kernel: Kernel, timed: Launched, total_s: float, ceilings: Ceilings | None
+    number: int, kernel: CapturedKernel, timed: Launched, total_s: float, ceilings: Ceilings | None
 ) -> dict[str, Value]:
     seconds = timed.kernel_s
     launch = Launch(kernel.ops, kernel.bytes, seconds)

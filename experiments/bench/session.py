@@ -168,11 +168,6 @@ def timed_row(measured: Comparison, variant: str, /, *, wrong: bool = False, **v
     return Row(row, samples)
 
 
-def rates(ops: int, moved_bytes: int, latency_s: float) -> dict[str, Value]:
-    """Achieved rates from counted work and a latency in seconds."""
-    return {"gflops": ops / latency_s / 1e9, "gb_s": moved_bytes / latency_s / 1e9}
-
-
 def _interval(name: str, interval: Interval, unit: str = "", factor: float = 1.0) -> dict[str, Value]:
     scaled = {"": interval.median, "_lo": interval.lo, "_hi": interval.hi}
     return {f"{name}{end}{unit}": None if value is None else value * factor for end, value in scaled.items()}

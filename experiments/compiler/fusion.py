@@ -13,7 +13,7 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Call
 
@@ -149,17 +149,17 @@ def variants(spec: FusionSpec) -> dict[str, Callable[[Any], Any]]:
 
 
 def _measure(spec: FusionSpec, bench: Bench, elements: int) -> Iterator[Row]:
-    from tinygrad import TinyJit
 
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import capture, captured_work
     from experiments.bench.tinygrad.runtime import normal
 
     x = normal(np.random.default_rng(SEED), elements, device=bench.device)
     reference = _reference(spec, x.numpy())
     functions = variants(spec)
     eager = functions[FUSED](x).numpy()
-    jits = {name: TinyJit(function) for name, function in functions.items()}
-    errors = {name: _error(jit, x, reference, eager) for name, jit in jits.items()}
+    captures = {name: capture(function, x) for name, function in functions.items()}
+    jits = {name: jit for name, (jit, _) in captures.items()}
+    errors = {name: _error(result.numpy(), reference, eager) for name, (_, result) in captures.items()}
     works = {name: captured_work(jit) for name, jit in jits.items()}
     calls: dict[str, Call] = {name: partial(jit, x) for name, jit in jits.items()}
     comparison = bench.compare(calls, EVERY)
@@ -168,10 +168,7 @@ def _measure(spec: FusionSpec, bench: Bench, elements: int) -> Iterator[Row]:
         values: dict[str, Value] = {
             "elements": elements,
             "steps": spec.steps,
-            "kernels": work.kernels,
-            "ops": work.ops,
-            "bytes": work.bytes,
-            **rates(work.ops, work.bytes, latency_s),
+            **work.columns(latency_s),
             "traffic": work.bytes / works[FUSED].bytes,
             **bench.inspect({name: latency_s}, functions[name], jits[name], (x,), elements=elements)[name],
             "max_abs_error": errors[name],
@@ -186,9 +183,7 @@ def _reference(spec: FusionSpec, x: Array) -> Array:
     return x
 
 
-def _error(jit: Callable[[Any], Any], x: Any, reference: Array, eager: Array) -> float:
-    for _ in range(3):  # eager, capture, replay: what is checked is a replay
-        replayed = jit(x).numpy()
+def _error(replayed: Array, reference: Array, eager: Array) -> float:
     return max(max_abs_error(replayed, reference), max_abs_error(replayed, eager))
 
 

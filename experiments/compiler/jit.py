@@ -13,7 +13,7 @@ from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import break_even
 from experiments.bench.timing.measure import Call, Comparison
@@ -188,20 +188,19 @@ def _measure(
     jitted: "PerShapeJit",
     cold: dict[str, list[float]],
 ) -> Iterator[Row]:
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work, replayed
     from experiments.bench.tinygrad.runtime import Counted
 
     n = spec.n_of(point)
     reference, inputs = workload.reference(*workload.draw(n)), workload.inputs(n, bench.device)
     calls: dict[str, Call] = {"eager": lambda: workload.function(*inputs), "jit": lambda: jitted(*inputs)}
     eager = workload.function(*inputs).numpy()
-    for _ in range(3):  # eager, capture, replay: what is checked below is a replay
-        replayed = jitted(*inputs).numpy()
+    after_capture = replayed(jitted, *inputs).numpy()
     with Counted() as counted:
         calls["eager"]()
     errors = {
         "eager": max_abs_error(eager, reference),
-        "jit": max(max_abs_error(replayed, reference), max_abs_error(replayed, eager)),
+        "jit": max(max_abs_error(after_capture, reference), max_abs_error(after_capture, eager)),
     }
     works = {"eager": counted.work, "jit": captured_work(jitted.of(*inputs))}
     comparison = bench.compare(calls, "eager")
@@ -213,10 +212,7 @@ def _measure(
             "model": spec.model,
             **point,
             "first_call_ms": cold[variant][0] * 1e3,
-            "kernels": work.kernels,
-            "ops": work.ops,
-            "bytes": work.bytes,
-            **rates(work.ops, work.bytes, latencies_s[variant]),
+            **work.columns(latencies_s[variant]),
             **reasons[variant],
             "max_abs_error": errors[variant],
         }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.bench.tinygrad.c_program import Program
+from experiments.bench.tinygrad.c_program import CProgram
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows
 README = """# {title}
@@ -52,7 +52,7 @@ print(abs(np.frombuffer(done.stdout, np.float32).reshape(-1, {outputs}) - vector
 
 
 def archive(
-    program: Program, title: str, texts: Mapping[str, str], images: Array, logits: Array, recipe: Mapping[str, Any]
+    program: CProgram, title: str, texts: Mapping[str, str], images: Array, logits: Array, recipe: Mapping[str, Any]
 ) -> bytes:
     """The zip with `texts` (`model.c`, `model.h`), the test vector and the recipe, whose `accuracy` it states."""
     side = int(program.inputs**0.5)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.bench.tinygrad.c_program import Program
+from experiments.bench.tinygrad.c_program import CProgram
 from experiments.export_c.archive import archive
 from experiments.export_c.source import header, source
 from experiments.export_c.spec import ChoiceSpec
@@ -26,7 +26,7 @@ VECTOR_IMAGES = 16
 class Exported:
     """A program, its captured TinyJit and function with the input they ran on, and the texts made of it."""
 
-    program: Program
+    program: CProgram
     jit: Any
     function: Callable[[Any], Any]
     input: Any

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.bench.tinygrad.c_program import Argument, Kernel, Program
+from experiments.bench.tinygrad.c_program import Argument, CKernel, CProgram
 
 WIDTH = 118
 C_TYPES = {"int8": "i8", "uint8": "u8", "int16": "i16", "int32": "i32", "int64": "i64", "float32": "f32", "bool": "u8"}
@@ -95,12 +95,12 @@ int main(void) {
 """
 
 
-def header(program: Program, title: str) -> str:
+def header(program: CProgram, title: str) -> str:
     """The text of `model.h`."""
     return HEADER.format(title=title, inputs=program.inputs, outputs=program.outputs)
 
 
-def source(program: Program, title: str, tinygrad: str) -> str:
+def source(program: CProgram, title: str, tinygrad: str) -> str:
     """The text of `model.c`, which needs no other file."""
     vectors = "".join(f"{_vector(*one)}\n" for one in program.vectors)
     opening = OPENING.format(
@@ -152,11 +152,11 @@ def _float(value: np.float32) -> str:
     return f"{plain if len(plain) <= len(text) else text}f"
 
 
-def _kernel(number: int, kernel: Kernel) -> str:
+def _kernel(number: int, kernel: CKernel) -> str:
     return f"\n/* {kernel.name} */\nstatic void kernel_{number}({kernel.parameters}) {{\n{kernel.body}\n}}\n"
 
 
-def _predict(program: Program) -> str:
+def _predict(program: CProgram) -> str:
     lines = []
     for number, kernel in enumerate(program.kernels):
         kinds = [_pointer(one) for one in kernel.parameters.split(", ")]

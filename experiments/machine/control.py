@@ -58,13 +58,11 @@ def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
     Not measured: a slow drift, which blocks cancel, and differences that another variant brings with it.
     Source: the A/A test of online experiments, applied to timings.
     """
-    from tinygrad import TinyJit
+    from experiments.bench.tinygrad.capture import capture
 
     workload = layers(bench.device, WIDTHS)
     inputs = workload.inputs(BATCH, bench.device)
-    replay = TinyJit(workload.function)
-    for _ in range(3):
-        replay(*inputs)
+    replay, _ = capture(workload.function, *inputs)
     for number in range(1, spec.comparisons + 1):
         bench.progress((number - 1) / spec.comparisons, f"comparison {number} of {spec.comparisons}")
         compared = bench.compare({"first": lambda: replay(*inputs), "second": lambda: replay(*inputs)}, "first")

@@ -37,12 +37,12 @@ class Program:
 
 def captured(function: Callable[[Any], Any], images: Array, reference: Array, device: str) -> Program:
     """Captures `function` for `images` (n, pixels) on `device` and compares a replay with `reference`."""
-    from tinygrad import TinyJit
-
+    from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import tensor
 
-    jit, inputs = TinyJit(function), tensor(np.ascontiguousarray(images, dtype=np.float32), device)
-    error = max_abs_error([jit(inputs).numpy() for _ in range(3)][-1], reference)
+    inputs = tensor(np.ascontiguousarray(images, dtype=np.float32), device)
+    jit, result = capture(function, inputs)
+    error = max_abs_error(result.numpy(), reference)
     return Program(function, jit, inputs, error, error > tolerance(reference, ATOL, RTOL))
 
 

@@ -21,16 +21,13 @@ class Runner:
     """
 
     def __init__(self, forward: Callable[[Any], Any], batch: int, pixels: int, device: str, fast: bool = True) -> None:
-        from tinygrad import TinyJit
-
+        from experiments.bench.tinygrad.capture import capture
         from experiments.bench.tinygrad.runtime import tensor
 
         self.batch = batch
         self._device = device
-        self._jit = TinyJit(forward)
         self._held = tensor(np.zeros((batch, pixels), np.float32), device)
-        for _ in range(3):  # eager, capture, replay
-            result = self._jit(self._held)
+        self._jit, result = capture(forward, self._held)
         self.input: Array = np.zeros((batch, pixels), np.float32)
         self.run: Callable[[], Array] = self._plain
         self.path = "plain"

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.bench.columns import Value
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
-from experiments.bench.tinygrad.captured import replay
+from experiments.bench.tinygrad.capture import capture, replay
 from experiments.bench.tinygrad.runtime import synchronizer, tensor
 
 TINYGRAD, NUMPY = "tinygrad", "numpy"
@@ -65,12 +65,8 @@ def matmul(device: str, n: int) -> Peak:
 def _peak(
     what: str, size: int, device: str, function: Callable[..., Any], arrays: tuple[Any, ...], in_numpy: Call
 ) -> Peak:
-    from tinygrad import TinyJit
-
     inputs = tuple(tensor(array, device) for array in arrays)
-    jit = TinyJit(function)
-    for _ in range(3):  # eager, capture, replay
-        jit(*inputs)
+    jit, _ = capture(function, *inputs)
     calls: dict[str, Call] = {TINYGRAD: lambda: jit(*inputs)}
     if is_cpu(device):
         calls[NUMPY] = in_numpy

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.bench.timing.measure import CONTROL, LEAST_SAMPLE_S, Budget, Comparison, Timing, interleave
-from experiments.bench.tinygrad.captured import replay
+from experiments.bench.tinygrad.capture import replay
 from experiments.bench.tinygrad.runtime import synchronizer
 
 MOST_REPLAYS = 20  # of one sample: replays have an overhead that is not measured

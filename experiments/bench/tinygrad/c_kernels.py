@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from tinygrad import TinyJit, dtypes
+from tinygrad import dtypes
 from tinygrad.dtype import AddrSpace
 from tinygrad.engine.realize import get_call_arg_uops
 from tinygrad.helpers import Context, ansistrip
@@ -16,8 +16,8 @@ from tinygrad.renderer.cstyle import ClangRenderer
 from tinygrad.uop.ops import Ops
 
 from experiments.bench.arrays import Array
-from experiments.bench.tinygrad.c_program import Argument, Kernel, NotExportable, Program
-from experiments.bench.tinygrad.captured import calls
+from experiments.bench.tinygrad.c_program import Argument, CKernel, CProgram, NotExportable
+from experiments.bench.tinygrad.capture import calls, capture
 
 ALIGNMENT = 64  # of every tensor in the arena: the widest vector registers
 TYPES = {
@@ -65,20 +65,18 @@ class PortableRenderer(ClangRenderer):  # type: ignore[misc]
         return ", ".join(parameters), "\n".join(kernel)
 
 
-def export(function: Callable[[Any], Any], inputs: Any, *, noopt: bool = False) -> tuple[Any, Program]:
+def export(function: Callable[[Any], Any], inputs: Any, *, noopt: bool = False) -> tuple[Any, CProgram]:
     """Captures `function` of one realised float32 tensor on the CPU; the TinyJit, and its program.
 
     `noopt` leaves loops as they are, which C compilers make vectors of where the sum is of integers.
     Raises NotExportable with one line where a kernel, a copy or a weight cannot be exported.
     """
-    jit = TinyJit(function)
     with Context(NOOPT=int(noopt), NUM_CPU_THREADS=1):
-        for _ in range(2):
-            result = jit(inputs)
+        jit, result = capture(function, inputs)
     return jit, program_of(jit, inputs.numel(), result)
 
 
-def program_of(jit: Any, inputs: int, result: Any) -> Program:
+def program_of(jit: Any, inputs: int, result: Any) -> CProgram:
     """The program of a captured TinyJit with one input of `inputs` float32 numbers, whose output was `result`."""
     renderer, memory = PortableRenderer(), _Memory(result.uop.base.buffer.base)
     captured = list(_programs(jit))
@@ -89,9 +87,9 @@ def program_of(jit: Any, inputs: int, result: Any) -> Program:
     for call, program in captured:
         arguments = [memory.argument(get_call_arg_uops(call)[number]) for number in program.arg.globals]
         parameters, body = renderer.render(list(program.src[1].src))
-        kernels.append(Kernel(ansistrip(program.arg.name), parameters, body, tuple(arguments)))
+        kernels.append(CKernel(ansistrip(program.arg.name), parameters, body, tuple(arguments)))
     vectors = tuple(sorted(renderer.vectors))
-    return Program(inputs, result.numel(), memory.arena_bytes, vectors, tuple(memory.weights), tuple(kernels))
+    return CProgram(inputs, result.numel(), memory.arena_bytes, vectors, tuple(memory.weights), tuple(kernels))
 
 
 def _programs(jit: Any) -> Iterator[tuple[Any, Any]]:

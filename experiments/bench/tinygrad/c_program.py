@@ -5,7 +5,7 @@ from typing import Literal
 
 from experiments.bench.arrays import Array
 
-Place = Literal["input", "output", "weight", "arena"]
+BufferKind = Literal["input", "output", "weight", "arena"]
 
 
 class NotExportable(ValueError):
@@ -16,12 +16,12 @@ class NotExportable(ValueError):
 class Argument:
     """What one parameter of a kernel points to: the index of a weight, or the offset in bytes within the arena."""
 
-    place: Place
+    place: BufferKind
     where: int = 0
 
 
 @dataclass(frozen=True)
-class Kernel:
+class CKernel:
     """One kernel: its name in tinygrad, its parameters and body in C, what it is called with, in order."""
 
     name: str
@@ -31,7 +31,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class CProgram:
     """One call of a network as C: float32 `inputs` to float32 `outputs` (counts of numbers)."""
 
     inputs: int
@@ -39,7 +39,7 @@ class Program:
     arena_bytes: int
     vectors: tuple[tuple[str, int], ...]
     weights: tuple[Array, ...]
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[CKernel, ...]
 
     @property
     def weights_bytes(self) -> int:

@@ -13,7 +13,7 @@ from tinygrad.engine.realize import get_runtime, resolve_params, unwrap_multi
 from tinygrad.uop.ops import Ops
 
 from experiments.bench.arrays import Array
-from experiments.bench.tinygrad.captured import calls
+from experiments.bench.tinygrad.capture import calls
 
 CORE = "core_id"  # the only variable of a kernel that a replay here can set
 

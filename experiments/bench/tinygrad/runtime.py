@@ -12,7 +12,7 @@ from tinygrad import Device, GlobalCounters, Tensor, TinyJit
 from tinygrad.codegen import to_program_cache
 from tinygrad.helpers import Context
 
-from experiments.bench.tinygrad.captured import Work
+from experiments.bench.tinygrad.capture import CallWork
 
 
 def synchronizer(device: str) -> Callable[[], None]:
@@ -70,7 +70,9 @@ class Counted:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.work = Work(GlobalCounters.kernel_count, int(GlobalCounters.global_ops), int(GlobalCounters.global_mem))
+        self.work = CallWork(
+            GlobalCounters.kernel_count, int(GlobalCounters.global_ops), int(GlobalCounters.global_mem)
+        )
 
 
 class PerShapeJit:

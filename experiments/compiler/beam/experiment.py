@@ -11,7 +11,7 @@ from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.kernel_search import Found, Variant, search
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, break_even, median_interval
 from experiments.bench.timing.measure import Comparison
@@ -22,7 +22,7 @@ from experiments.models.functions import Workload
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.bench.tinygrad.captured import Work
+    from experiments.bench.tinygrad.capture import CallWork
 
 MAKE = f"{__name__}:prepare"
 NOOPT, HEURISTIC = Variant(optimised=False), Variant()
@@ -209,7 +209,7 @@ def _candidates(found: Found, size: int) -> list[dict[str, Value]]:
 def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -> Iterator[Row]:
     from tinygrad import TinyJit
 
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work, first_calls
     from experiments.bench.tinygrad.kernel_search import applied
 
     timed = {name: one for name, one in found.items() if one.ended == "done" or one.chosen}
@@ -223,8 +223,8 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
     errors = {}
     for name, one in timed.items():
         with applied(one.variant, one.chosen):
-            calls = (jits[name](*inputs).numpy() for _ in range(3))  # eager, capture, replay
-            errors[name] = max(max_abs_error(result, reference) for result in calls)
+            results = first_calls(jits[name], *inputs)
+            errors[name] = max(max_abs_error(result.numpy(), reference) for result in results)
     comparison = bench.compare({name: partial(jit, *inputs) for name, jit in jits.items()}, BASELINE)
     alone = bench.compare_kernels({name: (jit, inputs) for name, jit in jits.items()}, BASELINE)
     work = captured_work(jits[BASELINE])  # the same for all: what one variant repeats is no work
@@ -238,9 +238,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
         wrong = errors[name] > tolerance(reference, ATOL, RTOL[spec.dtype])
         values = _cost(spec, size, one) | {
             **_optimised(jits[name]),
-            "kernels": work.kernels,
-            "ops": work.ops,
-            "bytes": work.bytes,
+            **work.counts,
             **reason,
             **_kernel_time(alone.latency(name), work),
             "max_abs_error": errors[name],
@@ -276,16 +274,16 @@ def _untimed(spec: BeamSpec, size: int, found: Found) -> Row:
 
 def _optimised(jit: Any) -> dict[str, Value]:
     """The optimisations of the captured kernels, as tinygrad names them and in words."""
-    from experiments.bench.tinygrad.captured import kernels
+    from experiments.bench.tinygrad.capture import kernels
 
     opts = [kernel.opts for kernel in kernels(jit) if kernel.uops]
     return {"applied_opts": " | ".join(opts), "in_words": " | ".join(in_words(each) for each in opts)}
 
 
-def _kernel_time(seconds: Interval, work: "Work") -> dict[str, Value]:
+def _kernel_time(seconds: Interval, work: "CallWork") -> dict[str, Value]:
     """The time of the kernels with its interval, and the rates that follow from it."""
     return {
-        **rates(work.ops, work.bytes, seconds.median),
+        **work.rates(seconds.median),
         "kernel_ms": seconds.median * 1e3,
         "kernel_lo_ms": None if seconds.lo is None else seconds.lo * 1e3,
         "kernel_hi_ms": None if seconds.hi is None else seconds.hi * 1e3,

@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad import Tensor, TinyJit
 
 from experiments.bench.session import max_abs_error, tolerance
+from experiments.bench.tinygrad.capture import capture, replayed
 from experiments.bench.tinygrad.runtime import Counted, normal, synchronizer
 from experiments.compiler.jit_traps.pitfall import Seen
 
@@ -26,8 +27,7 @@ def unrealised_inputs(device: str, size: int) -> Seen:
     jit = TinyJit(lambda x: (x @ weight).realize())
 
     def clock(draw: Callable[[], Any]) -> tuple[float, int, bool]:
-        for _ in range(3):  # eager, capture, replay
-            jit(draw())
+        replayed(lambda: jit(draw()))
         times, kernels, right = [], 0, True
         for _ in range(ROUNDS):
             x = draw()
@@ -86,9 +86,7 @@ def empty_loop(device: str, size: int) -> Seen:
 def unsynchronised(device: str, size: int) -> Seen:
     """A replay of eight products: when the call returns against when its result is there."""
     x, weight, synchronize = _matrix(device, size), _matrix(device, size), synchronizer(device)
-    jit = TinyJit(_chain)
-    for _ in range(3):  # eager, capture, replay
-        out = jit(x, weight)
+    jit, out = capture(_chain, x, weight)
     reference = x.numpy().astype(np.float64)
     for _ in range(PRODUCTS):
         reference = reference @ weight.numpy()

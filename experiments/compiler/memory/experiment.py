@@ -129,7 +129,7 @@ def memory(spec: MemorySpec, bench: Bench) -> Iterator[Row]:
 def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator[Row]:
     from tinygrad import TinyJit
 
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work, first_calls
     from experiments.bench.tinygrad.runtime import tensor
 
     held: dict[int, tuple[Array, Any]] = {}  # by id, an array's own while it is held: all patterns share the matrix
@@ -143,7 +143,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
                 held[id(array)] = array, tensor(array, bench.device)
         inputs = tuple(held[id(array)][1] for array in arrays)
         jit, reference = TinyJit(pattern.function), pattern.reference(*arrays)
-        errors[name] = max(max_abs_error(jit(*inputs).numpy(), reference) for _ in range(3))  # eager, capture, replay
+        errors[name] = max(max_abs_error(result.numpy(), reference) for result in first_calls(jit, *inputs))
         wrong[name] = errors[name] > tolerance(reference, ATOL, RTOL)
         captured[name] = (jit, inputs)
     comparison = bench.compare({name: partial(jit, *inputs) for name, (jit, inputs) in captured.items()}, COPY)
@@ -160,9 +160,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
             wrong=wrong[name],
             **point,
             useful_bytes=pattern.useful_bytes(shape),
-            kernels=work.kernels,
-            ops=work.ops,
-            bytes=work.bytes,
+            **work.counts,
             **reason,
             max_abs_error=errors[name],
             why=pattern.reason(shape, gpu=not on_one_core(bench.device)),

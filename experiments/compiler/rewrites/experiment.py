@@ -13,7 +13,7 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Call
 from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES, Expression, ExpressionName, RuleName
@@ -21,7 +21,7 @@ from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES, E
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.bench.tinygrad.captured import Work
+    from experiments.bench.tinygrad.capture import CallWork
 
 ATOL, RTOL = 1e-6, 1e-5  # a few roundings of float32 against float64; integers are exact within it
 SEED = 1
@@ -160,7 +160,7 @@ class Compiled:
 
     function: Callable[..., Any]
     jit: Any
-    work: "Work"
+    work: "CallWork"
     code: str
     error: float
 
@@ -206,8 +206,7 @@ def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequ
         if variant not in compiled:
             yield Row({"variant": variant, **values})
             continue
-        values |= {"kernels": one.work.kernels, "ops": one.work.ops, "bytes": one.work.bytes}
-        values |= {**rates(one.work.ops, one.work.bytes, latencies_s[variant]), **reasons[variant]}
+        values |= {**one.work.columns(latencies_s[variant]), **reasons[variant]}
         values |= {"max_abs_error": one.error, "already": None if variant == WRITTEN else one.code == written.code}
         yield timed_row(compared, variant, wrong=one.error > tolerance(reference, ATOL, RTOL), **values)
 
@@ -236,17 +235,14 @@ def _graphs(bench: Bench, name: ExpressionName, inputs: Sequence[Any], rules: Se
 def _compile(
     expression: Expression, rules: Sequence[RuleName], inputs: Sequence[Any], reference: Array, eager: Array
 ) -> Compiled:
-    from tinygrad import TinyJit
-
-    from experiments.bench.tinygrad.captured import captured_work, kernels
+    from experiments.bench.tinygrad.capture import capture, captured_work, kernels
     from experiments.bench.tinygrad.rewrite_rules import rewrite
 
     def function(*given: Any) -> Any:
         return rewrite(expression.of(*given), rules).tensor.realize()
 
-    jit = TinyJit(function)
-    for _ in range(3):  # eager, capture, replay: what is checked is a replay
-        replayed = jit(*inputs).numpy()
+    jit, result = capture(function, *inputs)
+    replayed = result.numpy()
     error = max(max_abs_error(replayed, reference), max_abs_error(replayed, eager))
     return Compiled(function, jit, captured_work(jit), "\n".join(one.source for one in kernels(jit)), error)
 

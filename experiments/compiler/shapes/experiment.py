@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import experiment
 from experiments.bench.statistics.intervals import fastest
 from experiments.bench.timing.measure import Comparison
@@ -20,7 +20,6 @@ from experiments.compiler.shapes.streams import STREAM, Calls, costs, records, u
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.bench.tinygrad.captured import Work
     from experiments.compiler.shapes.strategies import Strategy
 
 ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
@@ -141,6 +140,7 @@ def _measure(
     served: "Mapping[str, Strategy]",
     streams: Mapping[str, list[Calls]],
 ) -> Iterator[Row]:
+    from experiments.bench.tinygrad.capture import replayed
     from experiments.compiler.shapes.strategies import drawn
 
     output = output_shape(spec.operation, shape)
@@ -148,8 +148,7 @@ def _measure(
     eager = served[EAGER].result(shape, output)
     errors = {}
     for name, one in served.items():
-        for _ in range(3):  # eager, capture, replay: what is checked is a replay
-            result = one.result(shape, output)
+        result = replayed(one.result, shape, output)
         errors[name] = max(max_abs_error(result, reference), max_abs_error(result, eager))
     wrong = {name: error > tolerance(reference, ATOL, RTOL) for name, error in errors.items()}
     compared = bench.compare({name: partial(one, shape) for name, one in served.items()}, EAGER)
@@ -177,18 +176,17 @@ def _counted(
     bench: Bench, shape: Shape, served: "Mapping[str, Strategy]", compared: Comparison
 ) -> dict[str, dict[str, Value]]:
     """Counted work, rates and reasons of each strategy's call; eager launches the kernels of this shape's own JIT."""
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work
 
     found: dict[str, dict[str, Value]] = {}
     for names in ((PER_SHAPE, EAGER), (SYMBOLIC,), (BUCKET,)):
         one = served[names[0]]
         latencies_s: dict[str, float] = {name: compared.latency(name).median for name in names}
         inputs = (one.input_of(shape),)
-        work: Work = captured_work(one.jit_of(shape), inputs)
+        work = captured_work(one.jit_of(shape), inputs)
         reasons = bench.inspect(latencies_s, one.function, one.jit_of(shape), inputs, shape=text_of(shape))
         for name in names:
-            counts: dict[str, Value] = {"kernels": work.kernels, "ops": work.ops, "bytes": work.bytes}
-            found[name] = {**counts, **rates(work.ops, work.bytes, latencies_s[name]), **reasons[name]}
+            found[name] = {**work.columns(latencies_s[name]), **reasons[name]}
     return {name: found[name] for name in STRATEGIES}
 
 

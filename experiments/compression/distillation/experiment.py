@@ -11,7 +11,7 @@ from experiments.bench.answers import says
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, rates, timed_row
+from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, mean_interval, wilson
 from experiments.compression.distillation.reports import DETAILS, SHOWN_DIGITS
@@ -251,7 +251,7 @@ def _report(bench: Bench, taught: "Taught", alone: "Taught") -> None:
 
 def _timed(spec: DistillationSpec, bench: Bench, study: "Study", alone: "Taught") -> Iterator[Row]:
     """Teacher and student alone, timed side by side."""
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work
 
     teacher = study.teacher
     made = {
@@ -275,10 +275,7 @@ def _timed(spec: DistillationSpec, bench: Bench, study: "Study", alone: "Taught"
             "batch": spec.batch,
             **learnt[name],
             **_stored(study, one),
-            "kernels": work.kernels,
-            "ops": work.ops,
-            "bytes": work.bytes,
-            **rates(work.ops, work.bytes, latency_s),
+            **work.columns(latency_s),
             **reasons[name],
         }
         yield timed_row(measured, name, wrong=program.wrong, **values)

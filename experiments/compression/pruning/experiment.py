@@ -11,7 +11,7 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, rates, timed_row
+from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.compression.pruning.reports import DENSE, DETAILS, answer
 from experiments.compression.subjects import MATRICES, subject_of, units_of
@@ -337,7 +337,7 @@ def _measure(
     bench: Bench, dense: "Formed", programs: "Mapping[str, Formed]", values: Mapping[str, Value]
 ) -> Iterator[Row]:
     """One row for each program of one way of pruning, timed beside the dense network."""
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work
 
     measured = bench.compare({name: one.program.call for name, one in {DENSE: dense, **programs}.items()}, DENSE)
     point = {name: values[name] for name in ("network", "target")}
@@ -347,10 +347,7 @@ def _measure(
         own: dict[str, Any] = {
             **values,
             "form": formed.form,
-            "kernels": work.kernels,
-            "ops": work.ops,
-            "bytes": work.bytes,
-            **rates(work.ops, work.bytes, latency_s),
+            **work.columns(latency_s),
             **bench.inspect({name: latency_s}, one.function, one.jit, [one.inputs], **point)[name],
             "max_abs_error": one.max_abs_error,
         }

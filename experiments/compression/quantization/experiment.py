@@ -14,7 +14,7 @@ from experiments.bench.challenge import Challenge, Met, holding
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile_columns import REASON
 from experiments.bench.rows import Row
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.models.techniques.quantization.post_training import QuantSpec
@@ -293,9 +293,9 @@ def _report(spec: QuantizationSpec, bench: Bench, subject: "Subject", calibratio
 
 
 def _measure(spec: QuantizationSpec, bench: Bench, made: dict[str, Made], batch: int, images: Any) -> Iterator[Row]:
-    from tinygrad import Context, TinyJit
+    from tinygrad import Context
 
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import capture, captured_work
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.compression.quantization.program_forms import forms_of
     from experiments.models.techniques.quantization.numpy_backend import fake_forward_numpy
@@ -304,11 +304,10 @@ def _measure(spec: QuantizationSpec, bench: Bench, made: dict[str, Made], batch:
     forms = forms_of({name: one.quantized for name, one in made.items()}, batch, bench.device)
     jits, errors, limits = {}, {}, {}
     for name, form in forms.items():
-        jits[name] = TinyJit(form.function)
         with Context(NOOPT=int(form.noopt)):  # compiled here; a replay needs no context
-            seen = [jits[name](inputs).numpy() for _ in range(3)][-1]
+            jits[name], result = capture(form.function, inputs)
         reference = fake_forward_numpy(made[form.of].quantized, images, batch)
-        errors[name], limits[name] = max_abs_error(seen, reference), tolerance(reference, ATOL, RTOL)
+        errors[name], limits[name] = max_abs_error(result.numpy(), reference), tolerance(reference, ATOL, RTOL)
     measured = bench.compare({name: partial(jit, inputs) for name, jit in jits.items()}, BASELINE)
     for name, form in forms.items():
         latency_s, work = measured.latency(name).median, captured_work(jits[name])
@@ -319,10 +318,7 @@ def _measure(spec: QuantizationSpec, bench: Bench, made: dict[str, Made], batch:
             **point,
             **_used(made[form.of].quantized.spec),
             **made[form.of].values,
-            "kernels": work.kernels,
-            "ops": work.ops,
-            "bytes": work.bytes,
-            **rates(work.ops, work.bytes, latency_s),
+            **work.columns(latency_s),
             **reasons[name],
             "max_abs_error": errors[name],
         }

@@ -133,8 +133,8 @@ def sensitivity(spec: SensitivitySpec, bench: Bench) -> Iterator[Row]:
 
 def _layer_speedups(spec: SensitivitySpec, bench: Bench, network: Any, weights: Any) -> dict[str, dict[str, Value]]:
     """Each layer as a network of its own on random images of its input's shape: int8 static beside float32."""
-    from tinygrad import TinyJit
 
+    from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.models.sequential.network import Network
     from experiments.models.techniques.quantization.post_training import calibrate, quantize
@@ -148,9 +148,8 @@ def _layer_speedups(spec: SensitivitySpec, bench: Bench, network: Any, weights: 
         calibration, inputs = calibrate(alone, own, images), tensor(images, bench.device)
         calls = {}
         for scheme in ("float32", "static"):
-            jit = TinyJit(build(quantize(alone, own, QuantSpec(scheme=scheme), calibration), bench.device))
-            for _ in range(3):
-                jit(inputs)
+            quantized = quantize(alone, own, QuantSpec(scheme=scheme), calibration)
+            jit, _ = capture(build(quantized, bench.device), inputs)
             calls[scheme] = partial(jit, inputs)
         ratio = bench.compare(calls, "float32").speedup("static")
         found[place.name] = {

@@ -150,17 +150,17 @@ def _variant(spec: EdgeSpec, target: str) -> str:
 
 def _python(bench: Bench, step: "Step") -> tuple[Any, Any]:
     """One replay on the device, which waits for it as a call of C does by itself, and the logits of rows by it."""
-    from tinygrad import Context, TinyJit
+    from tinygrad import Context
 
+    from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import synchronizer, tensor
     from experiments.models.data.mnist import mnist
 
     row = mnist().test.images[:1]
-    jit, given = TinyJit(step.build(bench.device)), tensor(np.ascontiguousarray(row), bench.device)
+    given = tensor(np.ascontiguousarray(row), bench.device)
     noopt = step.noopt and bench.device == "CPU"  # a GPU would run it on next to nothing of itself
     with Context(NOOPT=int(noopt)):  # compiled here; a replay needs no context
-        for _ in range(3):
-            jit(given)
+        jit, _ = capture(step.build(bench.device), given)
 
     def logits(images: Any) -> Any:
         each = (tensor(np.ascontiguousarray(image[None]), bench.device) for image in images)
@@ -177,7 +177,7 @@ def _python(bench: Bench, step: "Step") -> tuple[Any, Any]:
 
 def _report(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> None:
     """What each step brought; the plan of the memory and the program itself are the last two."""
-    from experiments.bench.tinygrad.captured import planned_bytes
+    from experiments.bench.tinygrad.capture import planned_bytes
 
     before = None
     for one in made:

@@ -17,12 +17,12 @@ class Laid:
     """One layout, captured: `call` computes every batch and returns when all its devices are done."""
 
     def __init__(self, devices: Sequence[str], inputs: list[Any], jits: list[Any], shape: tuple[int, int]) -> None:
+        from experiments.bench.tinygrad.capture import replayed
         from experiments.bench.tinygrad.runtime import synchronizer
 
         self._first, self._inputs, self._jits, self._shape = devices[0], inputs, jits, shape
         self._synchronizers = [synchronizer(device) for device in devices]
-        for _ in range(3):  # eager, capture, replay
-            self.call()
+        replayed(self.call)
 
     def call(self) -> None:
         """Every batch once."""
@@ -43,7 +43,7 @@ class Laid:
 
     def counted(self) -> tuple[int, int]:
         """Kernels of one call, and the bytes that it copies between devices."""
-        from experiments.bench.tinygrad.captured import kernels
+        from experiments.bench.tinygrad.capture import kernels
 
         found = [one for jit in self._jits for one in kernels(jit)]
         return sum(one.uops > 0 for one in found), sum(one.bytes for one in found if one.name == "COPY")

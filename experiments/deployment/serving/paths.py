@@ -14,17 +14,15 @@ from experiments.server.runner import Runner
 
 def timed_paths(quantized: Quantized, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
     """Records of the detail `paths`, measured side by side in this process; without the fast path where it is none."""
-    from tinygrad import TinyJit
-
+    from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import tensor
 
     pixels = int(np.prod(quantized.network.image))
     forward = build(quantized, bench.device)
     runners = {name: Runner(forward, rows, pixels, bench.device, name == "fast") for name in ("plain", "fast")}
     images = np.random.default_rng(0).random((rows, pixels), dtype=np.float32)
-    held, jit = tensor(images, bench.device), TinyJit(forward)
-    for _ in range(3):
-        result = jit(held)
+    held = tensor(images, bench.device)
+    jit, result = capture(forward, held)
 
     def run(name: str) -> Any:
         runners[name].input[:] = images

@@ -12,7 +12,7 @@ from experiments.bench.kernel_search import Variant, search
 from experiments.bench.session import max_abs_error, tolerance
 
 if TYPE_CHECKING:
-    from experiments.bench.tinygrad.captured import Work
+    from experiments.bench.tinygrad.capture import CallWork
     from experiments.models.builder import Made
 
 
@@ -24,7 +24,7 @@ class Ready:
     """A variant that has been run: its call, the work of one call, its largest error and whether that is too large."""
 
     call: Callable[[], object]
-    work: "Work"
+    work: "CallWork"
     error: float
     wrong: bool
 
@@ -35,7 +35,7 @@ def ready(made: "Made", execution: str, inputs: Any, images: Array, device: str,
     A BEAM search runs in a process of its own for at most `search_s` seconds, TimeoutError then; what it found is
     applied here, where nothing was searched. Raises whatever tinygrad raises where the model cannot be run.
     """
-    from experiments.bench.tinygrad.captured import captured_work
+    from experiments.bench.tinygrad.capture import captured_work
     from experiments.bench.tinygrad.runtime import Counted
     from experiments.models.techniques.quantization.numpy_backend import fake_forward_numpy
     from experiments.models.techniques.quantization.tinygrad_backend import build

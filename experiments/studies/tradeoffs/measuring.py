@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.bench.columns import Value
 from experiments.bench.rows import Row
-from experiments.bench.session import rates, timed_row
+from experiments.bench.session import timed_row
 from experiments.bench.statistics.effects import effects
 from experiments.bench.statistics.intervals import paired_difference, wilson
 from experiments.bench.statistics.pareto import Place, Resampled, Study, front, resample
@@ -67,10 +67,7 @@ def rows_of(
             **point,
             **factors_of(one),
             **said_of(models[one], models[base]),
-            "kernels": ready.work.kernels,
-            "ops": ready.work.ops,
-            "bytes": ready.work.bytes,
-            **rates(ready.work.ops, ready.work.bytes, latency_s),
+            **ready.work.columns(latency_s),
             "throughput_per_s": float(batch) / latency_s if isinstance(batch, int) else None,
             "max_abs_error": ready.error,
             **(_placed(places[one], right) if one in places else {}),

@@ -41,7 +41,7 @@ import json, sys
 from tinygrad import TinyJit
 from experiments.bench.kernel_search import Variant
 from experiments.bench.tinygrad.kernel_search import applied
-from experiments.bench.tinygrad.captured import kernels
+from experiments.bench.tinygrad.capture import kernels
 from stranger import row_sum
 
 kernel, chosen = json.loads(sys.argv[1])

@@ -16,20 +16,14 @@ LOOK = f"""
 import json, time
 from types import SimpleNamespace
 import numpy as np
-from tinygrad import TinyJit
-from experiments.bench import dissect, kernels
+from experiments.bench import profile
 from experiments.bench.machine.roofline import Ceilings
+from experiments.bench.tinygrad import capture
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.bench.statistics.intervals import median
 from experiments.models.functions import layers
 
 CEILINGS = Ceilings(((2**21, {CACHE} / 1e9), (2**27, {MEMORY} / 1e9)), {MATMUL} / 1e9)
-
-def captured(function, inputs):
-    jit = TinyJit(function)
-    for _ in range(3):
-        jit(*inputs)
-    return jit
 
 def seconds(jit, inputs):
     start = time.perf_counter()
@@ -37,7 +31,7 @@ def seconds(jit, inputs):
     return time.perf_counter() - start
 
 def look(function, jit, inputs, wall_s, ceilings=CEILINGS):
-    found = dissect.dissect("CPU", function, jit, inputs, ceilings)
+    found = profile.dissect("CPU", function, jit, inputs, ceilings)
     return {{"wall_s": wall_s, "reason": found.reason(wall_s), **found.details}}
 
 seen = {{}}
@@ -49,18 +43,18 @@ calls = {{
     "copy": (lambda x: x.to("PYTHON").realize(), (ones,), 3),
 }}
 for name, (function, inputs, times) in calls.items():
-    jit = captured(function, inputs)
+    jit, _ = capture.capture(function, *inputs)
     seen[name] = look(function, jit, inputs, median([seconds(jit, inputs) for _ in range(times)]))
 
 function, inputs, _ = calls["layers"]
-jit = captured(function, inputs)
+jit, _ = capture.capture(function, *inputs)
 seen["without ceilings"] = look(function, jit, inputs, 1.0, None)
 nothing = SimpleNamespace(captured=SimpleNamespace(_linear=SimpleNamespace(src=())))
 seen["nothing"] = look(function, nothing, inputs, 1.0)
 
-true = kernels.pm_exec
+true = capture.pm_exec
 for name, told in {{"untimed": [None], "silent": None}}.items():
-    kernels.pm_exec = SimpleNamespace(rewrite=lambda call, context: true.rewrite(call, context) and told)
+    capture.pm_exec = SimpleNamespace(rewrite=lambda call, context: true.rewrite(call, context) and told)
     seen[name] = look(function, jit, inputs, 1.0)
 print(json.dumps(seen))
 """

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.bench import session
 from experiments.bench.columns import COMMON, IDENTITY, TIMED, check_record
-from experiments.bench.session import Bench, max_abs_error, rates, timed_row, tolerance
+from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.timing.measure import Comparison, Timing
 
 
@@ -110,10 +110,6 @@ def test_too_few_blocks_give_a_latency_without_interval_and_no_verdict():
     few = Comparison("a", {"a": Timing(1, [2.0] * 5), "b": Timing(1, [1.0] * 5)}, Timing(1, [2.0] * 5))
     values = timed_row(few, "b").values
     assert (values["latency_ms"], values["latency_lo_ms"], values["verdict"]) == (1000.0, None, "cannot tell")
-
-
-def test_rates_are_work_per_second():
-    assert rates(ops=2 * 10**9, moved_bytes=10**9, latency_s=0.5) == {"gflops": 4.0, "gb_s": 2.0}
 
 
 def test_progress_stays_between_nothing_and_all(bench, events):

@@ -75,7 +75,7 @@ def test_the_courses_chain_is_four_steps_at_a_thousand_squared():
 COUNTED = """
 import json
 from tinygrad import TinyJit
-from experiments.bench.tinygrad.captured import captured_work
+from experiments.bench.tinygrad.capture import captured_work
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.compiler.fusion import CHAIN, FusionSpec, variants
 import numpy as np

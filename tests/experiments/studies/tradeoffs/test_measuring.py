@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.bench.timing.measure import Comparison, Timing
-from experiments.bench.tinygrad.captured import Work
+from experiments.bench.tinygrad.capture import CallWork
 from experiments.models.builder import Made
 from experiments.models.recipe import Recipe
 from experiments.studies.tradeoffs.calls import Ready
@@ -29,7 +29,7 @@ def told():
         for one, ms in ((BASE, 8.0), (JIT, 2.0), (WRONG, 1.0))
     }
     compared = Comparison(BASE.name, timings, timings[BASE.name])
-    calls = {one: Ready(lambda: None, Work(2, 1000, 500), 0.0, one is WRONG) for one in (BASE, JIT, WRONG)}
+    calls = {one: Ready(lambda: None, CallWork(2, 1000, 500), 0.0, one is WRONG) for one in (BASE, JIT, WRONG)}
     models = {BASE: made(4000, 980), JIT: made(4000, 980), WRONG: made(1000, 979)}
     rows, effects = rows_of(compared, calls, models, BASE, POINT)
     return {row.values["variant"]: row.values for row in rows}, effects

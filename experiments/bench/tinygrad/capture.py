@@ -1,4 +1,4 @@
-"""The adapter to what the JIT has captured (tinygrad 0.14.0, engine.jit and engine.realize)."""
+"""Captures functions with TinyJit and reads what was captured (tinygrad 0.14.0, engine.jit and engine.realize)."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,20 +10,54 @@ from tinygrad.engine.realize import ExecContext, estimate_uop, pm_exec
 from tinygrad.helpers import Context, ansistrip
 from tinygrad.uop.ops import Ops, sym_infer
 
+from experiments.bench.columns import Value
 from experiments.bench.statistics.intervals import median
 
 
+def first_calls(call: Callable[..., Any], *inputs: Any) -> Iterator[Any]:
+    """The results of a TinyJit's eager first call, its capturing second call and a replay.
+
+    A later call may overwrite an earlier result: read each one before the next.
+    """
+    return (call(*inputs) for _ in range(3))
+
+
+def replayed(call: Callable[..., Any], *inputs: Any) -> Any:
+    """The result of a replay, after the eager and the capturing call."""
+    *_, result = first_calls(call, *inputs)
+    return result
+
+
+def capture(function: Callable[..., Any], *inputs: Any) -> tuple[Any, Any]:
+    """A TinyJit that has captured `function` for the shapes of `inputs`, and the result of a replay."""
+    jit = TinyJit(function)
+    return jit, replayed(jit, *inputs)
+
+
 @dataclass(frozen=True)
-class Work:
-    """What one call does, as the compiler counts it: kernels, arithmetic operations, unique bytes."""
+class CallWork:
+    """Work of one call as the compiler counts it: kernels, arithmetic operations, unique bytes."""
 
     kernels: int
     ops: int
     bytes: int
 
+    @property
+    def counts(self) -> dict[str, Value]:
+        """The counted work as columns of a row."""
+        return {"kernels": self.kernels, "ops": self.ops, "bytes": self.bytes}
+
+    def rates(self, latency_s: float) -> dict[str, Value]:
+        """The rates that a call of `latency_s` seconds achieves, as columns of a row."""
+        return {"gflops": self.ops / latency_s / 1e9, "gb_s": self.bytes / latency_s / 1e9}
+
+    def columns(self, latency_s: float) -> dict[str, Value]:
+        """Counted work and achieved rates as columns of a row."""
+        return {**self.counts, **self.rates(latency_s)}
+
 
 @dataclass(frozen=True)
-class Kernel:
+class CapturedKernel:
     """One captured kernel or copy, as compiled; `batched` where a GPU replays it as part of a graph."""
 
     name: str
@@ -60,14 +94,14 @@ def calls(jit: Any) -> Iterator[tuple[Any, bool]]:
             yield call, False
 
 
-def captured_work(jit: Any, inputs: Sequence[Any] = ()) -> Work:
+def captured_work(jit: Any, inputs: Sequence[Any] = ()) -> CallWork:
     """Kernels, operations and unique bytes of one replay; symbolic inputs say for which size."""
     found = kernels(jit, inputs)
     compiled = [one for one in found if one.uops]
-    return Work(len(compiled), sum(one.ops for one in found), sum(one.bytes for one in found))
+    return CallWork(len(compiled), sum(one.ops for one in found), sum(one.bytes for one in found))
 
 
-def kernels(jit: Any, inputs: Sequence[Any] = ()) -> list[Kernel]:
+def kernels(jit: Any, inputs: Sequence[Any] = ()) -> list[CapturedKernel]:
     """All kernels and copies of one replay in order; empty where the capture holds none.
 
     A capture of symbolic shapes is told by `inputs` which size is meant.
@@ -81,17 +115,17 @@ def bound_sizes(inputs: Sequence[Any]) -> dict[str, int]:
     return {variable.expr: value for one in inputs for variable, value in one.uop.unbind_all()[1].items()}
 
 
-def _kernel(call: Any, batched: bool, sizes: Mapping[str, int]) -> Kernel:
+def _kernel(call: Any, batched: bool, sizes: Mapping[str, int]) -> CapturedKernel:
     program, estimates = call.src[0], estimate_uop(call)
     counted = (estimates.ops, estimates.mem, estimates.lds)
     ops, unique, loaded = (int(sym_infer(one, dict(sizes))) for one in counted)
     where = call.src[1].device
     device = where if isinstance(where, str) else ",".join(where)
     if program.op is not Ops.PROGRAM:
-        return Kernel(program.op.name, device, "", "", "", ops, unique, loaded, "", 0, 0, "", batched)
+        return CapturedKernel(program.op.name, device, "", "", "", ops, unique, loaded, "", 0, 0, "", batched)
     sink, linear, source, binary = program.src
     global_size, local_size = program.arg.launch_dims({"core_id": 0, **sizes})
-    return Kernel(
+    return CapturedKernel(
         name=ansistrip(program.arg.name),
         device=device,
         renderer=str(program.arg.target),

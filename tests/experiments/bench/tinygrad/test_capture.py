@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from experiments.bench.machine.toolchain import child_environment
@@ -12,7 +13,7 @@ N = 64
 LOOK = f"""
 import json
 from dataclasses import asdict
-from experiments.bench.tinygrad.captured import calls, captured_work
+from experiments.bench.tinygrad.capture import CallWork, calls, captured_work, first_calls
 from experiments.bench.tinygrad.runtime import Counted, PerShapeJit
 from experiments.models.functions import elementwise, layers, matmul_chain
 
@@ -21,15 +22,16 @@ for name, workload in {{
     "elementwise": elementwise(), "matmul_chain": matmul_chain(), "layers": layers("CPU", [{N}] * 4),
 }}.items():
     inputs, jitted = workload.inputs({N}, "CPU"), PerShapeJit(workload.function)
-    for _ in range(3):
-        jitted(*inputs)
+    results = [result.numpy().tolist() for result in first_calls(jitted, *inputs)]
     with Counted() as counted:
         workload.function(*inputs)
     jit = jitted.of(*inputs)
     seen[name] = {{
         "captured": asdict(captured_work(jit)), "counted": asdict(counted.work), "calls": len(list(calls(jit))),
+        "results": results, "captures": jitted.captures,
     }}
-print(json.dumps(seen))
+work = CallWork(kernels=2, ops=2 * 10**9, bytes=10**9)
+print(json.dumps(seen | {{"columns": work.columns(0.5)}}))
 """
 MATRIX, VECTOR = 4 * N * N, 4 * N  # bytes
 
@@ -61,3 +63,15 @@ def test_kernels_and_unique_bytes_are_those_counted_by_hand(seen, name, kernels,
 
 def test_a_product_of_matrices_takes_two_operations_per_term(seen):
     assert 2 * N**3 <= seen["matmul_chain"]["captured"]["ops"] <= 2 * N**3 + 10 * N**2
+
+
+@pytest.mark.parametrize("name", ["elementwise", "matmul_chain", "layers"])
+def test_eager_call_capture_and_replay_give_the_same_result(seen, name):
+    eager, captured, replayed = seen[name]["results"]
+    assert np.allclose(eager, captured, rtol=1e-4, atol=1e-4)
+    assert captured == replayed
+    assert seen[name]["captures"] == 1
+
+
+def test_the_columns_of_a_calls_work_are_counts_and_rates_per_second(seen):
+    assert seen["columns"] == {"kernels": 2, "ops": 2 * 10**9, "bytes": 10**9, "gflops": 4.0, "gb_s": 2.0}
