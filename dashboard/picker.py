@@ -13,7 +13,7 @@ from dashboard.figures.contributions import waterfall
 from dashboard.text import plain
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
-from experiments.export_c.spec import FLOAT, ChoiceSpec
+from experiments.export_c.spec import FLOAT, ExportSpec
 from experiments.models.format import tensor_file
 from experiments.models.recipe import Recipe, from_json
 from experiments.runs import frames, store
@@ -129,7 +129,7 @@ def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
 def edge_refusal(recipe: Recipe) -> str:
     """Why the edge page cannot make the model of this recipe, in one line; empty where it can."""
     try:
-        same = parse(ChoiceSpec, edge_parameters(recipe)).recipe == recipe
+        same = parse(ExportSpec, edge_parameters(recipe)).recipe == recipe
     except BadInput as refused:
         return f"As a C program: {refused}"
     return "" if same else "As a C program: only of the network's own widths, with integers of one scale per output."

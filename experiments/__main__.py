@@ -312,9 +312,9 @@ def _cancel(given: argparse.Namespace) -> int:
 
 def _export_c(given: argparse.Namespace) -> int:
     from experiments.bench.machine.toolchain import NO_COMPILER, child_environment, compiler
-    from experiments.export_c.spec import ChoiceSpec
+    from experiments.export_c.spec import ExportSpec
 
-    choice = parse(ChoiceSpec, _assigned(ChoiceSpec, given.fields))
+    choice = parse(ExportSpec, _assigned(ExportSpec, given.fields))
     _check_file("--output", given.output)
     if compiler() is None:
         return _say(NO_COMPILER)

@@ -12,8 +12,8 @@ from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.c_program import CProgram
 from experiments.export_c.archive import archive
 from experiments.export_c.source import header, source
-from experiments.export_c.spec import ChoiceSpec
-from experiments.export_c.steps import Step
+from experiments.export_c.spec import ExportSpec
+from experiments.export_c.steps import ExportStep
 from experiments.models.sequential.network import Linear
 from experiments.models.techniques.prune_units import structure
 from experiments.models.techniques.quantization.description import describe
@@ -23,7 +23,7 @@ VECTOR_IMAGES = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Exported:
+class ExportedProgram:
     """A program, its captured TinyJit and function with the input they ran on, and the texts made of it."""
 
     program: CProgram
@@ -34,7 +34,7 @@ class Exported:
     texts: dict[str, str]
 
     @classmethod
-    def of(cls, step: Step, label: str, row: Array) -> "Exported":
+    def of(cls, step: ExportStep, label: str, row: Array) -> "ExportedProgram":
         """Captures the network of `step` at batch 1; raises NotExportable where C cannot be made of it."""
         from experiments.bench.tinygrad.c_kernels import export
         from experiments.bench.tinygrad.runtime import tensor
@@ -46,7 +46,7 @@ class Exported:
         texts = {"model.c": source(program, title, version("tinygrad")), "model.h": header(program, title)}
         return cls(program, jit, function, given, title, texts)
 
-    def zip(self, choice: ChoiceSpec, step: Step, images: Array) -> bytes:
+    def zip(self, choice: ExportSpec, step: ExportStep, images: Array) -> bytes:
         """The archive, with a test vector of the first `images`."""
         few = images[:VECTOR_IMAGES]
         recipe = {
@@ -60,7 +60,7 @@ class Exported:
         return archive(self.program, self.title, self.texts, few, step.logits(few), recipe)
 
 
-def shape(step: Step) -> str:
+def shape(step: ExportStep) -> str:
     """`784-64-10`; a network of convolutions by the outputs of its layers."""
     first = step.network.layers[0]
     return f"{first.inputs}-{structure(step.network)}" if isinstance(first, Linear) else structure(step.network)

@@ -12,7 +12,7 @@ from experiments.models.techniques.quantization.post_training import QuantSpec
 FLOAT = 32
 
 
-class ChoiceSpec(Spec):
+class ExportSpec(Spec):
     """A trained network and what is done to it before it becomes a program."""
 
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5", "cnn_normed"] = Field(
@@ -127,4 +127,4 @@ class ChoiceSpec(Spec):
 
     def chosen(self) -> dict[str, Any]:
         """The fields that determine the program, as JSON values."""
-        return self.model_dump(mode="json", include=set(ChoiceSpec.model_fields) - {"device"})
+        return self.model_dump(mode="json", include=set(ExportSpec.model_fields) - {"device"})

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
-from experiments.export_c.spec import ChoiceSpec
+from experiments.export_c.spec import ExportSpec
 from experiments.models import builder
 from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.format import tensor_file
@@ -30,7 +30,7 @@ ROUNDING = 1e-5  # of the largest logit
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class ExportStep:
     """One step towards the program: its name, and the network after it as a function of one float32 image row."""
 
     name: str
@@ -67,7 +67,7 @@ class Step:
         return logits_numpy(self.quantized, images)
 
 
-def steps(choice: ChoiceSpec, device: str, progress: Progress) -> list[Step]:
+def steps(choice: ExportSpec, device: str, progress: Progress) -> list[ExportStep]:
     """All steps of a choice, the trained network first, what is exported last; trains on `device` where it must."""
     data = mnist()
     network, weights, made = _trained(choice, data, device, progress)
@@ -88,7 +88,9 @@ def steps(choice: ChoiceSpec, device: str, progress: Progress) -> list[Step]:
     return made
 
 
-def _trained(choice: ChoiceSpec, data: Dataset, device: str, progress: Progress) -> tuple[Network, Weights, list[Step]]:
+def _trained(
+    choice: ExportSpec, data: Dataset, device: str, progress: Progress
+) -> tuple[Network, Weights, list[ExportStep]]:
     if choice.network == batch_norm.NAME:
         network, weights = batch_norm.load_normed()
         what = "float32, batch norm computed as it stands"
@@ -100,7 +102,7 @@ def _trained(choice: ChoiceSpec, data: Dataset, device: str, progress: Progress)
 
 
 def _pruned(
-    choice: ChoiceSpec, network: Network, weights: Weights, device: str, progress: Progress
+    choice: ExportSpec, network: Network, weights: Weights, device: str, progress: Progress
 ) -> tuple[Network, Weights]:
     """The thinned network, the same as everywhere else that its recipe is made; done once on a machine."""
     if choice.network != batch_norm.NAME:
@@ -117,24 +119,26 @@ def _pruned(
     return small, left
 
 
-def _key(start: Weights, choice: ChoiceSpec) -> str:
+def _key(start: Weights, choice: ExportSpec) -> str:
     """Stands for the weights before anything is taken away, for what is, and for the code that does it."""
     digest = hashlib.sha256(tensor_file.encode(dict(sorted(start.items()))))
     digest.update(json.dumps([choice.recipe.unquantized.json(), builder.versions_of(choice.recipe)]).encode())
     return digest.hexdigest()[:16]
 
 
-def _float(name: str, what: str, network: Network, weights: Weights, data: Dataset) -> Step:
+def _float(name: str, what: str, network: Network, weights: Weights, data: Dataset) -> ExportStep:
     return _step(name, what, network, quantize(network, weights, FLOAT), weights, data)
 
 
-def _step(name: str, what: str, network: Network, quantized: Quantized | None, weights: Weights, data: Dataset) -> Step:
-    step = Step(name, what, 0.0, network, quantized, weights)
+def _step(
+    name: str, what: str, network: Network, quantized: Quantized | None, weights: Weights, data: Dataset
+) -> ExportStep:
+    step = ExportStep(name, what, 0.0, network, quantized, weights)
     accuracy = float((step.logits(data.test.images).argmax(axis=1) == data.test.labels).mean())
-    return Step(name, what, accuracy, network, quantized, weights)
+    return ExportStep(name, what, accuracy, network, quantized, weights)
 
 
-def _checked_same(before: Step, after: Step, data: Dataset) -> float:
+def _checked_same(before: ExportStep, after: ExportStep, data: Dataset) -> float:
     """How much a step that may change nothing changes a logit; ValueError where that is more than float32 rounding."""
     images = data.validation.images[:CALIBRATION_IMAGES]
     wanted = before.logits(images)

@@ -21,7 +21,7 @@ WASM = ("-O3", "-msimd128", "-s", "-nostdlib", "-DMODEL_NO_MAIN", "-Wl,--no-entr
 EXPORTS = ("-Wl,--export=predict", "-Wl,--export=__heap_base")
 
 
-class NotBuilt(RuntimeError):
+class ProgramError(RuntimeError):
     """A program that could not be built or run for a target: one line with the cause."""
 
 
@@ -71,15 +71,15 @@ def host_compiler() -> tuple[list[str], tuple[str, ...]] | None:
 
 
 def build(target: Target, source: Path, output: Path) -> None:
-    """Compiles `source` to `output` for `target`, warnings being errors; NotBuilt with one line where that fails."""
+    """Compiles `source` to `output` for `target`, warnings are errors; ProgramError with one line if that fails."""
     compiler = zig()
     if compiler is None:
-        raise NotBuilt(NO_ZIG)
+        raise ProgramError(NO_ZIG)
     compile_c([*compiler, "-target", target.triple, *target.flags, *WARNINGS], [source], output)
 
 
 def compile_c(command: Sequence[str], sources: Sequence[Path], output: Path) -> None:
-    """Runs one compiler; NotBuilt with the first line of what it says where it fails."""
+    """Runs one compiler; ProgramError with the first line of what it says where it fails."""
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig")}
     call = [*command, *map(str, sources), "-o", str(output), *([] if "-nostdlib" in command else ["-lm"])]
     try:
@@ -93,12 +93,12 @@ def compile_c(command: Sequence[str], sources: Sequence[Path], output: Path) -> 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotBuilt(f"the compiler did not end within {BUILD_TIMEOUT_S} s") from None
+        raise ProgramError(f"the compiler did not end within {BUILD_TIMEOUT_S} s") from None
     except OSError as error:
-        raise NotBuilt(f"the compiler did not start: {error}") from None
+        raise ProgramError(f"the compiler did not start: {error}") from None
     if done.returncode:
         said = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
-        raise NotBuilt(f"the compiler failed: {said.strip()[:200]}")
+        raise ProgramError(f"the compiler failed: {said.strip()[:200]}")
 
 
 def runner(target: Target) -> list[str] | None:
@@ -117,15 +117,15 @@ def has_wasm() -> bool:
 
 
 def run(command: Sequence[str], rows: bytes, timeout_s: float = RUN_TIMEOUT_S) -> bytes:
-    """The standard output of an exported program for `rows` on its standard input; NotBuilt where it fails."""
+    """The standard output of an exported program for `rows` on its standard input; ProgramError where it fails."""
     try:
         done = subprocess.run(list(command), input=rows, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
-        raise NotBuilt(f"the program did not end within {timeout_s:g} s") from None
+        raise ProgramError(f"the program did not end within {timeout_s:g} s") from None
     except OSError as error:
-        raise NotBuilt(f"the program did not start: {error}") from None
+        raise ProgramError(f"the program did not start: {error}") from None
     if done.returncode:
-        raise NotBuilt(
+        raise ProgramError(
             f"the program ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()[:200]}"
         )
     return done.stdout

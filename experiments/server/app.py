@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from experiments.server.batching import Answer, Batcher, QueueFull
+from experiments.server.batching import Batcher, Prediction, QueueFull
 from experiments.server.bodies import (
     FORM,
     JSON,
     RAW,
-    Refused,
+    RequestRefused,
     answer_json,
     answer_raw,
     most_bytes,
@@ -27,15 +27,15 @@ from experiments.server.bodies import (
     rows_of,
 )
 from experiments.server.metrics import Metrics
-from experiments.server.process import BatchFailed, EngineDown, InferenceProcess
-from experiments.server.settings import Inference, Policy
+from experiments.server.process import BatchFailed, EngineUnavailable, InferenceProcess
+from experiments.server.settings import BatchingPolicy, InferenceSettings
 
 RETRY_AFTER = {"Retry-After": "1"}
 PATHS = "POST /predict, GET /health, GET /ready and GET /metrics"
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """What requests must know of the network that is served."""
 
     name: str
@@ -46,7 +46,7 @@ class Model:
 class Service:
     """The parts of a running server and the endpoints over them."""
 
-    def __init__(self, model: Model, policy: Policy, inference: Inference) -> None:
+    def __init__(self, model: ServedModel, policy: BatchingPolicy, inference: InferenceSettings) -> None:
         self.model, self.policy, self.inference = model, policy, inference
         self.metrics = Metrics()
         self.started: asyncio.Future[InferenceProcess] = asyncio.Future()
@@ -76,11 +76,11 @@ class Service:
                 kind = _kind(request)
                 body = await read(request, most_bytes(kind, self.model.pixels, self.policy.max_batch))
                 response = await self._logits(body, kind)
-        except Refused as refused:
+        except RequestRefused as refused:
             response = _error(refused.status, refused.reason)
         except QueueFull as full:
             response = _error(503, str(full), RETRY_AFTER)
-        except EngineDown as down:
+        except EngineUnavailable as down:
             response = _error(503, str(down), RETRY_AFTER)
         except BatchFailed as failed:
             response = _error(500, str(failed))
@@ -137,11 +137,11 @@ def _kind(request: Request) -> str:
     if kind == FORM:
         return JSON
     if kind not in (JSON, RAW):
-        raise Refused(415, f"{kind[:60]} is not understood; send {JSON} or {RAW}")
+        raise RequestRefused(415, f"{kind[:60]} is not understood; send {JSON} or {RAW}")
     return kind
 
 
-def _timing(answer: Answer) -> dict[str, str]:
+def _timing(answer: Prediction) -> dict[str, str]:
     """Where the time of an answer went, in ms, as browsers and load generators read it."""
     parts = {
         "queue": answer.queued_s,

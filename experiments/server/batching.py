@@ -9,16 +9,16 @@ from typing import Protocol
 
 from experiments.bench.arrays import Array
 from experiments.server.metrics import Metrics
-from experiments.server.process import BatchFailed, Computed, EngineDown
-from experiments.server.settings import Policy
+from experiments.server.process import BatchFailed, ComputedBatch, EngineUnavailable
+from experiments.server.settings import BatchingPolicy
 
 
-class Computes(Protocol):
+class InferenceEngine(Protocol):
     """What the batcher needs of an inference process."""
 
     ready: asyncio.Event
 
-    async def run(self, parts: Sequence[Array]) -> Computed:
+    async def run(self, parts: Sequence[Array]) -> ComputedBatch:
         """The logits of all parts together."""
 
 
@@ -27,7 +27,7 @@ class QueueFull(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The logits of one request, and where its time went (seconds).
 
     `queued_s` waited for the engine to finish the batch before, `gathering_s` for others to join although the engine
@@ -43,21 +43,21 @@ class Answer:
 
 
 @dataclass(eq=False, slots=True)
-class Waiting:
+class QueuedRequest:
     """A request in the queue."""
 
     rows: Array
     arrived: float
-    answer: "asyncio.Future[Answer]"
+    answer: "asyncio.Future[Prediction]"
 
 
 class Batcher:
     """Gathers what waits into batches by `policy` and has them computed, one batch after the other."""
 
-    def __init__(self, engine: Computes, policy: Policy, metrics: Metrics) -> None:
+    def __init__(self, engine: InferenceEngine, policy: BatchingPolicy, metrics: Metrics) -> None:
         self._engine, self._policy, self._metrics = engine, policy, metrics
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[QueuedRequest] = deque()
         self._rows = 0
         self._some, self._full = asyncio.Event(), asyncio.Event()
         self._idle_since = self._loop.time()
@@ -67,13 +67,13 @@ class Batcher:
         """Requests that wait."""
         return len(self._queue)
 
-    async def submit(self, rows: Array) -> Answer:
-        """The answer to one request. Raises QueueFull, EngineDown or BatchFailed; a cancelled one is left out."""
+    async def submit(self, rows: Array) -> Prediction:
+        """The answer to one request. Raises QueueFull, EngineUnavailable or BatchFailed; a cancelled one is skipped."""
         if not self._engine.ready.is_set():
-            raise EngineDown("the inference process is starting")
+            raise EngineUnavailable("the inference process is starting")
         if len(self._queue) >= self._policy.queue:
             raise QueueFull(f"{len(self._queue)} requests are waiting")
-        waiting = Waiting(rows, self._loop.time(), self._loop.create_future())
+        waiting = QueuedRequest(rows, self._loop.time(), self._loop.create_future())
         self._queue.append(waiting)
         self._rows += len(rows)
         self._some.set()
@@ -85,7 +85,7 @@ class Batcher:
         """Gives every request that waits an error: there is nobody to compute it."""
         for waiting in self._queue:
             if not waiting.answer.done():
-                waiting.answer.set_exception(EngineDown("the inference process died"))
+                waiting.answer.set_exception(EngineUnavailable("the inference process died"))
         self._queue.clear()
         self._rows = 0
 
@@ -119,9 +119,9 @@ class Batcher:
             async with asyncio.timeout(left):
                 await self._full.wait()
 
-    def _take(self) -> list[Waiting]:
+    def _take(self) -> list[QueuedRequest]:
         """The next batch off the queue, without those that nobody waits for any more."""
-        batch: list[Waiting] = []
+        batch: list[QueuedRequest] = []
         room = self._policy.max_batch
         while self._queue and len(self._queue[0].rows) <= room:
             waiting = self._queue.popleft()
@@ -131,11 +131,11 @@ class Batcher:
                 room -= len(waiting.rows)
         return batch
 
-    async def _compute(self, batch: list[Waiting]) -> None:
+    async def _compute(self, batch: list[QueuedRequest]) -> None:
         began, rows = self._loop.time(), sum(len(one.rows) for one in batch)
         try:
             computed = await self._engine.run([one.rows for one in batch])
-        except (EngineDown, BatchFailed) as error:
+        except (EngineUnavailable, BatchFailed) as error:
             for waiting in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(type(error)(str(error)))
@@ -150,4 +150,4 @@ class Batcher:
                 queued = max(0.0, self._idle_since - waiting.arrived)
                 gathering = began - waiting.arrived - queued
                 handed = max(0.0, took - computed.seconds)
-                waiting.answer.set_result(Answer(logits, rows, queued, gathering, handed, computed.seconds))
+                waiting.answer.set_result(Prediction(logits, rows, queued, gathering, handed, computed.seconds))

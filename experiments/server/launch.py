@@ -15,21 +15,21 @@ ADDRESS = re.compile(r"http://[^:]+:(\d+)$")
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningServer:
     """A server that is ready."""
 
     port: int
     process: subprocess.Popen[str]
 
 
-class Starting:
+class ServerProcess:
     """A server that was started and may not be ready yet; `wait` until it is."""
 
     def __init__(self, model: Path, *options: str) -> None:
         command = [sys.executable, "-m", "experiments", "serve", "--model", str(model), "--port", "0", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def wait(self) -> Running:
+    def wait(self) -> RunningServer:
         """The server when it is ready; RuntimeError with its own words where it cannot be."""
         assert self.process.stdout and self.process.stderr  # noqa: S101 - asked for above
         timer = threading.Timer(START_S, self.process.kill)
@@ -37,7 +37,7 @@ class Starting:
         line = self.process.stdout.readline().strip()
         timer.cancel()
         if found := ADDRESS.search(line):
-            return Running(int(found[1]), self.process)
+            return RunningServer(int(found[1]), self.process)
         self.process.kill()
         said = self.process.stderr.read().strip().splitlines() or [f"it was not ready within {START_S:g} s"]
         raise RuntimeError(f"the server did not start: {said[-1]}")
@@ -56,9 +56,9 @@ class Starting:
 
 
 @contextlib.contextmanager
-def running(model: Path, *options: str) -> Iterator[Running]:
+def running(model: Path, *options: str) -> Iterator[RunningServer]:
     """A server for the packed model in a file, for as long as it is needed."""
-    server = Starting(model, *options)
+    server = ServerProcess(model, *options)
     try:
         yield server.wait()
     finally:

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import child_environment
 from experiments.server import frames
-from experiments.server.settings import Inference
+from experiments.server.settings import InferenceSettings
 
 SECONDS = struct.Struct("<d")
 IN_THIS_PROCESS = {"PARALLEL": "0"}  # tinygrad's pool of compiling processes would stay, and outlive a kill
@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 PAUSES_S = (0.05, 0.5, 2.0, 10.0)  # before the next start, longer while starts fail
 
 
-class EngineDown(Exception):
+class EngineUnavailable(Exception):
     """There is no inference process, or it died over this batch."""
 
 
@@ -37,7 +37,7 @@ class BatchFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Computed:
+class ComputedBatch:
     """The logits of a batch, and the seconds that the engine computed."""
 
     logits: Array
@@ -47,7 +47,7 @@ class Computed:
 class InferenceProcess:
     """One inference process at a time, supervised. `on_down` is called whenever it has ended."""
 
-    def __init__(self, inference: Inference, classes: int, on_down: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, inference: InferenceSettings, classes: int, on_down: Callable[[], None] = lambda: None) -> None:
         self._inference, self._classes, self.on_down = inference, classes, on_down
         self.ready = asyncio.Event()
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -55,7 +55,7 @@ class InferenceProcess:
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._pending: dict[int, asyncio.Future[Computed]] = {}
+        self._pending: dict[int, asyncio.Future[ComputedBatch]] = {}
         self._number = 0
         self._supervisor = asyncio.create_task(self._supervise())
 
@@ -64,10 +64,10 @@ class InferenceProcess:
         """The inference process that runs now."""
         return self._process.pid if self._process else None
 
-    async def run(self, parts: Sequence[Array]) -> Computed:
-        """The logits of all rows of `parts` together, in their order. Raises EngineDown or BatchFailed."""
+    async def run(self, parts: Sequence[Array]) -> ComputedBatch:
+        """The logits of all rows of `parts` together, in their order. Raises EngineUnavailable or BatchFailed."""
         if not self.ready.is_set() or self._writer is None:
-            raise EngineDown("the inference process is starting")
+            raise EngineUnavailable("the inference process is starting")
         self._number = (self._number + 1) % 2**32
         number, rows = self._number, sum(len(part) for part in parts)
         answer = self._pending[number] = asyncio.get_running_loop().create_future()
@@ -75,11 +75,11 @@ class InferenceProcess:
         self._writer.write(b"".join([head, *(part.tobytes() for part in parts)]))
         try:
             async with asyncio.timeout(HANG_S):
-                computed: Computed = await answer
+                computed: ComputedBatch = await answer
                 return computed
         except TimeoutError:
             self._kill()
-            raise EngineDown(f"the inference process did not answer within {HANG_S:g} s") from None
+            raise EngineUnavailable(f"the inference process did not answer within {HANG_S:g} s") from None
         finally:
             self._pending.pop(number, None)
 
@@ -142,7 +142,7 @@ class InferenceProcess:
             waiting.set_exception(BatchFailed(payload.decode(errors="replace")))
             return
         logits = np.frombuffer(payload, "<f4", offset=SECONDS.size).reshape(head.rows, self._classes)
-        waiting.set_result(Computed(logits, SECONDS.unpack_from(payload)[0]))
+        waiting.set_result(ComputedBatch(logits, SECONDS.unpack_from(payload)[0]))
 
     def _end(self) -> None:
         """No process any more: whoever waits for it hears so."""
@@ -155,7 +155,7 @@ class InferenceProcess:
         self._process = self._writer = None
         for waiting in self._pending.values():
             if not waiting.done():
-                waiting.set_exception(EngineDown("the inference process died"))
+                waiting.set_exception(EngineUnavailable("the inference process died"))
         self.on_down()
 
     def _kill(self) -> None:

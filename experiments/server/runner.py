@@ -12,7 +12,7 @@ CHECKS = 3  # inputs on which the fast path must agree with the plain one before
 ATOL, RTOL = 1e-6, 1e-6  # the same kernels on the same inputs: nothing but the order of threads could differ
 
 
-class Runner:
+class TinygradRunner:
     """A forward pass for `batch` rows at a time. Write rows into `input`, call `run`, read what it returns.
 
     The plain path makes a tensor of the rows, replays the capture and reads the result back, as any user of tinygrad

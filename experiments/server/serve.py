@@ -20,10 +20,10 @@ from experiments.models.recipe import Recipe, from_json
 from experiments.models.sequential.network import NETWORKS
 from experiments.models.techniques.quantization.post_training import QuantSpec
 from experiments.server import missing
-from experiments.server.settings import MOST_BATCH, MOST_QUEUE, MOST_WAIT_MS, TINYGRAD, Inference, Policy
+from experiments.server.settings import MAX_BATCH, MAX_QUEUE, MAX_WAIT_MS, TINYGRAD, BatchingPolicy, InferenceSettings
 
 if TYPE_CHECKING:
-    from experiments.server.app import Model
+    from experiments.server.app import ServedModel
 
 FAILED = 1
 OPEN_FILES = 65_536  # each connection is one; the usual limit of 1,024 is less than a burst
@@ -31,22 +31,22 @@ OPEN_FILES = 65_536  # each connection is one; the usual limit of 1,024 is less 
 
 def add_options(parser: ArgumentParser) -> None:
     """The options of the command."""
-    policy = Policy()
+    policy = BatchingPolicy()
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--network", default="mlp", choices=list(NETWORKS), help="with its checkpoint (default mlp)")
     model.add_argument("--recipe", metavar="TEXT", help="a recipe, or a file with one")
     model.add_argument("--model", metavar="FILE", help="a packed model, as the runs of some experiments keep them")
     parser.add_argument("--port", type=_number(int, 0, 65_535), default=8000, help="0 takes any (default 8000)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default this machine alone)")
-    parser.add_argument("--max-batch", type=_number(int, 1, MOST_BATCH), default=policy.max_batch, metavar="N")
+    parser.add_argument("--max-batch", type=_number(int, 1, MAX_BATCH), default=policy.max_batch, metavar="N")
     parser.add_argument(
         "--max-wait-ms",
-        type=_number(float, 0, MOST_WAIT_MS),
+        type=_number(float, 0, MAX_WAIT_MS),
         default=policy.max_wait_ms,
         metavar="MS",
         help="what a request waits for others to join its batch; 0 takes what is queued (default 2)",
     )
-    parser.add_argument("--queue", type=_number(int, 1, MOST_QUEUE), default=policy.queue, metavar="N")
+    parser.add_argument("--queue", type=_number(int, 1, MAX_QUEUE), default=policy.queue, metavar="N")
     parser.add_argument("--deadline-ms", type=_number(float, 1, 6e5), default=policy.deadline_ms, metavar="MS")
     parser.add_argument("--device", default="auto", help="as tinygrad names it (default the first that works)")
     parser.add_argument("--path", choices=["fast", "plain"], default="fast", help="how a captured batch is replayed")
@@ -76,16 +76,16 @@ def serve(given: Namespace) -> int:
     except ValueError as error:
         raise BadInput(f"--device: {error}") from None
     device = first_working().device if device == "auto" else device
-    policy = Policy(given.max_batch, given.max_wait_ms, given.queue, given.deadline_ms)
+    policy = BatchingPolicy(given.max_batch, given.max_wait_ms, given.queue, given.deadline_ms)
     with _model_file(given, device) as file, _listening(given.host, given.port) as listening:
         if file is None:
             return FAILED
         name, pixels, classes = _described(file, policy)
-        inference = Inference(str(file), device, given.path, policy.max_batch, given.engine)
-        from experiments.server.app import Model
+        inference = InferenceSettings(str(file), device, given.path, policy.max_batch, given.engine)
+        from experiments.server.app import ServedModel
 
         _allow_many_files()
-        model = Model(name, pixels, classes)
+        model = ServedModel(name, pixels, classes)
         with contextlib.suppress(KeyboardInterrupt):  # how the server hands on the signal that has ended it
             return asyncio.run(_serve(model, policy, inference, listening, given.access_log))
     return 0
@@ -114,7 +114,7 @@ def _recipe(given: Namespace) -> Recipe:
         raise BadInput(f"--recipe: {error}") from None
 
 
-def _described(file: Path, policy: Policy) -> tuple[str, int, int]:
+def _described(file: Path, policy: BatchingPolicy) -> tuple[str, int, int]:
     """Name, pixels and classes of a packed model; BadInput where it is none or cannot be batched."""
     try:
         model = unpack(file.read_bytes())
@@ -155,7 +155,11 @@ def _allow_many_files() -> None:
 
 
 async def _serve(
-    model: "Model", policy: Policy, inference: Inference, listening: socket.socket, access_log: bool
+    model: "ServedModel",
+    policy: BatchingPolicy,
+    inference: InferenceSettings,
+    listening: socket.socket,
+    access_log: bool,
 ) -> int:
     """Serves until a signal ends it, and says on standard output when it is ready."""
     import uvicorn

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-MOST_BATCH, MOST_QUEUE, MOST_WAIT_MS = 1024, 100_000, 1000.0
+MAX_BATCH, MAX_QUEUE, MAX_WAIT_MS = 1024, 100_000, 1000.0
 TINYGRAD = "experiments.server.engines:tinygrad_engine"
 
 
 @dataclass(frozen=True)
-class Policy:
+class BatchingPolicy:
     """How requests become batches.
 
     A batch holds up to `max_batch` rows. Its first request waits at most `max_wait_ms` for others; 0 drains what is
@@ -22,7 +22,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Inference:
+class InferenceSettings:
     """How the inference process computes: the packed model's file, the device, the path (fast or plain).
 
     `engine` names the function that makes an engine out of the model, so that another one can stand in its place.

@@ -20,17 +20,17 @@ import numpy as np
 
 from experiments.bench.errors import one_line
 from experiments.server import frames
-from experiments.server.engines import Runs, described
-from experiments.server.settings import Inference
+from experiments.server.engines import BatchRunner, described
+from experiments.server.settings import InferenceSettings
 
 EXIT_FATAL = 1
 
 
-class Gone(Exception):
+class ConnectionClosed(Exception):
     """The other end of the socket is closed."""
 
 
-def serve(connection: socket.socket, runners: Sequence[Runs]) -> None:
+def serve(connection: socket.socket, runners: Sequence[BatchRunner]) -> None:
     """Answers batches until the server has gone. A batch goes to the smallest bucket that holds it."""
     sizes = [one.batch for one in runners]
     inputs = [memoryview(one.input.data).cast("B") for one in runners]
@@ -56,7 +56,7 @@ def _receive(connection: socket.socket, into: memoryview) -> memoryview:
     while there < len(into):
         count = connection.recv_into(into[there:])
         if not count:
-            raise Gone
+            raise ConnectionClosed
         there += count
     return into
 
@@ -66,9 +66,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's: it answers first what it has accepted
     connection = socket.socket(fileno=int(sys.argv[1]))
     try:
-        inference = Inference(**json.loads(sys.argv[2]))
+        inference = InferenceSettings(**json.loads(sys.argv[2]))
         module, _, name = inference.engine.partition(":")
-        runners: Sequence[Runs] = getattr(importlib.import_module(module), name)(inference)
+        runners: Sequence[BatchRunner] = getattr(importlib.import_module(module), name)(inference)
         for one in runners:
             one.run()
         gc.collect()
@@ -76,7 +76,7 @@ def main() -> int:
         ready = json.dumps(described(runners)).encode()
         connection.sendall(frames.header(frames.READY, len(ready)) + ready)
         serve(connection, runners)
-    except (Gone, BrokenPipeError, ConnectionResetError):
+    except (ConnectionClosed, BrokenPipeError, ConnectionResetError):
         return 0
     except Exception as error:  # noqa: BLE001 - whatever hinders the start is said where somebody reads it
         said = one_line(error).encode()

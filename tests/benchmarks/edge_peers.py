@@ -52,26 +52,26 @@ def bound(made, output, row):
 def main(width):
     """Exports, builds, calls, compares."""
     from experiments.bench.timing.measure import Budget, compare
-    from experiments.deployment.edge.native import Native
-    from experiments.export_c.exported import Exported
-    from experiments.export_c.spec import ChoiceSpec
+    from experiments.deployment.edge.native import NativeLibrary
+    from experiments.export_c.exported import ExportedProgram
+    from experiments.export_c.spec import ExportSpec
     from experiments.export_c.steps import steps
     from experiments.export_c.targets import host_compiler
     from experiments.models.data.mnist import mnist
 
     row = mnist().test.images[:1]
-    done = steps(ChoiceSpec(width=width), "CPU", lambda *_: None)
+    done = steps(ExportSpec(width=width), "CPU", lambda *_: None)
     compiler, native = host_compiler()
     calls, jits = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for step, flags in ((done[-2], ["-O3", *native]), (done[-1], ["-O3", *native]), (done[-1], ["-O2"])):
-            exported = Exported.of(step, step.what, row[0])
+            exported = ExportedProgram.of(step, step.what, row[0])
             name = f"c {'float32' if step.is_float else 'int8'} {' '.join(flags)}"
             source = Path(folder) / str(len(calls)) / "model.c"
             source.parent.mkdir()
             source.write_text(exported.texts["model.c"])
             generic = ["-mcpu=baseline"] if flags == ["-O2"] and "zig" in compiler[0] else []
-            library = Native([*compiler, *flags, *generic], source, exported.program.outputs)
+            library = NativeLibrary([*compiler, *flags, *generic], source, exported.program.outputs)
             calls[name] = library.caller(row[0])
             inside = np.median(library.seconds(row, 20_000)) * 1e6
             reads = np.median(library.read_seconds(exported.program.weights_bytes, 20_000)) * 1e6

@@ -25,16 +25,16 @@ import numpy as np
 import psutil
 
 from experiments.deployment.serving.generator import generate
-from experiments.deployment.serving.plans import Plan
+from experiments.deployment.serving.plans import LoadPlan
 from experiments.deployment.serving.results import summary
 from experiments.models.format.packed import unpack
 from experiments.models.recipe import Recipe
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.post_training import QuantSpec
-from experiments.server.engines import Runs
-from experiments.server.launch import Starting
+from experiments.server.engines import BatchRunner
+from experiments.server.launch import ServerProcess
 from experiments.server.packed_model import packed
-from experiments.server.settings import Inference
+from experiments.server.settings import InferenceSettings
 
 CLIENTS, ROUNDS, LIMIT = 32, 3, 1e-3
 RATE, STALL_S = 500, 0.2
@@ -59,7 +59,7 @@ class Onnx:
         self.run: Callable[[], Any] = lambda: session.run(None, {"x": self.input})[0]
 
 
-def onnx_engine(inference: Inference) -> Sequence[Runs]:
+def onnx_engine(inference: InferenceSettings) -> Sequence[BatchRunner]:
     """A float32 network of linear layers as onnxruntime computes it; the server's `--engine`."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -97,7 +97,7 @@ def main(seconds: float) -> None:
         model.write_bytes(packed(Recipe("mlp", quant=QuantSpec("float32"))))
         images = np.random.default_rng(0).random((1024, 784), dtype=np.float32)
         np.savez(payload, images=images, logits=logits_numpy(unpack(model.read_bytes()), images))
-        servers = {name: Starting(model, "--device", "CPU", *options) for name, options in chosen.items()}
+        servers = {name: ServerProcess(model, "--device", "CPU", *options) for name, options in chosen.items()}
         try:
             ports = {name: server.wait().port for name, server in servers.items()}
             _compare(ports, payload, seconds)
@@ -112,7 +112,7 @@ def _compare(ports: dict[str, int], payload: Path, seconds: float) -> None:
     seen: dict[str, list[dict[str, Any]]] = {name: [] for name in ports}
     for _ in range(ROUNDS):
         for name, port in ports.items():
-            records = generate(Plan(port, "closed", CLIENTS, seconds=seconds), payload)
+            records = generate(LoadPlan(port, "closed", CLIENTS, seconds=seconds), payload)
             seen[name].append(summary(records, 15, LIMIT))
     load = f"load {psutil.getloadavg()[0]:.1f}/{os.cpu_count()}"
     print(f"{CLIENTS} closed-loop clients, {ROUNDS} rounds of {seconds:g} s; {load}")
@@ -141,7 +141,7 @@ def _ratio(seen: dict[str, list[dict[str, Any]]], name: str, other: str, what: s
 
 
 def _burst(port: int, payload: Path) -> None:
-    records = generate(Plan(port, "offline", clients=200, requests=10_000, patience_s=60), payload)
+    records = generate(LoadPlan(port, "offline", clients=200, requests=10_000, timeout_s=60), payload)
     found = summary(records, 1e9, LIMIT)
     print(
         f"burst of {len(records):,} requests on 200 connections: {(records['status'] == 200).sum():,} answered, "
@@ -159,7 +159,7 @@ def _stall(port: int, payload: Path, seconds: float) -> None:
         time.sleep(STALL_S)
         os.kill(process, signal.SIGCONT)
 
-    plan, seen = Plan(port, "open", clients=64, rate_per_s=RATE, seconds=seconds), []
+    plan, seen = LoadPlan(port, "open", clients=64, rate_per_s=RATE, seconds=seconds), []
     for disturbance in (None, threading.Timer(1 + seconds / 2, stop)):
         if disturbance:
             disturbance.start()

@@ -9,10 +9,10 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.session import tolerance
 from experiments.bench.tinygrad.runtime import tensor
-from experiments.deployment.edge.checks import COMPARED_IMAGES, Checked, Reference, check_host
-from experiments.deployment.edge.native import Native
-from experiments.export_c.exported import DEVICE, Exported
-from experiments.export_c.steps import Step
+from experiments.deployment.edge.checks import COMPARED_IMAGES, CheckedBuild, ReferenceOutputs, check_host
+from experiments.deployment.edge.native import NativeLibrary
+from experiments.export_c.exported import DEVICE, ExportedProgram
+from experiments.export_c.steps import ExportStep
 from experiments.export_c.targets import TARGETS, zig
 from experiments.models.data.mnist import mnist
 
@@ -20,30 +20,30 @@ ATOL, RTOL = 1e-4, 1e-3  # float32 kernels, which a compiler may fuse otherwise;
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class BuiltProgram:
     """A step, its texts in `source`'s folder, what Python says, the checked build, and the library in this process."""
 
-    step: Step
-    exported: Exported
+    step: ExportStep
+    exported: ExportedProgram
     source: Path
-    reference: Reference
-    checked: Checked
-    native: Native
+    reference: ReferenceOutputs
+    checked: CheckedBuild
+    native: NativeLibrary
 
     @classmethod
-    def of(cls, step: Step, label: str, folder: Path) -> "Made":
-        """Writes, builds and checks the program of `step` in the new folder; NotBuilt where there is no compiler."""
+    def of(cls, step: ExportStep, label: str, folder: Path) -> "BuiltProgram":
+        """Writes, builds and checks the program of `step` in a new folder; ProgramError without a compiler."""
         test = mnist().test
-        exported = Exported.of(step, "float32" if step.is_float else label, test.images[0])
+        exported = ExportedProgram.of(step, "float32" if step.is_float else label, test.images[0])
         source = folder / "model.c"
         folder.mkdir()
         for name, text in exported.texts.items():
             source.with_name(name).write_text(text)
         rows = (tensor(np.ascontiguousarray(image[None]), DEVICE) for image in test.images[:COMPARED_IMAGES])
         logits = np.concatenate([exported.jit(row).numpy() for row in rows])
-        reference = Reference(test.images, test.labels, logits)
+        reference = ReferenceOutputs(test.images, test.labels, logits)
         checked, command = check_host(source, exported.program.outputs, reference)
-        return cls(step, exported, source, reference, checked, Native(command, source, exported.program.outputs))
+        return cls(step, exported, source, reference, checked, NativeLibrary(command, source, exported.program.outputs))
 
     @property
     def images(self) -> Array:
@@ -58,7 +58,7 @@ class Made:
             "arena_bytes": self.exported.program.arena_bytes,
         }
 
-    def inside(self, native: Native, calls: int, deadline_us: float) -> dict[str, Value]:
+    def inside(self, native: NativeLibrary, calls: int, deadline_us: float) -> dict[str, Value]:
         """Calls timed in C, without Python: median, tail, and how far from only reading the constants."""
         seconds = native.seconds(self.images, calls)
         reads = float(np.median(native.read_seconds(self.exported.program.weights_bytes, calls)))
@@ -71,7 +71,7 @@ class Made:
             "suitable": p99 * 1e6 <= deadline_us,
         }
 
-    def wrong(self, checked: Checked) -> bool:
+    def wrong(self, checked: CheckedBuild) -> bool:
         """Whether a build that ran says something else: other bits of integers, or floats beyond rounding."""
         if checked.error is None:
             return False
@@ -79,11 +79,11 @@ class Made:
             return not checked.values["identical"]
         return checked.error > tolerance(self.reference.logits, ATOL, RTOL)
 
-    def portable(self, target: str, checked: Checked) -> Native | None:
+    def portable(self, target: str, checked: CheckedBuild) -> NativeLibrary | None:
         """The library of a target that is this kind of machine, built as portably as its program, to be timed."""
         compiler = zig()
         if compiler is None or not TARGETS[target].is_host or checked.values["ran"] != "ran":
             return None
         source = self.source.with_name("portable.c")
         source.write_text(self.exported.texts["model.c"])
-        return Native([*compiler, "-O2", "-mcpu=baseline"], source, self.exported.program.outputs)
+        return NativeLibrary([*compiler, "-O2", "-mcpu=baseline"], source, self.exported.program.outputs)

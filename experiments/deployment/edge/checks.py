@@ -14,7 +14,7 @@ from experiments.bench.session import max_abs_error
 from experiments.bench.statistics.intervals import median, wilson
 from experiments.export_c.targets import (
     TARGETS,
-    NotBuilt,
+    ProgramError,
     build,
     compile_c,
     has_wasm,
@@ -31,7 +31,7 @@ RAN, BUILT, NO_COMPILER, FAILED = "ran", "built, not run", "no compiler", "faile
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class ReferenceOutputs:
     """What a program must say: test images (n, pixels) and labels, and Python's logits of the first ones."""
 
     images: Array
@@ -40,7 +40,7 @@ class Reference:
 
 
 @dataclass
-class Checked:
+class CheckedBuild:
     """One build: `values` are columns, `binary` the file, `command` what starts it here, or None."""
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -54,11 +54,11 @@ class Checked:
         return float(seen) if isinstance(seen, float) else None
 
 
-def check_target(name: str, source: Path, outputs: int, reference: Reference) -> Checked:
+def check_target(name: str, source: Path, outputs: int, reference: ReferenceOutputs) -> CheckedBuild:
     """Builds `source` for a target, and runs it where something here can; what goes wrong becomes the row's note."""
     target, output = TARGETS[name], source.with_name(f"model-{name}")
     flags = " ".join(["zig cc", *(flag for flag in target.flags if flag.startswith(("-O", "-static", "-m")))])
-    checked = Checked({"target": name, "flags": flags, "ran": FAILED})
+    checked = CheckedBuild({"target": name, "flags": flags, "ran": FAILED})
     try:
         build(target, source, output)
         checked.binary = output.read_bytes()
@@ -74,24 +74,24 @@ def check_target(name: str, source: Path, outputs: int, reference: Reference) ->
         else:
             checked.command = [*start, str(output)]
             _compare(checked, lambda rows: run([*start, str(output)], rows), reference, outputs)
-    except NotBuilt as error:
+    except ProgramError as error:
         missing = "pip install" in str(error)
         checked.values |= {"ran": NO_COMPILER if missing else FAILED, "note": str(error)}
     return checked
 
 
-def check_host(source: Path, outputs: int, reference: Reference) -> tuple[Checked, list[str]]:
+def check_host(source: Path, outputs: int, reference: ReferenceOutputs) -> tuple[CheckedBuild, list[str]]:
     """Builds and runs `source` for this machine's own instruction set; also the compiler's call, without a file.
 
-    NotBuilt where this machine has no C compiler.
+    ProgramError where this machine has no C compiler.
     """
     found = host_compiler()
     if found is None:
-        raise NotBuilt("no C compiler on this machine: run `pip install ziglang`")
+        raise ProgramError("no C compiler on this machine: run `pip install ziglang`")
     compiler, native = found
     command, output = [*compiler, "-O3", *native], source.with_name("model-host")
     compile_c([*command, "-s"], [source], output)
-    checked = Checked(
+    checked = CheckedBuild(
         {
             "target": "this machine",
             "flags": f"{'zig cc' if 'zig' in compiler[0] else compiler[0]} -O3 {' '.join(native)}",
@@ -114,7 +114,7 @@ def startup_ms(command: list[str], row: Array) -> float:
     return median(seconds) * 1e3
 
 
-def _compare(checked: Checked, program: Any, reference: Reference, outputs: int) -> None:
+def _compare(checked: CheckedBuild, program: Any, reference: ReferenceOutputs, outputs: int) -> None:
     """Feeds the compared images, then the whole test set where that does not take too long."""
     few = reference.images[:COMPARED_IMAGES]
     began = time.perf_counter()
@@ -137,5 +137,5 @@ def _compare(checked: Checked, program: Any, reference: Reference, outputs: int)
 def _logits(program: Any, images: Array, outputs: int) -> Array:
     made = np.frombuffer(program(images.astype(np.float32).tobytes()), np.float32)
     if made.size != len(images) * outputs:
-        raise NotBuilt(f"the program wrote {made.size} numbers for {len(images)} rows of {outputs}")
+        raise ProgramError(f"the program wrote {made.size} numbers for {len(images)} rows of {outputs}")
     return made.reshape(-1, outputs)

@@ -15,20 +15,20 @@ from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.bench.timing.measure import compare
-from experiments.export_c.spec import ChoiceSpec
+from experiments.export_c.spec import ExportSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.deployment.edge.built import Made
-    from experiments.deployment.edge.checks import Checked
-    from experiments.export_c.steps import Step
+    from experiments.deployment.edge.built import BuiltProgram
+    from experiments.deployment.edge.checks import CheckedBuild
+    from experiments.export_c.steps import ExportStep
 
 BASELINE = "python jit"
 TargetName = Literal["x86_64", "aarch64", "arm", "riscv64", "wasm32", "windows"]
 
 
-class EdgeSpec(ChoiceSpec, MeasuredSpec):
+class EdgeSpec(ExportSpec, MeasuredSpec):
     """A network, what is done to it, and the machines that it is compiled for."""
 
     targets: list[TargetName] = Field(
@@ -115,7 +115,7 @@ def edge(spec: EdgeSpec, bench: Bench) -> Iterator[Row]:
     Source: the memory planner and renderer of tinygrad; Jacob et al. 2018 for integer-only arithmetic.
     """
     from experiments.bench.machine.toolchain import NO_COMPILER, compiler
-    from experiments.deployment.edge.built import Made
+    from experiments.deployment.edge.built import BuiltProgram
     from experiments.export_c.steps import steps
 
     done = steps(spec, bench.device, lambda fraction, message: bench.progress(fraction * 0.4, message))
@@ -127,12 +127,12 @@ def edge(spec: EdgeSpec, bench: Bench) -> Iterator[Row]:
         made = []
         for number, step in enumerate(done):
             bench.progress(0.4 + 0.2 * number / len(done), f"{step.name}: capturing, exporting, building, checking")
-            made.append(Made.of(step, spec.label, Path(folder) / str(number)))
+            made.append(BuiltProgram.of(step, spec.label, Path(folder) / str(number)))
         _report(spec, bench, made)
         yield from _compare(spec, bench, made)
 
 
-def _without_compiler(spec: EdgeSpec, bench: Bench, last: "Step", cause: str) -> Iterator[Row]:
+def _without_compiler(spec: EdgeSpec, bench: Bench, last: "ExportStep", cause: str) -> Iterator[Row]:
     """Python alone, and rows that say why there is nothing else: the kernels that become C are the CPU's."""
     from experiments.export_c.exported import shape
 
@@ -148,7 +148,7 @@ def _variant(spec: EdgeSpec, target: str) -> str:
     return f"c {spec.label}" if target == "this machine" else f"c {spec.label} {target}"
 
 
-def _python(bench: Bench, step: "Step") -> tuple[Any, Any]:
+def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
     """One replay on the device, which waits for it as a call of C does by itself, and the logits of rows by it."""
     from tinygrad import Context
 
@@ -175,7 +175,7 @@ def _python(bench: Bench, step: "Step") -> tuple[Any, Any]:
     return call, logits
 
 
-def _report(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> None:
+def _report(spec: EdgeSpec, bench: Bench, made: list["BuiltProgram"]) -> None:
     """What each step brought; the plan of the memory and the program itself are the last two."""
     from experiments.bench.tinygrad.capture import planned_bytes
 
@@ -200,7 +200,7 @@ def _report(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> None:
     bench.detail("steps", [{"step": "plan memory", "what": saved}, {"step": "export", "what": built}])
 
 
-def _compare(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> Iterator[Row]:
+def _compare(spec: EdgeSpec, bench: Bench, made: list["BuiltProgram"]) -> Iterator[Row]:
     """The rows: Python, this machine's programs timed side by side, and the programs for the targets."""
     from experiments.deployment.edge.checks import check_target
 
@@ -210,7 +210,7 @@ def _compare(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> Iterator[Row]:
     programs = {_variant(spec, "this machine"): last}
     if not last.step.is_float and made[-2].step.quantized is not None:
         programs["c float32"] = made[-2]
-    targets: dict[str, Checked] = {}
+    targets: dict[str, CheckedBuild] = {}
     for number, target in enumerate(spec.targets):
         bench.progress(0.6 + 0.3 * number / len(spec.targets), f"{target}: building, running")
         checked = check_target(target, last.source, last.exported.program.outputs, last.reference)
@@ -222,7 +222,7 @@ def _compare(spec: EdgeSpec, bench: Bench, made: list["Made"]) -> Iterator[Row]:
 
 
 def _measured(
-    spec: EdgeSpec, bench: Bench, programs: dict[str, "Made"], targets: dict[str, "Checked"]
+    spec: EdgeSpec, bench: Bench, programs: dict[str, "BuiltProgram"], targets: dict[str, "CheckedBuild"]
 ) -> Iterator[Row]:
     from experiments.deployment.edge.built import ATOL, RTOL
     from experiments.deployment.edge.checks import startup_ms

@@ -46,11 +46,11 @@ void time_reads(const uint64_t *words, int64_t count, uint64_t *sum, double *sec
 """
 
 
-class Native:
+class NativeLibrary:
     """A compiled `model.c`, loaded for good: nobody may unload a library that is being called."""
 
     def __init__(self, command: Sequence[str], source: Path, outputs: int) -> None:
-        """Compiles `source` with `command` and loads it; NotBuilt where that fails."""
+        """Compiles `source` with `command` and loads it; ProgramError where that fails."""
         timing, library = source.with_name("timing.c"), source.with_suffix(".so")
         timing.write_text(TIMING)
         compile_c([*command, "-shared", "-fPIC", "-DMODEL_NO_MAIN", *WARNINGS], [source, timing], library)

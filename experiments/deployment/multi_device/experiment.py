@@ -17,7 +17,8 @@ from experiments.bench.spec import MeasuredSpec, Need, experiment
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.deployment.multi_device.workload import Work
+    from experiments.deployment.multi_device.workload import MultiDeviceWorkload
+
 
 BASELINE = "one device"
 ATOL, RTOL = 1e-4, 1e-3  # float32 sums in another order against numpy in float64, of the largest result
@@ -34,7 +35,7 @@ class MultiDeviceSpec(MeasuredSpec):
     """The work of one call, and the layouts that spread it."""
 
     work: Literal["mlp", "matmul"] = Field(
-        "mlp", title="Work", description="mlp: the course's 784-128-10; matmul: relu(x @ w) with a square w"
+        "mlp", title="Workload", description="mlp: the course's 784-128-10; matmul: relu(x @ w) with a square w"
     )
     size: int = Field(
         1000,
@@ -76,7 +77,7 @@ class MultiDeviceSpec(MeasuredSpec):
 
 
 @dataclass(frozen=True)
-class Variant:
+class ParallelVariant:
     """One layout on so many placements."""
 
     layout: str
@@ -136,14 +137,14 @@ def multi_device(spec: MultiDeviceSpec, bench: Bench) -> Iterator[Row]:
     Not measured: several hosts, training, gathering results that are resident.
     Source: the course's distributed inference; Shoeybi et al. 2019 (tensor parallel).
     """
-    from experiments.deployment.multi_device.workload import Work
+    from experiments.deployment.multi_device.workload import MultiDeviceWorkload
 
     _check_devices(spec, bench.device)
     points = [(batch, inputs) for batch in dict.fromkeys(spec.batch) for inputs in dict.fromkeys(spec.inputs)]
     for number, (batch, inputs) in enumerate(points):
         bench.progress(number / len(points), f"batch {batch}, {inputs.replace('_', ' ')}: capturing and measuring")
         work: dict[str, Any] = {"kind": spec.work, "size": spec.size, "rows": batch, "batches": spec.batches}
-        yield from _measure(spec, bench, work, Work.of(**work), inputs == "resident")
+        yield from _measure(spec, bench, work, MultiDeviceWorkload.of(**work), inputs == "resident")
 
 
 def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
@@ -159,11 +160,17 @@ def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
         raise BadInput(f"devices: {max(spec.devices)} is not allowed; this machine has {there} of {base}")
 
 
-def _measure(spec: MultiDeviceSpec, bench: Bench, given: dict[str, Any], work: "Work", resident: bool) -> Iterator[Row]:
+def _measure(
+    spec: MultiDeviceSpec, bench: Bench, given: dict[str, Any], work: "MultiDeviceWorkload", resident: bool
+) -> Iterator[Row]:
     from experiments.deployment.multi_device import placements
-    from experiments.deployment.multi_device.processes import Processes
+    from experiments.deployment.multi_device.processes import ReplicaProcesses
 
-    chosen = {Variant(layout, count).name: Variant(layout, count) for layout in spec.layout for count in spec.devices}
+    chosen = {
+        ParallelVariant(layout, count).name: ParallelVariant(layout, count)
+        for layout in spec.layout
+        for count in spec.devices
+    }
     if not resident:
         chosen = {name: one for name, one in chosen.items() if one.layout != "processes"}
     build = {
@@ -176,7 +183,7 @@ def _measure(spec: MultiDeviceSpec, bench: Bench, given: dict[str, Any], work: "
         for name, one in chosen.items():
             there = placements.names(bench.device, one.devices)
             if one.layout == "processes":
-                laid[name] = Processes(given, there)
+                laid[name] = ReplicaProcesses(given, there)
                 started.callback(laid[name].close)
             else:
                 laid[name] = build[one.layout](work, there, resident)
@@ -208,10 +215,10 @@ def _call(laid: Any) -> None:
 
 def _further(values: dict[str, Value], laid: Any) -> dict[str, Value]:
     """What a layout says of itself beside its times."""
-    from experiments.deployment.multi_device.processes import Processes
+    from experiments.deployment.multi_device.processes import ReplicaProcesses
 
     further: dict[str, Value] = {}
-    if isinstance(laid, Processes):
+    if isinstance(laid, ReplicaProcesses):
         further |= {"cpu_per_wall": laid.cpu_s / laid.wall_s if laid.wall_s else None, "transfer_bytes": 0}
     else:
         further["kernels"], further["transfer_bytes"] = laid.counted()

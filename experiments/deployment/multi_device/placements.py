@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.deployment.multi_device.workload import Work, rounded_up, widened
+from experiments.deployment.multi_device.workload import MultiDeviceWorkload, padded, round_up
 from experiments.models.sequential.network import forward
 
 Place = Callable[[Array], Any]
 
 
-class Laid:
+class Placement:
     """One layout, captured: `call` computes every batch and returns when all its devices are done."""
 
     def __init__(self, devices: Sequence[str], inputs: list[Any], jits: list[Any], shape: tuple[int, int]) -> None:
@@ -54,7 +54,7 @@ def names(base: str, count: int) -> list[str]:
     return [base, *(f"{base}:{number}" for number in range(1, count))]
 
 
-def replicas(work: Work, devices: Sequence[str], resident: bool) -> Laid:
+def replicas(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
     """The whole network on each device; batch i goes to device i modulo their number. One device is the baseline."""
     from tinygrad import TinyJit
 
@@ -66,10 +66,10 @@ def replicas(work: Work, devices: Sequence[str], resident: bool) -> Laid:
         tensor(batch, devices[place] if resident else devices[0])
         for batch, place in zip(work.batches, places, strict=True)
     ]
-    return Laid(devices, inputs, [jits[place] for place in places], _shape(work))
+    return Placement(devices, inputs, [jits[place] for place in places], _shape(work))
 
 
-def _forward(work: Work, device: str, first: str, resident: bool) -> Callable[[Any], Any]:
+def _forward(work: MultiDeviceWorkload, device: str, first: str, resident: bool) -> Callable[[Any], Any]:
     from experiments.bench.tinygrad.runtime import tensor
 
     held = {name: tensor(weight, device) for name, weight in work.weights.items()}
@@ -78,21 +78,21 @@ def _forward(work: Work, device: str, first: str, resident: bool) -> Callable[[A
     return lambda x: forward(work.network, held, x.to(device)).to(first).realize()
 
 
-def data_parallel(work: Work, devices: Sequence[str], resident: bool) -> Laid:
+def data_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
     """The weights on every device, each batch cut into as many parts by its rows."""
     held = {name: _sharded(weight, devices, None) for name, weight in work.weights.items()}
-    rows = rounded_up(len(work.batches[0]), len(devices))
+    rows = round_up(len(work.batches[0]), len(devices))
     even = [np.pad(one, ((0, rows - len(one)), (0, 0))) for one in work.batches]
     return _cut(work, devices, resident, even, 0, lambda x: forward(work.network, held, x))
 
 
-def tensor_parallel(work: Work, devices: Sequence[str], resident: bool) -> Laid:
+def tensor_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
     """Every batch on every device, the weights cut: one layer by its outputs, the next by its inputs, and so on.
 
     The second of such a pair takes the cut activations as they are; its sums are added up over all devices.
     Source: Shoeybi et al. 2019 (Megatron-LM).
     """
-    network, weights = widened(work.network, work.weights, len(devices))
+    network, weights = padded(work.network, work.weights, len(devices))
     held = {}
     for number, place in enumerate(network.walk()):
         by_outputs = number % 2 == 0
@@ -102,13 +102,13 @@ def tensor_parallel(work: Work, devices: Sequence[str], resident: bool) -> Laid:
 
 
 def _cut(
-    work: Work,
+    work: MultiDeviceWorkload,
     devices: Sequence[str],
     resident: bool,
     batches: list[Array],
     axis: int | None,
     function: Callable[[Any], Any],
-) -> Laid:
+) -> Placement:
     """A layout whose batches are spread over all devices, along `axis` or whole."""
     from tinygrad import TinyJit
 
@@ -122,10 +122,10 @@ def _cut(
         inputs = [tensor(one, first) for one in batches]
     copied_whole = axis is None and not resident
     with without_cuda_graph(first) if copied_whole else nullcontext():
-        return Laid(devices, inputs, [jit] * len(inputs), _shape(work))
+        return Placement(devices, inputs, [jit] * len(inputs), _shape(work))
 
 
-def _shape(work: Work) -> tuple[int, int]:
+def _shape(work: MultiDeviceWorkload) -> tuple[int, int]:
     return len(work.batches[0]), work.network.classes
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import child_environment
-from experiments.deployment.multi_device.workload import Work
+from experiments.deployment.multi_device.workload import MultiDeviceWorkload
 
 GO, RESULTS = "go", "results"
 
 
-class Processes:
+class ReplicaProcesses:
     """One process with the whole network for each device; batch i goes to process i modulo their number."""
 
     def __init__(self, work: dict[str, Any], devices: Sequence[str]) -> None:
@@ -78,8 +78,8 @@ def main() -> None:
     from experiments.deployment.multi_device.placements import replicas
 
     given = json.loads(sys.stdin.readline())
-    whole, (number, count) = Work.of(**given["work"]), given["mine"]
-    mine = Work(whole.network, whole.weights, whole.batches[number::count])
+    whole, (number, count) = MultiDeviceWorkload.of(**given["work"]), given["mine"]
+    mine = MultiDeviceWorkload(whole.network, whole.weights, whole.batches[number::count])
     laid = replicas(mine, [given["device"]], resident=True) if mine.batches else None
     print("ready", flush=True)  # noqa: T201 - the parent listens
     for line in sys.stdin:

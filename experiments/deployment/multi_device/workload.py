@@ -12,7 +12,7 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class Work:
+class MultiDeviceWorkload:
     """A network, its weights, and `batches` of images (rows, inputs) that one call computes."""
 
     network: Network
@@ -20,7 +20,7 @@ class Work:
     batches: list[Array]
 
     @classmethod
-    def of(cls, kind: str, size: int, rows: int, batches: int) -> "Work":
+    def of(cls, kind: str, size: int, rows: int, batches: int) -> "MultiDeviceWorkload":
         """Seeded: `mlp` is the course's network, `matmul` one layer of size x size with ReLU."""
         network = mlp() if kind == "mlp" else Network("matmul", (Linear(size, size, relu=True),), (size,))
         rng = np.random.default_rng(SEED)
@@ -34,16 +34,16 @@ class Work:
         return np.concatenate([forward_numpy(self.network, exact, one.astype(np.float64)) for one in self.batches])
 
 
-def rounded_up(count: int, parts: int) -> int:
-    """The next multiple of `parts`. rounded_up(10, 4) == 12."""
+def round_up(count: int, parts: int) -> int:
+    """The next multiple of `parts`. round_up(10, 4) == 12."""
     return -(-count // parts) * parts
 
 
-def widened(network: Network, weights: Mapping[str, Array], parts: int) -> tuple[Network, Weights]:
+def padded(network: Network, weights: Mapping[str, Array], parts: int) -> tuple[Network, Weights]:
     """The same function with every hidden and output width a multiple of `parts`: added units are all zeros."""
     layers, made, inputs = [], {}, network.image[0]
     for place in network.walk():
-        outputs = rounded_up(place.layer.outputs, parts)
+        outputs = round_up(place.layer.outputs, parts)
         weight, bias = weights[place.weight], weights[place.bias]
         added = ((0, outputs - len(weight)), (0, inputs - weight.shape[1]))
         made[place.weight], made[place.bias] = np.pad(weight, added), np.pad(bias, added[0])

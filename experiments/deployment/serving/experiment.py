@@ -15,7 +15,7 @@ from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, tolerance
 from experiments.bench.spec import Spec, experiment
-from experiments.deployment.serving.session import PARTS, Session, Variant
+from experiments.deployment.serving.session import PARTS, ServingSession, ServingVariant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,13 +96,15 @@ class ServingSpec(Spec):
     )
 
     @property
-    def policies(self) -> list[Variant]:
+    def policies(self) -> list[ServingVariant]:
         """The policies, those that wait after those that do not; last the plain path."""
         found = dict.fromkeys(
-            Variant(batch, wait if batch > 1 else 0.0, "fast") for batch in self.max_batch for wait in self.max_wait_ms
+            ServingVariant(batch, wait if batch > 1 else 0.0, "fast")
+            for batch in self.max_batch
+            for wait in self.max_wait_ms
         )
         last = list(found)[-1]
-        return [*found, *([Variant(last.max_batch, last.max_wait_ms, "plain")] if self.plain else [])]
+        return [*found, *([ServingVariant(last.max_batch, last.max_wait_ms, "plain")] if self.plain else [])]
 
 
 POINT = [
@@ -219,7 +221,7 @@ def serving(spec: ServingSpec, bench: Bench) -> Iterator[Row]:
     Source: MLPerf Inference (scenarios), Tene's coordinated omission, Clipper (adaptive batching).
     """
     from experiments.server import missing
-    from experiments.server.launch import Starting
+    from experiments.server.launch import ServerProcess
 
     if package := missing():
         raise BadInput(f"{package} is not installed, which the server needs; `pip install {package}`")
@@ -227,17 +229,17 @@ def serving(spec: ServingSpec, bench: Bench) -> Iterator[Row]:
         model, payload, limit = _prepare(spec, bench, Path(folder))
         servers = {}
         for variant in spec.policies:
-            servers[variant] = Starting(model, *_options(variant, spec.queue, bench.device))
+            servers[variant] = ServerProcess(model, *_options(variant, spec.queue, bench.device))
             started.callback(servers[variant].stop)
         bench.progress(0.05, f"starting {len(servers)} servers")
         ports = {variant: server.wait().port for variant, server in servers.items()}
         _paths(spec, bench, model)
-        session = Session(spec, bench, ports, payload, limit)
+        session = ServingSession(spec, bench, ports, payload, limit)
         session.warm()
         yield from session.measure()
 
 
-def _options(variant: Variant, queue: int, device: str) -> list[str]:
+def _options(variant: ServingVariant, queue: int, device: str) -> list[str]:
     options = {
         "--device": device,
         "--max-batch": variant.max_batch,

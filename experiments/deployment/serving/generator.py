@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.deployment.serving.plans import MOST_CONNECTIONS, RECORD, Plan
+from experiments.deployment.serving.plans import MAX_CONNECTIONS, RECORD, LoadPlan
 
 PARTS = {name: re.compile(rb"%b;dur=([0-9.]+)" % name.encode()) for name in ("queue", "gather", "handover", "compute")}
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -29,7 +29,7 @@ BATCH = re.compile(rb"x-batch-rows: (\d+)", re.IGNORECASE)
 CONNECT_S = 5.0
 
 
-def generate(plan: Plan, payload: Path) -> Array:
+def generate(plan: LoadPlan, payload: Path) -> Array:
     """Sends a load from a process of its own; its records, in the order of their schedule."""
     done = subprocess.run(
         [sys.executable, "-m", "experiments.deployment.serving.generator", str(payload)],
@@ -42,10 +42,10 @@ def generate(plan: Plan, payload: Path) -> Array:
     return np.asarray(np.load(io.BytesIO(done.stdout)))
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One kept-alive connection with at most one request under way."""
 
-    def __init__(self, load: "Load") -> None:
+    def __init__(self, load: "LoadGenerator") -> None:
         self._load, self._buffer = load, b""
         self.number: int | None = None
 
@@ -79,18 +79,18 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
 
-class Load:
+class LoadGenerator:
     """One load while it is sent: free connections, requests that wait for one, and what came of each."""
 
-    def __init__(self, plan: Plan, requests: list[bytes]) -> None:
+    def __init__(self, plan: LoadPlan, requests: list[bytes]) -> None:
         self.plan, self.requests = plan, requests
         self._loop = asyncio.get_running_loop()
         self.scheduled: list[float] = []
         self.sent: dict[int, float] = {}
         self.ended: dict[int, tuple[float, bytes]] = {}
-        self._free: list[Connection] = []
+        self._free: list[ClientConnection] = []
         self._waiting: deque[int] = deque()
-        self._open: set[Connection] = set()
+        self._open: set[ClientConnection] = set()
         self._unanswered = 0
         self._opening = 0
         self._idle = asyncio.Event()
@@ -118,7 +118,7 @@ class Load:
 
     async def _settled(self) -> None:
         closed = self.plan.arrival in ("single", "closed")
-        left = self.plan.patience_s + (self.plan.seconds if closed else 0.0)
+        left = self.plan.timeout_s + (self.plan.seconds if closed else 0.0)
         try:
             async with asyncio.timeout(left):
                 while self._unanswered:
@@ -129,7 +129,7 @@ class Load:
 
     async def _connect(self) -> None:
         _, made = await asyncio.wait_for(
-            self._loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port), CONNECT_S
+            self._loop.create_connection(lambda: ClientConnection(self), "127.0.0.1", self.plan.port), CONNECT_S
         )
         self._open.add(made)
         self._free.append(made)
@@ -140,7 +140,7 @@ class Load:
         self._unanswered += 1
         self._waiting.append(len(self.scheduled) - 1)
         self._send_waiting()
-        more = self.plan.arrival == "open" and len(self._open) + self._opening < MOST_CONNECTIONS
+        more = self.plan.arrival == "open" and len(self._open) + self._opening < MAX_CONNECTIONS
         if len(self._waiting) > self._opening and more:
             self._opening += 1
             self._loop.create_task(self._open_one_more())
@@ -158,7 +158,7 @@ class Load:
         while self._waiting and self._free:
             self._free.pop().send(self._waiting.popleft())
 
-    def finished(self, connection: Connection, number: int, answer: bytes) -> None:
+    def finished(self, connection: ClientConnection, number: int, answer: bytes) -> None:
         """An answer has come whole."""
         self.ended[number] = (self.now(), answer)
         self._free.append(connection)
@@ -169,7 +169,7 @@ class Load:
         if not self._unanswered:
             self._idle.set()
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: ClientConnection) -> None:
         """The server has closed a connection: its request gets no answer, another connection takes its place."""
         self._open.discard(connection)
         if connection in self._free:
@@ -183,7 +183,7 @@ class Load:
             self._loop.create_task(self._open_one_more())
 
 
-def records(load: Load, expected: Array) -> Array:
+def records(load: LoadGenerator, expected: Array) -> Array:
     """One record for every request; `expected` holds the logits of the payload's requests."""
     made = np.zeros(len(load.scheduled), RECORD)
     for number, scheduled in enumerate(load.scheduled):
@@ -211,15 +211,15 @@ def requests_of(images: Array, rows: int) -> list[bytes]:
 
 def main() -> None:
     """One load, as the command line and standard input say."""
-    plan = Plan(**json.loads(sys.stdin.readline()))
+    plan = LoadPlan(**json.loads(sys.stdin.readline()))
     with np.load(sys.argv[1]) as payload:
         images, logits = payload["images"], payload["logits"]
     usable = len(images) // plan.rows * plan.rows
     requests = requests_of(images[:usable], plan.rows)
     gc.disable()  # a collection would be charged to the server
 
-    async def send() -> Load:
-        load = Load(plan, requests)
+    async def send() -> LoadGenerator:
+        load = LoadGenerator(plan, requests)
         await load.run()
         return load
 

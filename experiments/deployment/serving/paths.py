@@ -9,7 +9,7 @@ from experiments.bench.session import Bench
 from experiments.bench.timing.measure import Budget
 from experiments.models.techniques.quantization.post_training import Quantized
 from experiments.models.techniques.quantization.tinygrad_backend import build
-from experiments.server.runner import Runner
+from experiments.server.runner import TinygradRunner
 
 
 def timed_paths(quantized: Quantized, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
@@ -19,7 +19,7 @@ def timed_paths(quantized: Quantized, rows: int, bench: Bench, seconds: float) -
 
     pixels = int(np.prod(quantized.network.image))
     forward = build(quantized, bench.device)
-    runners = {name: Runner(forward, rows, pixels, bench.device, name == "fast") for name in ("plain", "fast")}
+    runners = {name: TinygradRunner(forward, rows, pixels, bench.device, name == "fast") for name in ("plain", "fast")}
     images = np.random.default_rng(0).random((rows, pixels), dtype=np.float32)
     held = tensor(images, bench.device)
     jit, result = capture(forward, held)

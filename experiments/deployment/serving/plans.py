@@ -8,7 +8,7 @@ import numpy as np
 from experiments.bench.arrays import Array
 
 Arrival = Literal["single", "closed", "open", "offline"]
-MOST_CONNECTIONS = 256  # beyond them a request waits at the client, as in any pool; the clock runs
+MAX_CONNECTIONS = 256  # beyond them a request waits at the client, as in any pool; the clock runs
 
 RECORD = np.dtype(
     [
@@ -30,7 +30,7 @@ difference of its logits from the expected ones; the server's own account of its
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """One load on the server at `port`.
 
     `closed` (and `single`, with one client): each client sends its next request when the last one is answered.
@@ -48,7 +48,7 @@ class Plan:
     requests: int = 0
     rows: int = 1
     seed: int = 0
-    patience_s: float = 10.0
+    timeout_s: float = 10.0
 
     def schedule(self) -> Array:
         """The scheduled arrivals in seconds since the start, of an open or offline load."""

@@ -9,7 +9,7 @@ from experiments.bench.columns import Value
 from experiments.bench.statistics.intervals import LEAST_FOR_P95, LEAST_FOR_P99, median_interval, percentile, wilson
 
 IN_TIME = 0.99  # the share of requests that must be answered rightly within the objective
-MOST_SHOWN = 300  # requests of one load that are kept for the timeline
+MAX_SHOWN = 300  # requests of one load that are kept for the timeline
 SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
 
 
@@ -90,7 +90,7 @@ def timeline(records: Array) -> list[dict[str, Value]]:
     """At most some hundred requests of a load in the order of their arrival, each with how many were under way."""
     if not len(records):
         return []
-    step = math.ceil(len(records) / MOST_SHOWN)
+    step = math.ceil(len(records) / MAX_SHOWN)
     chosen = np.unique([*range(0, len(records), step), *np.argsort(np.nan_to_num(_took(records)))[-20:]])
     arrived, finished = np.sort(records["scheduled_s"]), np.sort(records["finished_s"])
     shown: list[dict[str, Value]] = []

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-GROWTH, LEAST_RATE, FINE = 2.0, 5.0, 1.15
+GROWTH, MIN_RATE, FINE = 2.0, 5.0, 1.15
 
 
 def highest(meets: Callable[[float], bool], start: float, trials: int) -> float | None:
@@ -14,7 +14,7 @@ def highest(meets: Callable[[float], bool], start: float, trials: int) -> float 
     """
     met: float | None = None
     refused: float | None = None
-    rate = max(start, LEAST_RATE)
+    rate = max(start, MIN_RATE)
     for _ in range(trials):
         if meets(rate):
             met = rate
@@ -22,7 +22,7 @@ def highest(meets: Callable[[float], bool], start: float, trials: int) -> float 
             refused = rate
         if met and refused and refused / met <= FINE:
             break
-        if met is None and rate <= LEAST_RATE:
+        if met is None and rate <= MIN_RATE:
             break
         rate = _next(met, refused)
     return met
@@ -32,4 +32,4 @@ def _next(met: float | None, refused: float | None) -> float:
     """The rate to try after these, in three digits."""
     if met and refused:
         return float(f"{math.sqrt(met * refused):.3g}")
-    return met * GROWTH if met else max((refused or LEAST_RATE) / GROWTH, LEAST_RATE)
+    return met * GROWTH if met else max((refused or MIN_RATE) / GROWTH, MIN_RATE)

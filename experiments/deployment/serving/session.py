@@ -13,7 +13,7 @@ from experiments.bench.session import Bench
 if TYPE_CHECKING:
     from experiments.bench.arrays import Array
     from experiments.deployment.serving.experiment import ServingSpec
-    from experiments.deployment.serving.plans import Plan
+    from experiments.deployment.serving.plans import LoadPlan
 
 TARGET_REQUESTS = 200  # at the expected rate: enough for a p99 that is not the very last request
 POOL = 64  # connections that an open load begins with
@@ -34,7 +34,7 @@ SET = ("max_wait_ms", "objective_ms", *PARTS)  # the columns in ms that are no p
 
 
 @dataclass(frozen=True)
-class Variant:
+class ServingVariant:
     """One server: its batching policy, and the path of a batch through tinygrad."""
 
     max_batch: int
@@ -54,11 +54,11 @@ class Variant:
         return self.policy if self.path == "fast" else f"{self.policy}, plain path"
 
 
-class Session:
+class ServingSession:
     """The loads of one run, on servers that are ready."""
 
     def __init__(
-        self, spec: "ServingSpec", bench: Bench, ports: Mapping[Variant, int], payload: Path, limit: float
+        self, spec: "ServingSpec", bench: Bench, ports: Mapping[ServingVariant, int], payload: Path, limit: float
     ) -> None:
         self._spec, self._bench, self._ports, self._payload, self._limit = spec, bench, ports, payload, limit
         self._rng = random.Random(0)  # noqa: S311 - an order, not a secret
@@ -99,7 +99,7 @@ class Session:
         seconds = max(self._spec.seconds, min(wanted, LONGER * self._spec.seconds))
         return {"arrival": "open", "rate_per_s": rate, "seconds": seconds}
 
-    def _search(self, variant: Variant) -> Iterator[Row]:
+    def _search(self, variant: ServingVariant) -> Iterator[Row]:
         """Trials of rising rates; the row of the highest that met the objective is marked."""
         from experiments.deployment.serving.search import highest
 
@@ -118,7 +118,7 @@ class Session:
             row.values["highest"] = row.values["rate_per_s"] == best and row.values["slo_met"]
             yield row
 
-    def _row(self, variant: Variant, load: Mapping[str, Value], detailed: bool = True) -> Row:
+    def _row(self, variant: ServingVariant, load: Mapping[str, Value], detailed: bool = True) -> Row:
         from experiments.deployment.serving.results import distribution, latencies_ms, summary, timeline
 
         self._done += 1
@@ -146,15 +146,15 @@ class Session:
         seconds = (latencies_ms(records) / 1e3).round(7).tolist()
         return Row(values, [Sample("single", 1, seconds)])
 
-    def _send(self, variant: Variant, load: Mapping[str, Value]) -> "Array":
+    def _send(self, variant: ServingVariant, load: Mapping[str, Value]) -> "Array":
         from experiments.deployment.serving.generator import generate
 
         return generate(self._plan(variant, load), self._payload)
 
-    def _plan(self, variant: Variant, load: Mapping[str, Value]) -> "Plan":
-        from experiments.deployment.serving.plans import Plan
+    def _plan(self, variant: ServingVariant, load: Mapping[str, Value]) -> "LoadPlan":
+        from experiments.deployment.serving.plans import LoadPlan
 
         given = {"clients": POOL, **load}
         if load["arrival"] == "offline":
             given |= {"rows": variant.max_batch, "requests": max(1, self._spec.samples // variant.max_batch)}
-        return Plan(self._ports[variant], **given)  # type: ignore[arg-type]
+        return LoadPlan(self._ports[variant], **given)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.deployment.serving.generator import generate
-from experiments.deployment.serving.plans import Plan
+from experiments.deployment.serving.plans import LoadPlan
 from experiments.deployment.serving.results import latencies_ms, summary
 
 RAW = "application/octet-stream"
@@ -145,7 +145,7 @@ def test_health_ready_and_metrics_say_how_it_is(port, ask, still_right):
 
 
 def test_a_burst_is_answered_or_refused_and_nobody_hangs(port, served, ask, still_right):
-    records = generate(Plan(port, "offline", clients=200, requests=10_000, patience_s=60), served.payload)
+    records = generate(LoadPlan(port, "offline", clients=200, requests=10_000, timeout_s=60), served.payload)
     assert len(records) == 10_000
     assert set(records["status"]) == {200, 503}
     assert summary(records, 1e9, 1e-4)["errors"] == 0
@@ -155,7 +155,7 @@ def test_a_burst_is_answered_or_refused_and_nobody_hangs(port, served, ask, stil
 def test_a_killed_inference_process_is_replaced_and_everybody_hears(port, served, ask, still_right):
     seen = []
     load = threading.Thread(
-        target=lambda: seen.append(generate(Plan(port, "closed", clients=16, seconds=1.5), served.payload))
+        target=lambda: seen.append(generate(LoadPlan(port, "closed", clients=16, seconds=1.5), served.payload))
     )
     before = json.loads(ask(port, "GET", "/ready")[2])
     answered = metric(port, ask, "batch_rows_count")
@@ -220,6 +220,6 @@ def test_what_was_accepted_is_answered_before_a_graceful_end(served, ask):
 
 def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(served):
     with served.server("stalling_engine", "--max-batch", "1") as server:
-        records = generate(Plan(server.port, "open", clients=8, rate_per_s=150, seconds=1.5), served.payload)
+        records = generate(LoadPlan(server.port, "open", clients=8, rate_per_s=150, seconds=1.5), served.payload)
     assert summary(records, 10, 1e-4)["p99_ms"] >= 150
     assert (latencies_ms(records) >= 100).sum() >= 8  # some 15 were due in its first half

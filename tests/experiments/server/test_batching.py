@@ -7,8 +7,8 @@ import pytest
 
 from experiments.server.batching import Batcher, QueueFull
 from experiments.server.metrics import Metrics
-from experiments.server.process import BatchFailed, Computed, EngineDown
-from experiments.server.settings import Policy
+from experiments.server.process import BatchFailed, ComputedBatch, EngineUnavailable
+from experiments.server.settings import BatchingPolicy
 
 
 class Noting:
@@ -26,7 +26,7 @@ class Noting:
         await self.go.wait()
         if self.error:
             raise self.error
-        return Computed(np.concatenate(parts) * 2, 0.0)
+        return ComputedBatch(np.concatenate(parts) * 2, 0.0)
 
 
 def row(value):
@@ -63,7 +63,7 @@ def test_what_waits_while_the_engine_computes_goes_together_next():
         assert engine.batches[0] <= 6
         assert sum(engine.batches) == 6
 
-    under(Policy(max_batch=8, max_wait_ms=0), check)
+    under(BatchingPolicy(max_batch=8, max_wait_ms=0), check)
 
 
 def test_no_batch_is_larger_than_allowed():
@@ -72,7 +72,7 @@ def test_no_batch_is_larger_than_allowed():
         assert max(engine.batches) <= 5
         assert sum(engine.batches) == 18
 
-    under(Policy(max_batch=5, max_wait_ms=0), check)
+    under(BatchingPolicy(max_batch=5, max_wait_ms=0), check)
 
 
 def test_a_request_waits_for_others_and_a_full_batch_waits_for_nobody():
@@ -82,7 +82,7 @@ def test_a_request_waits_for_others_and_a_full_batch_waits_for_nobody():
         await asyncio.gather(*tasks, *(batcher.submit(row(1)) for _ in range(3)))
         assert engine.batches == [4]
 
-    under(Policy(max_batch=4, max_wait_ms=60_000), check)
+    under(BatchingPolicy(max_batch=4, max_wait_ms=60_000), check)
 
 
 def test_a_lonely_request_is_computed_after_the_longest_wait():
@@ -91,7 +91,7 @@ def test_a_lonely_request_is_computed_after_the_longest_wait():
         assert engine.batches == [1]
         assert answer.gathering_s >= 0.018
 
-    under(Policy(max_batch=4, max_wait_ms=20), check)
+    under(BatchingPolicy(max_batch=4, max_wait_ms=20), check)
 
 
 def test_beyond_the_queue_requests_are_refused():
@@ -105,7 +105,7 @@ def test_beyond_the_queue_requests_are_refused():
         engine.go.set()
         assert len(await asyncio.gather(*tasks)) == 4
 
-    under(Policy(max_batch=1, max_wait_ms=0, queue=3), check)
+    under(BatchingPolicy(max_batch=1, max_wait_ms=0, queue=3), check)
 
 
 def test_a_request_that_nobody_waits_for_any_more_is_not_computed():
@@ -118,10 +118,10 @@ def test_a_request_that_nobody_waits_for_any_more_is_not_computed():
         await asyncio.gather(first, third)
         assert sum(engine.batches) == 2
 
-    under(Policy(max_batch=1, max_wait_ms=0), check)
+    under(BatchingPolicy(max_batch=1, max_wait_ms=0), check)
 
 
-@pytest.mark.parametrize("error", [EngineDown("it died"), BatchFailed("it raised")])
+@pytest.mark.parametrize("error", [EngineUnavailable("it died"), BatchFailed("it raised")])
 def test_an_error_of_the_engine_reaches_every_request_of_the_batch_and_the_next_is_computed(error):
     async def check(batcher, engine):
         engine.error = error
@@ -130,7 +130,7 @@ def test_an_error_of_the_engine_reaches_every_request_of_the_batch_and_the_next_
         engine.error = None
         assert (await batcher.submit(row(2))).logits[0, 0] == 4
 
-    under(Policy(max_batch=4, max_wait_ms=0), check)
+    under(BatchingPolicy(max_batch=4, max_wait_ms=0), check)
 
 
 def test_all_that_wait_hear_that_the_engine_has_died_and_new_ones_are_refused():
@@ -139,11 +139,11 @@ def test_all_that_wait_hear_that_the_engine_has_died_and_new_ones_are_refused():
         tasks = await started(*(batcher.submit(row(1)) for _ in range(3)))
         engine.ready.clear()
         batcher.fail_all()
-        with pytest.raises(EngineDown, match="starting"):
+        with pytest.raises(EngineUnavailable, match="starting"):
             await batcher.submit(row(1))
         engine.go.set()
         seen = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(one) for one in seen[1:]] == [EngineDown, EngineDown]
+        assert [type(one) for one in seen[1:]] == [EngineUnavailable, EngineUnavailable]
         assert len(batcher) == 0
 
-    under(Policy(max_batch=1, max_wait_ms=0), check)
+    under(BatchingPolicy(max_batch=1, max_wait_ms=0), check)

@@ -14,7 +14,7 @@ from experiments.bench.spec import parse
 from experiments.deployment.edge import checks
 from experiments.deployment.edge.experiment import EdgeSpec, answer
 from experiments.export_c import targets
-from experiments.export_c.spec import ChoiceSpec
+from experiments.export_c.spec import ExportSpec
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
@@ -149,7 +149,7 @@ def test_bad_input_is_refused_in_one_line(given, said):
     ],
 )
 def test_a_choice_is_called_by_its_bits(given, label):
-    assert ChoiceSpec(**given).label == label
+    assert ExportSpec(**given).label == label
 
 
 # --- targets

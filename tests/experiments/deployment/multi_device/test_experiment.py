@@ -6,7 +6,7 @@ import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
 from experiments.deployment.multi_device.experiment import MultiDeviceSpec, answer
-from experiments.deployment.multi_device.workload import Work, rounded_up, widened
+from experiments.deployment.multi_device.workload import MultiDeviceWorkload, padded, round_up
 from experiments.models.sequential.network import forward_numpy
 
 LAYOUTS = ["replicas round robin", "data parallel", "tensor parallel", "replicas in processes"]
@@ -68,8 +68,8 @@ def test_the_page_says_why_virtual_devices_gain_nothing(rows):
 
 
 def test_added_units_change_nothing():
-    work = Work.of("mlp", 0, 4, 1)
-    network, weights = widened(work.network, work.weights, 3)
+    work = MultiDeviceWorkload.of("mlp", 0, 4, 1)
+    network, weights = padded(work.network, work.weights, 3)
     assert [layer.outputs for layer in network.layers] == [129, 12]
     seen = forward_numpy(network, weights, work.batches[0])
     assert np.allclose(seen[:, :10], work.reference(), atol=1e-4)
@@ -78,7 +78,7 @@ def test_added_units_change_nothing():
 
 @pytest.mark.parametrize(("count", "parts", "expected"), [(10, 4, 12), (12, 4, 12), (1, 16, 16)])
 def test_widths_are_rounded_up(count, parts, expected):
-    assert rounded_up(count, parts) == expected
+    assert round_up(count, parts) == expected
 
 
 def test_a_gpus_answer_speaks_of_efficiency_and_not_of_cores():

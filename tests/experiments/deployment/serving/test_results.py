@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.deployment.serving.plans import RECORD, Plan
+from experiments.deployment.serving.plans import RECORD, LoadPlan
 from experiments.deployment.serving.results import distribution, summary, timeline
 from experiments.deployment.serving.search import highest
 
@@ -82,7 +82,7 @@ def test_the_distribution_ends_where_the_sample_says_no_more():
 
 
 def test_poisson_arrivals_have_their_rate_and_are_the_same_for_every_policy():
-    plan = Plan(1, "open", rate_per_s=1000, seconds=10)
+    plan = LoadPlan(1, "open", rate_per_s=1000, seconds=10)
     arrivals = plan.schedule()
     assert len(arrivals) == 10_000
     assert (np.diff(arrivals) > 0).all()
