@@ -12,7 +12,7 @@ from dashboard.text import plain
 from experiments.bench.errors import BadInput
 from experiments.bench.machine.devices import AUTO
 from experiments.bench.spec import Experiment, FieldInfo, Spec, fields, parse
-from experiments.runs.team import AT, Place
+from experiments.runs.team import AT, WorkerEndpoint
 
 COLUMNS = 4  # of the form on a wide screen; a narrow one stacks them
 
@@ -30,7 +30,7 @@ def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> Fil
     """Draws the form and writes its state to the URL. `shown` and `host` are those of the run that the page shows."""
     known = fields(experiment.spec)
     base = shown or experiment.spec()
-    place = str(Place(base.device, host)) if host and services.dispatcher() else base.device
+    place = str(WorkerEndpoint(base.device, host)) if host and services.dispatcher() else base.device
     _follow_url(experiment, known, base, place)
     _presets(experiment, known)
     for start in range(0, len(known), COLUMNS):  # row by row: so Tab and a narrow screen keep the order
@@ -148,7 +148,7 @@ def _device(key: str, info: FieldInfo) -> None:
 def _places() -> dict[str, str]:
     """What the form offers, each with the reason why nothing can run there now, or none."""
     if (dispatcher := services.dispatcher()) is not None:
-        return {str(one.place): one.problem for one in dispatcher.offers.values()}
+        return {str(one.endpoint): one.problem for one in dispatcher.workers.values()}
     return {probe.device: "" for probe in services.candidates() if probe.works}
 
 

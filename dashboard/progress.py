@@ -50,5 +50,5 @@ def _running(run: Any, rows: int) -> None:
         elif not people.known().refusal_to_change(run) and st.button(
             "Cancel", icon=":material/stop_circle:", key=f"cancel-{run['id']}"
         ):
-            store.ask_to_cancel(services.database(), run["id"])
+            store.request_cancel(services.database(), run["id"])
             st.toast("Cancelling")

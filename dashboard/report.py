@@ -11,7 +11,7 @@ from dashboard.figures import Panel, Table
 from experiments.bench.spec import Experiment
 from experiments.registry import registered
 from experiments.runs import comparison
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -30,7 +30,9 @@ def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, parts: Seq
     """The report of one run."""
     ended = f"{run['status']}: {run['message']}" if run["status"] != "done" else "done"
     shown = [
-        _head(experiment.title, f"Run {run['id']} · {comparison.machine(run)} · {when(run['created'])} · {ended}"),
+        _head(
+            experiment.title, f"Run {run['id']} · {comparison.machine(run)} · {format_time(run['created'])} · {ended}"
+        ),
         f"<p>{_text(experiment.question)}</p>",
         f"<p class='answer'>{_text(experiment.answer(rows))}</p>",
         _note(run),

@@ -16,7 +16,7 @@ from dashboard.text import plain
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
 from experiments.runs import bundle, frames, store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is nothing but their unit
 MOST_REPORTED = 8  # grid points whose own figures are in a report
@@ -54,7 +54,7 @@ def state(run: Any) -> None:
     with st.container(horizontal=True):
         st.badge(run["status"], icon=icon, color=color)
         st.badge(plain(f"{run['device']} · {machine}"), icon=":material/memory:", color="gray")
-        st.badge(when(run["created"]), color="gray")
+        st.badge(format_time(run["created"]), color="gray")
         st.badge(f"{took:.0f} s", icon=":material/timer:", color="gray")
         if run["imported"]:
             st.badge("imported", icon=":material/upload:", color="gray")

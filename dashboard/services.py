@@ -57,15 +57,15 @@ def dispatcher() -> "Dispatcher | None":
 def team_notice() -> None:
     """Says on every page, in one line, that no run can be carried out now."""
     found = dispatcher()
-    if found is not None and found.trouble:
-        st.warning(plain(found.trouble), icon=":material/hub:")
+    if found is not None and found.problem:
+        st.warning(plain(found.problem), icon=":material/hub:")
 
 
-def place(device: str, host: str) -> team.Place | None:
+def place(device: str, host: str) -> team.WorkerEndpoint | None:
     """Where a run goes; None for this machine. Raises BadInput where there is no such place, or none that is there."""
     found = dispatcher()
     if found is not None:
-        return found.place("" if device == AUTO else device, host)
+        return found.endpoint("" if device == AUTO else device, host)
     if host:
         raise BadInput(f"device: {device} of {host} is another machine's; set TINYLAB_SCHEDULER to reach it")
     return None
@@ -76,8 +76,8 @@ def waits_for(device: str, host: str) -> str:
     found = dispatcher()
     if found is None:
         return "waits for its turn"
-    offer = found.offers.get(team.Place(device, host))
-    return found.trouble or (offer.problem if offer else "") or f"waits for {device} @ {host}"
+    offer = found.workers.get(team.WorkerEndpoint(device, host))
+    return found.problem or (offer.problem if offer else "") or f"waits for {device} @ {host}"
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from dashboard.text import plain
 from experiments.bench.machine.environment import host
 from experiments.registry import find
 from experiments.runs import examples, frames, store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 from experiments.runs.comparison import machine
 from experiments.runs.examples import Example
 from experiments.studies.tradeoffs.picks import last_point
@@ -56,7 +56,7 @@ def show() -> None:
 
 def _own() -> Study | None:
     """The latest study of this machine, else of another whose run was brought here on purpose."""
-    ids = {one.run_id for one in examples.carried(STUDY)}
+    ids = {one.run_id for one in examples.bundled(STUDY)}
     studies = store.list_runs(services.database(), limit=LATEST, experiment=STUDY, status="done")
     studies = [run for run in studies if run["id"] not in ids]
     here = [run for run in studies if run["host"] == host() and not run["imported"]]
@@ -70,7 +70,7 @@ def _own() -> Study | None:
 def _carried(experiment: str) -> list[Study]:
     """The studies that the project carries, read from their bundles."""
     found = []
-    for example in examples.carried(experiment):
+    for example in examples.bundled(experiment):
         opened = examples.opened(example)
         rows = frames.frame_of_rows(opened.run, [row.values for row in opened.rows], find(experiment))
         found.append(Study(opened.run["title"], opened.run, rows, example))
@@ -79,7 +79,7 @@ def _carried(experiment: str) -> list[Study]:
 
 def _card(study: Study, panel: Panel | None) -> None:
     """A study as one figure, with what it answers."""
-    title = f"**{plain(study.whose)}** · {study.run['device']} · {when(study.run['created'])[:10]}"
+    title = f"**{plain(study.whose)}** · {study.run['device']} · {format_time(study.run['created'])[:10]}"
     if study.example is None:
         st.page_link(links.experiment_page(STUDY), label=title, query_params={RUN: study.run["id"]})
     else:

@@ -214,10 +214,10 @@ def _write(option: str, name: str, parts: Iterable[str]) -> int:
 
 
 def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: str) -> int:
-    from experiments.cli.output import Progress, table
+    from experiments.cli.output import ProgressLine, table
     from experiments.runs import frames, jobs, store
 
-    with Progress(sys.stderr) as progress:
+    with ProgressLine(sys.stderr) as progress:
         run_id = jobs.run_now(one.name, spec, url=url, time_limit_s=given.time_limit, watch=progress.see)
     db = store.engine(url)
     run = store.get_run(db, run_id)
@@ -240,7 +240,7 @@ def _carry_out(given: argparse.Namespace, one: Experiment[Any], spec: Any, url: 
 @_stored
 def _runs(given: argparse.Namespace) -> int:
     from experiments.runs import bulk_export, store
-    from experiments.runs.clock import when
+    from experiments.runs.clock import format_time
 
     _check_file("--csv", given.csv)
     _check_file("--samples", given.samples)
@@ -254,7 +254,7 @@ def _runs(given: argparse.Namespace) -> int:
     found = store.list_runs(db, limit=max(1, given.limit), **wanted)
     for run in found:
         print(
-            f"{run['id']}  {when(run['created'])}  {run['experiment']:<14} {run['device']:<8} "
+            f"{run['id']}  {format_time(run['created'])}  {run['experiment']:<14} {run['device']:<8} "
             f"{run['status']:<10} {run['message'] if run['status'] != 'done' else run['title']}".rstrip()
         )
     if not found:
@@ -305,7 +305,7 @@ def _import(given: argparse.Namespace) -> int:
 def _cancel(given: argparse.Namespace) -> int:
     from experiments.runs import store
 
-    if store.ask_to_cancel(store.engine(store.database_url()), given.run):
+    if store.request_cancel(store.engine(store.database_url()), given.run):
         return 0
     return _say(f"run: {given.run[:60]} is not waiting or running; `python -m experiments runs` lists the runs")
 

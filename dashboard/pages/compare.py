@@ -17,7 +17,7 @@ from experiments.bench.columns import Column
 from experiments.bench.errors import BadInput
 from experiments.registry import registered
 from experiments.runs import comparison, frames, store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 OFFERED = 200  # newest runs in the list to choose from
 FIRST_Y = ("latency_ms", "speedup", "accuracy", "size_bytes")
@@ -83,7 +83,7 @@ def _choose(db: Any) -> list[Any]:
         list(offered),
         key="compare:runs",
         format_func=lambda run_id: _label(offered[run_id]),
-        max_selections=comparison.MOST_RUNS,
+        max_selections=comparison.MAX_RUNS,
     )
     text = ",".join(chosen)
     st.session_state["compare:url"] = text
@@ -93,7 +93,7 @@ def _choose(db: Any) -> list[Any]:
 
 
 def _label(run: Any) -> str:
-    return f"{_name(run)} · {run['device']} · {run['host']} · {when(run['created'])} · {run['id']}"
+    return f"{_name(run)} · {run['device']} · {run['host']} · {format_time(run['created'])} · {run['id']}"
 
 
 def _axes(runs: Sequence[Any], rows: pd.DataFrame) -> tuple[Column | None, Column | None]:

@@ -15,7 +15,7 @@ from experiments.bench.machine import devices
 from experiments.bench.machine.environment import fingerprint, host, key
 from experiments.registry import find
 from experiments.runs import frames, store, team
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 CEILINGS = "ceilings"
 
@@ -24,7 +24,7 @@ def show() -> None:
     """Draws the page: this machine's devices, or the team's."""
     st.title("Devices")
     if (dispatcher := services.dispatcher()) is not None:
-        _team(dispatcher.offers)
+        _team(dispatcher.workers)
         return
     st.markdown(f"**What can this machine ({plain(host())}) run on, and what is the most that it can do?**")
     everything = st.toggle(
@@ -44,7 +44,7 @@ def show() -> None:
         _device(probe)
 
 
-def _team(offers: Mapping[team.Place, team.Offer]) -> None:
+def _team(offers: Mapping[team.WorkerEndpoint, team.WorkerStatus]) -> None:
     """What the workers of other hosts offer; each tries its device before every run."""
     st.markdown("**What do the machines of this team offer?**")
     if not offers:
@@ -99,7 +99,7 @@ def _ceilings(device: str, facts: dict[str, Any]) -> None:
     if found:
         rows = frames.rows_frame(db, found[0], experiment)
         st.markdown(plain(experiment.answer(rows)))
-        measured = f"Measured {when(found[0]['created'])}"
+        measured = f"Measured {format_time(found[0]['created'])}"
         st.page_link(links.experiment_page(CEILINGS), label=measured, query_params={RUN: found[0]["id"]})
         st.dataframe(
             _table(rows), hide_index=True, key=f"ceilings-{device}", alt=f"Ceilings of {device}", placeholder=""

@@ -40,7 +40,7 @@ def show(name: str) -> None:
 def _examples(experiment: Experiment[Any]) -> None:
     """The carried runs of this experiment, each imported when it is opened."""
     with st.container(horizontal=True):
-        for one in examples.carried(experiment.name):
+        for one in examples.bundled(experiment.name):
             if st.button(plain(one.title), icon=":material/auto_stories:", key=f"example-{one.run_id}"):
                 if people.known().refusal_to_run and one not in examples.loaded(services.database()):
                     st.error(plain(people.known().refusal_to_run), icon=":material/lock:")
@@ -81,8 +81,8 @@ def _form(experiment: Experiment[Any], shown: Spec | None, host: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = st.number_input(
             "Time limit [s]",
-            int(jobs.LEAST_TIME_LIMIT_S),
-            int(jobs.MOST_TIME_LIMIT_S),
+            int(jobs.MIN_TIME_LIMIT_S),
+            int(jobs.MAX_TIME_LIMIT_S),
             int(jobs.DEFAULT_TIME_LIMIT_S),
             key=f"{experiment.name}:time-limit",
             help="The run is stopped then; rows that it has are kept.",

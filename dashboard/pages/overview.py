@@ -12,7 +12,7 @@ from dashboard.pages.experiment import submit
 from dashboard.text import plain
 from experiments.registry import find, registered
 from experiments.runs import examples, frames, store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 LATEST = 6
 FIRST = ("jit", "quick")  # the run that a newcomer is offered
@@ -25,7 +25,7 @@ def show() -> None:
     for probe in [] if services.dispatcher() else services.candidates():
         if not probe.works and probe.device == "CPU":
             st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
-    carried = {one.run_id for one in examples.carried()}
+    carried = {one.run_id for one in examples.bundled()}
     latest = store.list_runs(services.database(), limit=LATEST + len(carried))
     own = [run for run in latest if run["id"] not in carried][:LATEST]
     if not own:
@@ -61,7 +61,7 @@ def show() -> None:
 
 def _examples() -> None:
     """Offers the carried runs, and their removal; with sign-in to runners and, as nobody owns them, to admins."""
-    db, loaded, carried = services.database(), examples.loaded(services.database()), examples.carried()
+    db, loaded, carried = services.database(), examples.loaded(services.database()), examples.bundled()
     person = people.known()
     refused = bool(person.refusal_to_run)
     if len(loaded) < len(carried):
@@ -88,7 +88,7 @@ def _run(run: Any) -> None:
         called = f"**{experiment.title}**" + (f" · {plain(run['title'])}" if run["title"] else "")
         st.page_link(
             links.experiment_page(run["experiment"]),
-            label=f"{called} · {run['device']} · {run['status']} · {when(run['created'])}",
+            label=f"{called} · {run['device']} · {run['status']} · {format_time(run['created'])}",
             query_params={RUN: run["id"]},
         )
         st.caption(plain(said))

@@ -14,7 +14,7 @@ from dashboard.text import plain
 from experiments.bench.errors import BadInput
 from experiments.registry import registered
 from experiments.runs import bulk_export, bundle, store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 PER_PAGE = 20
 ANY = "any"
@@ -133,7 +133,7 @@ def _row(run: Any) -> None:
         if run["status"] not in store.ENDED and st.button(
             "Cancel", key=f"cancel-{run['id']}", icon=":material/stop_circle:", disabled=run["cancel"]
         ):
-            store.ask_to_cancel(services.database(), run["id"])
+            store.request_cancel(services.database(), run["id"])
             st.rerun()
         if st.button("Edit", key=f"edit-{run['id']}", icon=":material/edit:", help="Title, note, tags; delete."):
             _describe(run)
@@ -153,7 +153,7 @@ def _tick(run_id: str) -> None:
 
 
 def _facts(run: Any) -> str:
-    facts = [run["device"], run["host"], when(run["created"]), run["owner"] and f"by {run['owner']}"]
+    facts = [run["device"], run["host"], format_time(run["created"]), run["owner"] and f"by {run['owner']}"]
     if run["finished"] and run["started"]:
         facts.append(f"{run['finished'] - run['started']:.0f} s")
     if run["tags"]:

@@ -11,14 +11,14 @@ from experiments.bench.spec import Experiment
 INTERVALS = {"latency_ms": ("latency_lo_ms", "latency_hi_ms"), "speedup": ("speedup_lo", "speedup_hi")}
 
 
-class Progress:
+class ProgressLine:
     """One line of progress, rewritten in place on a terminal and written anew for each step elsewhere."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream, self._rows, self._last = stream, 0, ""
         self._in_place = stream.isatty()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressLine":
         return self
 
     def __exit__(self, *_: object) -> None:

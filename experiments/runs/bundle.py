@@ -20,16 +20,16 @@ from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row, Sample, SampleKind
 from experiments.registry import registered
 from experiments.runs import lossless_csv, run_data, safe_zip, store
-from experiments.runs.run_data import Contents, Records
+from experiments.runs.run_data import Records, RunData
 
 FORMAT: Final = "tinygrad lab run"
 VERSION = 1
-MOST_BYTES = 64 * 2**20  # unpacked, unless raised
-MOST_DESCRIPTION = 4 * 2**20  # bytes of run.json
+MAX_BYTES = 64 * 2**20  # unpacked, unless raised
+MAX_DESCRIPTION_BYTES = 4 * 2**20  # bytes of run.json
 BYTES_PER_CELL = 16  # of the bytes allowed: what a cell takes in memory is many times what it takes in a file
 MEMBER = re.compile(r"run\.json|rows\.csv|samples\.csv|details/[A-Za-z0-9_]{1,64}\.csv|artifacts/[0-9a-f]{64}")
 RUN, ROWS, SAMPLES = "run.json", "rows.csv", "samples.csv"
-SAMPLE_KINDS: lossless_csv.Columns = {
+SAMPLE_KINDS: lossless_csv.CsvColumns = {
     "row": "integer", "kind": "text", "inner": "integer", "block": "integer", "seconds": "number"
 }  # fmt: skip
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 Text = Annotated[str, Field(max_length=255)]
 Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # what a calendar can name
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Table = dict[Annotated[str, Field(min_length=1, max_length=64)], Literal["text", "integer", "number", "boolean"]]
+ColumnKinds = dict[Annotated[str, Field(min_length=1, max_length=64)], Literal["text", "integer", "number", "boolean"]]
 
 
 class _Strict(BaseModel):
@@ -75,7 +75,7 @@ class Description(_Strict):
     format: Literal["tinygrad lab run"]
     version: int
     run: RunRecord
-    tables: dict[str, Table]
+    tables: dict[str, ColumnKinds]
     sha256: dict[str, Hash]
     artifacts: dict[Annotated[str, Field(min_length=1, max_length=128)], Hash]
 
@@ -94,7 +94,7 @@ def export(db: Engine, run_id: str) -> bytes:
     return safe_zip.pack(members)
 
 
-def _members_of(found: Contents) -> dict[str, bytes]:
+def _members_of(found: RunData) -> dict[str, bytes]:
     tables = {ROWS: [row.values for row in found.rows], SAMPLES: _sample_records(found.rows)}
     tables |= {f"details/{name}.csv": records for name, records in found.details.items()}
     kinds = {name: lossless_csv.kinds_of(records) for name, records in tables.items()} | {SAMPLES: SAMPLE_KINDS}
@@ -124,18 +124,18 @@ def _sample_records(rows: Sequence[Row]) -> Records:
     ]
 
 
-def add(db: Engine, data: bytes, most_bytes: int = MOST_BYTES) -> tuple[str, bool]:
+def add(db: Engine, data: bytes, most_bytes: int = MAX_BYTES) -> tuple[str, bool]:
     """Stores the run in a bundle; gives its id and whether it is new here. BadInput with one line, nothing stored."""
     found, hashes = _read(data, most_bytes)
     return str(found.run["id"]), run_data.add(db, found, hashes)
 
 
-def read(data: bytes) -> Contents:
+def read(data: bytes) -> RunData:
     """What a bundle holds, stored nowhere. BadInput with one line."""
-    return _read(data, MOST_BYTES)[0]
+    return _read(data, MAX_BYTES)[0]
 
 
-def _read(data: bytes, most_bytes: int) -> tuple[Contents, dict[str, str]]:
+def _read(data: bytes, most_bytes: int) -> tuple[RunData, dict[str, str]]:
     try:
         return _checked(_members(data, most_bytes))
     except ValueError as error:
@@ -145,15 +145,15 @@ def _read(data: bytes, most_bytes: int) -> tuple[Contents, dict[str, str]]:
 def _members(data: bytes, most_bytes: int) -> dict[str, bytes]:
     """The members of a bundle by name, none of them too large to be looked into."""
     members = safe_zip.unpack(data, MEMBER, (RUN, ROWS, SAMPLES), most_bytes)
-    if len(members[RUN]) > MOST_DESCRIPTION:
-        raise ValueError(f"run.json is larger than {MOST_DESCRIPTION:,} bytes")
+    if len(members[RUN]) > MAX_DESCRIPTION_BYTES:
+        raise ValueError(f"run.json is larger than {MAX_DESCRIPTION_BYTES:,} bytes")
     tables = [content for name, content in members.items() if name.endswith(".csv")]
     if sum(one.count(b",") + one.count(b"\n") for one in tables) > most_bytes // BYTES_PER_CELL:
         raise ValueError(f"its tables have more than {most_bytes // BYTES_PER_CELL:,} cells; --most-mb raises it")
     return members
 
 
-def _checked(members: dict[str, bytes]) -> tuple[Contents, dict[str, str]]:
+def _checked(members: dict[str, bytes]) -> tuple[RunData, dict[str, str]]:
     described = _description(members.pop(RUN))
     tables = {name: content for name, content in members.items() if name.endswith(".csv")}
     files = {name.removeprefix("artifacts/"): members[name] for name in members.keys() - tables.keys()}
@@ -169,7 +169,7 @@ def _checked(members: dict[str, bytes]) -> tuple[Contents, dict[str, str]]:
     details = {name.removeprefix("details/").removesuffix(".csv"): found for name, found in records.items()}
     _check_columns(described.run.experiment, rows, details)
     artifacts = {name: files[digest] for name, digest in described.artifacts.items()}
-    return Contents(described.run.model_dump(), rows, details, artifacts), described.artifacts
+    return RunData(described.run.model_dump(), rows, details, artifacts), described.artifacts
 
 
 def _description(content: bytes) -> Description:
@@ -208,7 +208,7 @@ def _check_hashes(described: Description, tables: dict[str, bytes], files: dict[
 
 
 def _table(
-    name: str, content: bytes, columns: lossless_csv.Columns, decode: Callable[[str, lossless_csv.Columns], T]
+    name: str, content: bytes, columns: lossless_csv.CsvColumns, decode: Callable[[str, lossless_csv.CsvColumns], T]
 ) -> T:
     try:
         return decode(content.decode(), columns)

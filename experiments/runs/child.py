@@ -73,7 +73,7 @@ def _finite(record: dict[str, Value]) -> dict[str, Value]:
     }
 
 
-def carry_out(
+def run_experiment(
     experiment: Experiment[Any], spec: Spec, reporter: Reporter, ceilings: Sequence[Mapping[str, Value]] = ()
 ) -> None:
     """Runs the experiment in this process and reports everything that it yields."""
@@ -99,7 +99,7 @@ def main() -> int:
         try:
             experiment = find(job["experiment"])
             spec = parse(experiment.spec, job["spec"])
-            carry_out(experiment, spec, Reporter(stream, experiment), job["ceilings"])
+            run_experiment(experiment, spec, Reporter(stream, experiment), job["ceilings"])
         except Exception as error:  # noqa: BLE001 - whatever an experiment raises is reported, and ends the run
             lines = [] if isinstance(error, BadInput) else traceback.format_exc().splitlines()[-60:]
             said = str(error).strip().splitlines() or [type(error).__name__]

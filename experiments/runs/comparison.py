@@ -14,11 +14,11 @@ from experiments.bench.spec import Experiment, MeasuredSpec
 from experiments.bench.statistics.intervals import Interval, unpaired_ratio, verdict
 from experiments.registry import registered
 from experiments.runs import frames, store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
-Key = tuple[str, str]  # variant and grid point
+VariantPoint = tuple[str, str]  # variant and grid point
 
-MOST_RUNS = 100
+MAX_RUNS = 100
 MACHINE = Column("machine", "text", "device and processor or GPU, with the key of its fingerprint")
 MATCHED = (
     Column("variant", "text", "what both runs measured"),
@@ -35,14 +35,14 @@ MATCHED = (
 def chosen_runs(db: Engine, ids: Sequence[str]) -> tuple[list[RowMapping], list[str]]:
     """The runs of these ids, each once, in their order; and one line for what is wrong with the ids."""
     wanted, problems = list(dict.fromkeys(one for one in ids if one)), []
-    if len(wanted) > MOST_RUNS:
-        problems.append(f"runs: {len(wanted):,} are named, the first {MOST_RUNS} are shown")
-    found = store.get_runs(db, wanted[:MOST_RUNS])
-    if unknown := [one for one in wanted[:MOST_RUNS] if one not in found]:
+    if len(wanted) > MAX_RUNS:
+        problems.append(f"runs: {len(wanted):,} are named, the first {MAX_RUNS} are shown")
+    found = store.get_runs(db, wanted[:MAX_RUNS])
+    if unknown := [one for one in wanted[:MAX_RUNS] if one not in found]:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         named = ", ".join(repr(one[:20]) for one in unknown[:3])
         problems.append(f"runs: there is no run {named}{more} in this database")
-    runs = [found[one] for one in wanted[:MOST_RUNS] if one in found]
+    runs = [found[one] for one in wanted[:MAX_RUNS] if one in found]
     if strange := [run["experiment"] for run in runs if run["experiment"] not in registered()]:
         problems.append(f"runs: the experiment {strange[0][:60]} is not installed here")
     return [run for run in runs if run["experiment"] in registered()], problems
@@ -89,7 +89,7 @@ def differences(runs: Sequence[RowMapping], where: str) -> tuple[pd.DataFrame, p
 
 def _text(name: str, value: Any) -> str:
     if name == "time" and isinstance(value, float):
-        return when(value)
+        return format_time(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -119,7 +119,7 @@ def ratio_answer(table: pd.DataFrame) -> str:
     )
 
 
-def _timings(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> dict[Key, list[float]]:
+def _timings(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> dict[VariantPoint, list[float]]:
     """Seconds per call of every row by variant and grid point; rows that are wrong or have no timings are left out."""
     rows = store.read_rows(db, run["id"])
     keys = {
@@ -152,7 +152,7 @@ def _point(row: Mapping[str, Value], grid: Sequence[str]) -> str:
     return ", ".join(f"{name} {row[name]}" for name in grid if row.get(name) is not None)
 
 
-def _matched(key: Key, one: list[float], other: list[float]) -> dict[str, Value]:
+def _matched(key: VariantPoint, one: list[float], other: list[float]) -> dict[str, Value]:
     ratio: Interval = unpaired_ratio(other, one)
     return {
         "variant": key[0],

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from experiments.runs import bundle, store
-from experiments.runs.run_data import Contents
+from experiments.runs.run_data import RunData
 
 FOLDER = Path(__file__).parents[1] / "examples"
 
@@ -34,7 +34,7 @@ class Example:
         return self.title.removeprefix("Example: ").partition(" · ")[0]
 
 
-def carried(experiment: str = "") -> list[Example]:
+def bundled(experiment: str = "") -> list[Example]:
     """All examples, or those of one experiment, by name."""
     found = [_example(path) for path in sorted(FOLDER.glob("*.zip"))]
     return [one for one in found if experiment in ("", one.experiment)]
@@ -48,7 +48,7 @@ def _example(path: Path) -> Example:
     return Example(experiment, machine, run_id, title, path)
 
 
-def opened(example: Example) -> Contents:
+def opened(example: Example) -> RunData:
     """What an example holds, without importing it."""
     return bundle.read(example.file.read_bytes())
 
@@ -60,8 +60,8 @@ def load(db: Engine, examples: list[Example]) -> int:
 
 def loaded(db: Engine) -> list[Example]:
     """The examples that are in this database."""
-    here = {one.run_id: store.get_run(db, one.run_id) for one in carried()}
-    return [one for one in carried() if (run := here[one.run_id]) is not None and run["imported"]]
+    here = {one.run_id: store.get_run(db, one.run_id) for one in bundled()}
+    return [one for one in bundled() if (run := here[one.run_id]) is not None and run["imported"]]
 
 
 def remove(db: Engine) -> int:

@@ -15,11 +15,11 @@ from experiments.bench.machine import devices
 from experiments.bench.machine.environment import host as this_host
 from experiments.bench.spec import Spec, parse
 from experiments.runs import store
-from experiments.runs.supervisor import Watcher, carry_out
+from experiments.runs.supervisor import EventListener, execute
 
-LOOK_S = 0.25
+POLL_S = 0.25
 REAP_EVERY_S = 10.0
-LEAST_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MOST_TIME_LIMIT_S = 1.0, 900.0, 24 * 3600.0
+MIN_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_TIME_LIMIT_S = 1.0, 900.0, 24 * 3600.0
 MEMORY_SHARE = 0.8  # of what is free at submit: a run must not take the machine along
 
 log = logging.getLogger("tinylab")
@@ -28,9 +28,9 @@ log = logging.getLogger("tinylab")
 def check_anywhere(name: str, spec: Spec, time_limit_s: float) -> Spec:
     """The spec validated again, and the time limit: what is right or wrong on any host. Raises BadInput."""
     parsed: Spec = parse(registry.find(name).spec, spec.model_dump())
-    if not LEAST_TIME_LIMIT_S <= time_limit_s <= MOST_TIME_LIMIT_S:
+    if not MIN_TIME_LIMIT_S <= time_limit_s <= MAX_TIME_LIMIT_S:
         raise BadInput(
-            f"time limit: {time_limit_s:g} s is not allowed; give {LEAST_TIME_LIMIT_S:g} to {MOST_TIME_LIMIT_S:g} s"
+            f"time limit: {time_limit_s:g} s is not allowed; give {MIN_TIME_LIMIT_S:g} to {MAX_TIME_LIMIT_S:g} s"
         )
     return parsed
 
@@ -106,7 +106,7 @@ def run_now(
     *,
     url: str | None = None,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
-    watch: Watcher = lambda event: None,
+    watch: EventListener = lambda event: None,
 ) -> str:
     """Submits a run as already claimed and carries it out in this process; returns its id when it has ended.
 
@@ -115,7 +115,7 @@ def run_now(
     url, runner = url or store.database_url(), runner_name()
     store.reap(store.engine(url))
     run_id = submit(name, spec, url=url, time_limit_s=time_limit_s, claimed_by=runner)
-    carry_out(url, run_id, runner, watch)
+    execute(url, run_id, runner, watch)
     return run_id
 
 
@@ -126,7 +126,7 @@ class EmbeddedRunner:
         self._url, self._name = url, runner_name()
         self._busy: dict[str, threading.Thread] = {}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="tinylab-runner", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="tinylab-runner", daemon=True)
 
     def start(self) -> "EmbeddedRunner":
         """Starts looking for queued runs; returns itself."""
@@ -138,9 +138,9 @@ class EmbeddedRunner:
         self._stopped.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         reaped = 0.0
-        while not self._stopped.wait(LOOK_S):
+        while not self._stopped.wait(POLL_S):
             try:
                 if time.monotonic() - reaped > REAP_EVERY_S:
                     store.reap(store.engine(self._url))
@@ -154,12 +154,12 @@ class EmbeddedRunner:
         self._busy = {device: thread for device, thread in self._busy.items() if thread.is_alive()}
         for run in store.queued_runs(store.engine(self._url), this_host()):
             if run["device"] not in self._busy:
-                thread = threading.Thread(target=self._carry_out, args=(run["id"],), daemon=True)
+                thread = threading.Thread(target=self._execute, args=(run["id"],), daemon=True)
                 self._busy[run["device"]] = thread
                 thread.start()
 
-    def _carry_out(self, run_id: str) -> None:
+    def _execute(self, run_id: str) -> None:
         try:
-            carry_out(self._url, run_id, self._name)
+            execute(self._url, run_id, self._name)
         except Exception as error:  # noqa: BLE001 - the runner must outlive whatever one run brings
             log.warning("run %s could not be carried out: %s", run_id, error)

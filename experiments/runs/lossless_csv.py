@@ -11,12 +11,12 @@ from typing import Any
 
 from experiments.bench.columns import Kind, Value
 
-Columns = dict[str, Kind]
+CsvColumns = dict[str, Kind]
 ESCAPE = "\\"
 LONGEST_CELL = 2**31 - 1  # none: the source of a kernel is longer than the 128 KiB that Python expects
 
 
-def kinds_of(records: Sequence[Mapping[str, Value]]) -> Columns:
+def kinds_of(records: Sequence[Mapping[str, Value]]) -> CsvColumns:
     """Every column that a record carries, in order of appearance, with the narrowest kind that holds its values."""
     seen: dict[str, set[type]] = {}
     for record in records:
@@ -33,7 +33,7 @@ def _kind(types: set[type]) -> Kind:
     return "number" if types <= {int, float} and types else "text"
 
 
-def encode(records: Sequence[Mapping[str, Value]], columns: Columns) -> str:
+def encode(records: Sequence[Mapping[str, Value]], columns: CsvColumns) -> str:
     """The records as CSV with exactly `columns`."""
     lines = [list(columns), *([_cell(record.get(name)) for name in columns] for record in records)]
     returns = any("\r" in cell for line in lines for cell in line)  # which Python leaves unquoted up to 3.12
@@ -50,13 +50,13 @@ def _cell(value: Value) -> str:
     return repr(value)
 
 
-def decode(text: str, columns: Columns) -> list[dict[str, Value]]:
+def decode(text: str, columns: CsvColumns) -> list[dict[str, Value]]:
     """The records in `text`; ValueError with one line where it is not a table of these columns."""
     values = decode_columns(text, columns)
     return [dict(zip(columns, record, strict=True)) for record in zip(*values, strict=True)]
 
 
-def decode_columns(text: str, columns: Columns) -> list[list[Any]]:
+def decode_columns(text: str, columns: CsvColumns) -> list[list[Any]]:
     """As `decode`, the values column by column in the order of `columns`."""
     csv.field_size_limit(LONGEST_CELL)
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)

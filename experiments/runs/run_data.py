@@ -15,7 +15,7 @@ Records = list[dict[str, Value]]
 
 
 @dataclass(frozen=True)
-class Contents:
+class RunData:
     """A run as the table of runs has it, its rows with their samples, details and artifacts by name."""
 
     run: dict[str, Any]
@@ -24,7 +24,7 @@ class Contents:
     artifacts: dict[str, bytes] = field(default_factory=dict)
 
 
-def read(db: Engine, run_id: str) -> Contents | None:
+def read(db: Engine, run_id: str) -> RunData | None:
     """Everything of one run; None where there is none of this id."""
     if (run := store.get_run(db, run_id)) is None:
         return None
@@ -35,10 +35,10 @@ def read(db: Engine, run_id: str) -> Contents | None:
     with database.reading(db) as connection:
         names = sorted(connection.execute(chosen).scalars())
     details = {name: store.read_detail(db, run_id, name) for name in names}
-    return Contents(dict(run), rows, details, store.read_artifacts(db, run_id))
+    return RunData(dict(run), rows, details, store.read_artifacts(db, run_id))
 
 
-def add(db: Engine, contents: Contents, hashes: Mapping[str, str]) -> bool:
+def add(db: Engine, contents: RunData, hashes: Mapping[str, str]) -> bool:
     """Writes an ended run whole or not at all, marked as imported; False where its id is already here.
 
     `hashes` are the SHA-256 of the artifacts by name.

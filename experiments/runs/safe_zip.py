@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Collection
 
-MOST_MEMBERS = 1_000
+MAX_MEMBERS = 1_000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others zipfile unpacks a whole member at once
 
 
@@ -35,8 +35,8 @@ def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_
 
 def _check(infos: list[zipfile.ZipInfo], allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> None:
     names = [info.filename for info in infos]
-    if len(names) > MOST_MEMBERS:
-        raise ValueError(f"{len(names):,} members; at most {MOST_MEMBERS:,} are taken")
+    if len(names) > MAX_MEMBERS:
+        raise ValueError(f"{len(names):,} members; at most {MAX_MEMBERS:,} are taken")
     if len(set(names)) < len(names):
         raise ValueError("one of its members is in it twice")
     if unknown := [name for name in names if not allowed.fullmatch(name)]:

@@ -39,7 +39,7 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-class Words(TypeDecorator[str]):
+class PortableText(TypeDecorator[str]):
     """Text that every database takes: PostgreSQL has no NUL character, and UTF-8 no half of a surrogate pair."""
 
     impl = String
@@ -54,34 +54,39 @@ class Words(TypeDecorator[str]):
         )
 
 
-meta = Table("meta", metadata, Column("name", Words(32), primary_key=True), Column("value", Words(64), nullable=False))
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", PortableText(32), primary_key=True),
+    Column("value", PortableText(64), nullable=False),
+)
 
 runs = Table(
     "runs",
     metadata,
-    Column("id", Words(32), primary_key=True),
-    Column("experiment", Words(64), nullable=False),
+    Column("id", PortableText(32), primary_key=True),
+    Column("experiment", PortableText(64), nullable=False),
     Column("spec", Json, nullable=False),
-    Column("device", Words(32), nullable=False),
-    Column("host", Words(255), nullable=False),  # the machine that is to carry it out
-    Column("status", Words(16), nullable=False),
+    Column("device", PortableText(32), nullable=False),
+    Column("host", PortableText(255), nullable=False),  # the machine that is to carry it out
+    Column("status", PortableText(16), nullable=False),
     Column("cancel", Boolean, nullable=False, default=False),
     Column("created", Float, nullable=False),  # seconds since 1970, as all times here
     Column("started", Float),
     Column("finished", Float),
     Column("heartbeat", Float),
-    Column("runner", Words(64)),  # which runner claimed it
+    Column("runner", PortableText(64)),  # which runner claimed it
     Column("progress", Float, nullable=False, default=0.0),
-    Column("message", Words, nullable=False, default=""),
-    Column("traceback", Words, nullable=False, default=""),
+    Column("message", PortableText, nullable=False, default=""),
+    Column("traceback", PortableText, nullable=False, default=""),
     Column("environment", Json),
-    Column("fingerprint", Words(16)),
+    Column("fingerprint", PortableText(16)),
     Column("time_limit_s", Float, nullable=False),
     Column("memory_limit_bytes", BigInteger),
-    Column("owner", Words(255), nullable=False, default=""),
-    Column("title", Words(255), nullable=False, default=""),
-    Column("note", Words, nullable=False, default=""),
-    Column("tags", Words(255), nullable=False, default=""),
+    Column("owner", PortableText(255), nullable=False, default=""),
+    Column("title", PortableText(255), nullable=False, default=""),
+    Column("note", PortableText, nullable=False, default=""),
+    Column("tags", PortableText(255), nullable=False, default=""),
     Column("imported", Boolean, nullable=False, default=False),
     Index("runs_by_created", "created"),
     Index("runs_by_status", "status", "host"),
@@ -90,7 +95,7 @@ runs = Table(
 
 
 def _of_run() -> Column[str]:
-    return Column("run_id", Words(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    return Column("run_id", PortableText(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
 
 
 rows = Table(
@@ -106,7 +111,7 @@ samples = Table(
     metadata,
     _of_run(),
     Column("number", Integer, primary_key=True),  # of the row that these timings stand behind
-    Column("kind", Words(16), primary_key=True),
+    Column("kind", PortableText(16), primary_key=True),
     Column("inner", Integer, nullable=False),
     Column("seconds", Json, nullable=False),
 )
@@ -115,7 +120,7 @@ details = Table(
     "details",
     metadata,
     _of_run(),
-    Column("name", Words(64), primary_key=True),
+    Column("name", PortableText(64), primary_key=True),
     Column("chunk", Integer, primary_key=True),
     Column("records", Json, nullable=False),
 )
@@ -123,7 +128,7 @@ details = Table(
 artifacts = Table(
     "artifacts",
     metadata,
-    Column("hash", Words(64), primary_key=True),
+    Column("hash", PortableText(64), primary_key=True),
     Column("size", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
@@ -132,6 +137,6 @@ run_artifacts = Table(
     "run_artifacts",
     metadata,
     _of_run(),
-    Column("name", Words(128), primary_key=True),
-    Column("hash", Words(64), ForeignKey("artifacts.hash"), nullable=False),
+    Column("name", PortableText(128), primary_key=True),
+    Column("hash", PortableText(64), ForeignKey("artifacts.hash"), nullable=False),
 )

@@ -141,7 +141,7 @@ def finish(db: Engine, run_id: str, runner: str | None, status: str, message: st
         return connection.execute(update(schema.runs).where(open_run).values(values)).rowcount == 1
 
 
-def ask_to_cancel(db: Engine, run_id: str) -> bool:
+def request_cancel(db: Engine, run_id: str) -> bool:
     """Cancels a queued run at once and asks the runner of a running one to stop; False where it has ended."""
     if (run := get_run(db, run_id)) is None or run["status"] in ENDED:
         return False
@@ -201,7 +201,7 @@ def conditions(wanted: Mapping[str, str]) -> list[Any]:
     found: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
     if text := wanted.get("text"):
         said = (columns.id, columns.experiment, columns.title, columns.note, columns.tags, columns.message)
-        searched = (*said, cast(columns.spec, schema.Words()))
+        searched = (*said, cast(columns.spec, schema.PortableText()))
         found.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
     return found
 

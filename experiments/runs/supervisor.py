@@ -25,17 +25,17 @@ from experiments.bench.rows import Row, Sample
 from experiments.runs import store
 from experiments.runs.locks import device_lock
 
-BEAT_S = 0.5
+HEARTBEAT_S = 0.5
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
 LOG_TAIL_BYTES = 4000
 AT_THE_TERMINAL = "cancelled at the terminal"
 
 log = logging.getLogger("tinylab")
 
-Watcher = Callable[[dict[str, Any]], None]
+EventListener = Callable[[dict[str, Any]], None]
 
 
-def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lambda event: None) -> str:
+def execute(database_url: str, run_id: str, runner: str, watch: EventListener = lambda event: None) -> str:
     """Waits for the run's device, claims the run unless it is `runner`'s already, and carries it out.
 
     Returns the end state, or an empty text where the run is not this runner's to carry out. `watch` sees every event.
@@ -43,7 +43,7 @@ def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lamb
     """
     db = store.engine(database_url)
     try:
-        return _carry_out(db, run_id, runner, watch)
+        return _execute(db, run_id, runner, watch)
     except KeyboardInterrupt:
         return _give_up(db, run_id, runner, "cancelled", AT_THE_TERMINAL)
     except Exception as error:
@@ -55,7 +55,7 @@ def carry_out(database_url: str, run_id: str, runner: str, watch: Watcher = lamb
         raise
 
 
-def _carry_out(db: Engine, run_id: str, runner: str, watch: Watcher) -> str:
+def _execute(db: Engine, run_id: str, runner: str, watch: EventListener) -> str:
     if (run := store.get_run(db, run_id)) is None:
         return ""
     with contextlib.ExitStack() as stack:
@@ -65,7 +65,7 @@ def _carry_out(db: Engine, run_id: str, runner: str, watch: Watcher) -> str:
         run = store.get_run(db, run_id)
         if run is None or (run["status"], run["runner"]) != (store.RUNNING, runner):
             return ""
-        return _Carrier(db, run, runner, watch).carry_out()
+        return RunSupervisor(db, run, runner, watch).execute()
 
 
 def _give_up(db: Engine, run_id: str, runner: str, status: str, message: str) -> str:
@@ -82,7 +82,7 @@ def _wait_for_device(db: Engine, run_id: str, device: str, runner: str, stack: c
     lock = device_lock(device)
     while True:
         try:
-            stack.enter_context(lock.acquire(timeout=BEAT_S))
+            stack.enter_context(lock.acquire(timeout=HEARTBEAT_S))
         except Timeout:
             run = store.get_run(db, run_id)
             if run is None or run["status"] in store.ENDED:
@@ -102,10 +102,10 @@ def _state(db: Engine, run_id: str) -> str:
     return run["status"] if run else ""
 
 
-class _Carrier:
+class RunSupervisor:
     """One run being carried out: what came from the child, what has been written, how it ended."""
 
-    def __init__(self, db: Engine, run: Any, runner: str, watch: Watcher) -> None:
+    def __init__(self, db: Engine, run: Any, runner: str, watch: EventListener) -> None:
         self._db, self._run, self._runner, self._watch = db, run, runner, watch
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._rows_written = self._chunks_written = 0
@@ -115,7 +115,7 @@ class _Carrier:
         self._failed: dict[str, Any] | None = None
         self._ended = False
 
-    def carry_out(self) -> str:
+    def execute(self) -> str:
         """Runs the child to its end or stops it; writes and returns the end state."""
         with tempfile.TemporaryFile() as log:
             child, events = self._start(log)
@@ -124,7 +124,7 @@ class _Carrier:
             status, message = "", ""
             try:
                 while not status and child.poll() is None:
-                    status, message = self._beat(child)
+                    status, message = self._heartbeat(child)
             except KeyboardInterrupt:
                 status, message = "cancelled", AT_THE_TERMINAL
             finally:
@@ -169,10 +169,10 @@ class _Carrier:
             for line in events:
                 self._events.put(json.loads(line))
 
-    def _beat(self, child: subprocess.Popen[bytes]) -> tuple[str, str]:
+    def _heartbeat(self, child: subprocess.Popen[bytes]) -> tuple[str, str]:
         """Half a second of waiting, one write; returns an end state where the run must be stopped now."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(BEAT_S)
+            child.wait(HEARTBEAT_S)
         self._take_events()
         mine, cancel = self._write()
         limit, memory_limit = self._run["time_limit_s"], self._run["memory_limit_bytes"]

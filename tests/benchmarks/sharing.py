@@ -42,9 +42,9 @@ def main() -> None:
         in_chromium(folder, url, ids)
 
 
-def measured(db: Engine) -> run_data.Contents:
+def measured(db: Engine) -> run_data.RunData:
     """The carried JIT run with 20 rows: its own, again and again."""
-    [one] = examples.carried("jit")
+    [one] = examples.bundled("jit")
     examples.load(db, [one])
     found = run_data.read(db, one.run_id)
     assert found is not None
@@ -59,7 +59,7 @@ def bundles(folder: Path) -> list[str]:
     return [str(file) for file in sorted((folder / "bundles").iterdir())]
 
 
-def importing(example: run_data.Contents, folder: Path) -> Callable[[], object]:
+def importing(example: run_data.RunData, folder: Path) -> Callable[[], object]:
     """Writes 1,000 bundles as files; what is called then reads and imports them."""
     (folder / "bundles").mkdir()
     made, other = (store.engine(f"sqlite:///{folder}/{name}.db") for name in ("made", "other"))
@@ -70,7 +70,7 @@ def importing(example: run_data.Contents, folder: Path) -> Callable[[], object]:
     return lambda: [bundle.add(other, Path(one).read_bytes()) for one in bundles(folder)]
 
 
-def fill(db: Engine, example: run_data.Contents) -> list[str]:
+def fill(db: Engine, example: run_data.RunData) -> list[str]:
     """Writes the runs; returns their ids, newest first."""
     ids = [f"{number:012x}" for number in range(RUNS)]
     rows = [{"number": number, "record": row.values} for number, row in enumerate(example.rows)]

@@ -94,7 +94,7 @@ def long_run(visitor, app):
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     wait_for(lambda: store.get_run(app.db, run_id)["status"] == store.RUNNING)
     yield page, run_id
-    store.ask_to_cancel(app.db, run_id)
+    store.request_cancel(app.db, run_id)
     wait_for(lambda: store.get_run(app.db, run_id)["status"] in store.ENDED)
 
 
@@ -295,7 +295,7 @@ def test_a_run_is_started_with_the_keyboard_alone(visitor, app):
     expect(run_button(page)).to_be_focused()
     page.keyboard.press("Enter")
     run_id = run_of(page)
-    store.ask_to_cancel(app.db, run_id)
+    store.request_cancel(app.db, run_id)
     expect(alert(page, "Cancelled:")).to_be_visible()
 
 

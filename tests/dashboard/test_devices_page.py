@@ -8,7 +8,7 @@ from experiments.bench.machine.environment import fingerprint, key
 from experiments.bench.rows import Row
 from experiments.machine.ceilings import ceilings
 from experiments.runs import store
-from experiments.runs.clock import when
+from experiments.runs.clock import format_time
 
 PAGE = "from dashboard.pages import devices\ndevices.show()\n"
 CAUSE = "no CUDA: libcuda.so.1 is missing [see](//evil)"
@@ -131,7 +131,7 @@ def test_measured_ceilings_are_shown_with_their_answer_and_date(page, measured):
     run_id = measured()
     drawn = page()
     [link] = drawn.get("page_link")
-    assert (link.proto.label, link.proto.query_string) == (f"Measured {when(1_700_000_000.0)}", f"run={run_id}")
+    assert (link.proto.label, link.proto.query_string) == (f"Measured {format_time(1_700_000_000.0)}", f"run={run_id}")
     assert any(one.value.startswith("CPU copies 40 GB/s at best (tinygrad)") for one in drawn.markdown)
     assert button(drawn, "Measure the ceilings again")
 

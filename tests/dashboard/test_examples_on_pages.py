@@ -31,7 +31,7 @@ def press(page, label):
 def test_the_overview_offers_examples_and_takes_them_away_again(overview, db):
     page = press(overview(), LOAD)
     assert not page.exception
-    assert store.count_runs(db) == len(examples.carried())
+    assert store.count_runs(db) == len(examples.bundled())
     assert any(one.label.startswith("Example results, measured on other machines") for one in page.expander)
     press(page, REMOVE)
     assert store.count_runs(db) == 0
@@ -76,5 +76,5 @@ def test_the_page_of_an_experiment_opens_its_example(db):
     )
     page = press(page.run(), "Example: ")
     assert not page.exception
-    assert page.query_params["run"] in [one.run_id for one in examples.carried("record")]
+    assert page.query_params["run"] in [one.run_id for one in examples.bundled("record")]
     assert any("median of 3 seeds" in text.value for text in page.markdown)

@@ -141,8 +141,8 @@ def test_the_runs_page_offers_others_runs_to_look_at_only(signed_in, stored):
     ("email", "may"), [("ann@example.org", True), ("bob@example.org", False), ("guest@elsewhere.net", False)]
 )
 def test_the_example_results_which_nobody_owns_are_removed_by_admins_alone(signed_in, db, monkeypatch, email, may):
-    first = examples.carried()[:1]
-    monkeypatch.setattr(examples, "carried", lambda *_: first)
+    first = examples.bundled()[:1]
+    monkeypatch.setattr(examples, "bundled", lambda *_: first)
     examples.load(db, first)
     page = signed_in("from dashboard.pages import overview\noverview._examples()\n", email)
     assert ["Remove the example results" in one.label for one in page.button] == ([True] if may else [])

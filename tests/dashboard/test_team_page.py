@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import services
 from experiments.bench.errors import BadInput
 from experiments.runs import store
-from experiments.runs.team import VERSION, Offer, Place
+from experiments.runs.team import VERSION, WorkerEndpoint, WorkerStatus
 from experiments.runs.team.dispatch import Dispatcher
 
 DEVICES = "from dashboard.pages import devices\ndevices.show()\n"
@@ -19,11 +19,11 @@ def team(url, monkeypatch):
     monkeypatch.setenv("TINYLAB_SCHEDULER", "tcp://127.0.0.1:1")
     found = Dispatcher(url, "tcp://127.0.0.1:1")
     offers = [
-        Offer(Place("CPU", "desk"), VERSION),
-        Offer(Place("CUDA", "gpu-box"), VERSION, here=False),
-        Offer(Place("CUDA", "old-box"), "0.0.1 (schema 1)"),
+        WorkerStatus(WorkerEndpoint("CPU", "desk"), VERSION),
+        WorkerStatus(WorkerEndpoint("CUDA", "gpu-box"), VERSION, connected=False),
+        WorkerStatus(WorkerEndpoint("CUDA", "old-box"), "0.0.1 (schema 1)"),
     ]
-    found.offers, found.trouble = {one.place: one for one in offers}, ""
+    found.workers, found.problem = {one.endpoint: one for one in offers}, ""
     monkeypatch.setattr(services, "_runner", lambda url: found)
     return found
 
@@ -60,11 +60,11 @@ def test_a_run_waits_for_its_place_and_its_page_names_it(team, jit_page, db):
 def test_the_devices_page_lists_the_team(team):
     page = AppTest.from_string(DEVICES, default_timeout=60).run()
     assert [one.key for one in page.button] == ["measure-CPUdesk"]
-    assert [one.value for one in page.text] == [offer.problem for offer in team.offers.values() if offer.problem]
+    assert [one.value for one in page.text] == [offer.problem for offer in team.workers.values() if offer.problem]
 
 
 def test_a_scheduler_that_is_away_is_said_in_one_line(team):
-    team.trouble = "the scheduler does not answer"
+    team.problem = "the scheduler does not answer"
     page = AppTest.from_string(NOTICE, default_timeout=60).run()
     assert [one.value for one in page.warning] == ["the scheduler does not answer"]
     assert services.waits_for("CPU", "desk") == "the scheduler does not answer"

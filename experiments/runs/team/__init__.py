@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from experiments import __version__
 from experiments.bench.errors import BadInput
 from experiments.runs import jobs, schema, store
-from experiments.runs.supervisor import carry_out
+from experiments.runs.supervisor import execute
 
 VERSION = f"{__version__} (schema {schema.VERSION})"
 AT = " @ "
@@ -19,7 +19,7 @@ def check_installed() -> None:
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class WorkerEndpoint:
     """A device of a host, as `CUDA @ gpu-box`: also the name of the Dask resource that its worker has one of."""
 
     device: str
@@ -31,22 +31,22 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Offer:
+class WorkerStatus:
     """A place that the scheduler knows a worker of, or knew one."""
 
-    place: Place
+    endpoint: WorkerEndpoint
     version: str  # of tinygrad lab, as its worker said
-    here: bool = True
+    connected: bool = True
 
     @property
     def problem(self) -> str:
         """Why no run may go there, in one line; empty where one may."""
         if self.version != VERSION:
-            return f"{self.place} runs tinygrad lab {self.version}, this app {VERSION}: update one of them"
-        return "" if self.here else f"{self.place} is away: no worker offers it now"
+            return f"{self.endpoint} runs tinygrad lab {self.version}, this app {VERSION}: update one of them"
+        return "" if self.connected else f"{self.endpoint} is away: no worker offers it now"
 
 
-def carry(database_url: str, run_id: str) -> str:
+def execute_on_worker(database_url: str, run_id: str) -> str:
     """What a worker does with a run that it is handed: checks what could not be checked from afar, carries it out.
 
     Returns the end state; an empty text where the run is no longer waiting, so that nothing is carried out twice.
@@ -63,4 +63,4 @@ def carry(database_url: str, run_id: str) -> str:
             store.finish(db, run_id, runner, "failed", str(refused))
         return "failed"
     store.claim(db, run_id, runner, memory_limit_bytes=memory)  # one that another has taken is not carried out
-    return carry_out(database_url, run_id, runner)
+    return execute(database_url, run_id, runner)

@@ -1,4 +1,4 @@
-"""The app's part of a team: hands each waiting run to a worker of its place. The queue is the database, not Dask's."""
+"""The app's part of a team: submits each queued run to its worker. The queue is the database, not Dask's."""
 
 import contextlib
 import logging
@@ -13,18 +13,18 @@ from sqlalchemy import make_url
 from experiments.bench.errors import BadInput
 from experiments.runs import store
 from experiments.runs.jobs import REAP_EVERY_S
-from experiments.runs.team import Offer, Place, carry
+from experiments.runs.team import WorkerEndpoint, WorkerStatus, execute_on_worker
 from experiments.runs.team.security import Certificates, is_loopback, secured
-from experiments.runs.team.services import INTRODUCTION
+from experiments.runs.team.services import WORKER_INFO
 
-LOOK_S = 0.5
+POLL_S = 0.5
 CONNECT_TIMEOUT_S = 5.0
 
 log = logging.getLogger("tinylab")
 
 
 class Dispatcher:
-    """Looks for waiting runs and for workers in a thread; one run at a time per place is handed over.
+    """Looks for waiting runs and for workers in a thread; one run at a time per endpoint is handed over.
 
     More would wait at the worker, and fail with it if it dies. Two apps may hand over the same run: the worker that
     claims it first carries it out.
@@ -36,16 +36,16 @@ class Dispatcher:
         if make_url(url).get_backend_name() == "sqlite" and not is_loopback(urlsplit(scheduler).hostname):
             raise BadInput("TINYLAB_SCHEDULER: other hosts cannot reach an SQLite file; set TINYLAB_DATABASE")
         self._client: Client | None = None
-        self._handed: dict[Place, tuple[str, Future[str]]] = {}
-        self._stopped, self._looked = threading.Event(), threading.Event()
+        self._dispatched: dict[WorkerEndpoint, tuple[str, Future[str]]] = {}
+        self._stopped, self._polled = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="tinylab-dispatcher", daemon=True)
-        self.offers: dict[Place, Offer] = {}  # replaced as a whole, never changed: pages read it
-        self.trouble = f"the scheduler {scheduler} has not been reached yet; runs wait until it is"
+        self.workers: dict[WorkerEndpoint, WorkerStatus] = {}  # replaced as a whole, never changed: pages read it
+        self.problem = f"the scheduler {scheduler} has not been reached yet; runs wait until it is"
 
     def start(self) -> "Dispatcher":
         """Starts looking; returns itself after the first look, or where that takes long."""
         self._thread.start()
-        self._looked.wait(CONNECT_TIMEOUT_S)
+        self._polled.wait(CONNECT_TIMEOUT_S)
         return self
 
     def stop(self) -> None:
@@ -54,20 +54,20 @@ class Dispatcher:
         self._thread.join()
         self._leave()
 
-    def place(self, device: str, host: str) -> Place:
+    def endpoint(self, device: str, host: str) -> WorkerEndpoint:
         """Where a run of this device and host goes, any of both where empty; BadInput says why nowhere.
 
-        While the scheduler is away a place that was there before is taken: the run waits.
+        While the scheduler is away an endpoint that was connected before is chosen: the run waits.
         """
-        fitting = [one for one in self.offers.values() if device in ("", one.place.device)]
-        fitting = [one for one in fitting if host in ("", one.place.host)]
-        named = Place(device or "any device", host or "any host")
+        fitting = [one for one in self.workers.values() if device in ("", one.endpoint.device)]
+        fitting = [one for one in fitting if host in ("", one.endpoint.host)]
+        named = WorkerEndpoint(device or "any device", host or "any host")
         if not fitting:
-            raise BadInput("; ".join(filter(None, (f"device: no worker has offered {named}", self.trouble))))
+            raise BadInput("; ".join(filter(None, (f"device: no worker has offered {named}", self.problem))))
         open_now = [one for one in fitting if not one.problem]
-        if not open_now and not self.trouble:
+        if not open_now and not self.problem:
             raise BadInput(f"device: {fitting[0].problem}")
-        return (open_now or fitting)[0].place
+        return (open_now or fitting)[0].endpoint
 
     def _watch(self) -> None:
         reaped = 0.0
@@ -76,27 +76,31 @@ class Dispatcher:
                 if time.monotonic() - reaped > REAP_EVERY_S:
                     store.reap(store.engine(self._url))
                     reaped = time.monotonic()
-                self._look()
-                self._looked.set()
-                self._stopped.wait(LOOK_S)
+                self._poll()
+                self._polled.set()
+                self._stopped.wait(POLL_S)
             except Exception as error:  # noqa: BLE001 - the dispatcher must outlive whatever one look brings
                 log.warning("the dispatcher cannot look for runs, it tries again: %s", error)
                 self._stopped.wait(2.0)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         try:
             offered = self._offered()
         except (OSError, ValueError, RuntimeError) as error:  # the latter two: a client that is being closed
             log.debug("scheduler: %s", error)
-            self.offers = {place: Offer(place, one.version, here=False) for place, one in self.offers.items()}
-            self.trouble = f"the scheduler {self._scheduler} does not answer; runs wait until it is back"
+            self.workers = {
+                endpoint: WorkerStatus(endpoint, one.version, connected=False) for endpoint, one in self.workers.items()
+            }
+            self.problem = f"the scheduler {self._scheduler} does not answer; runs wait until it is back"
             return
-        away = {place: Offer(place, one.version, here=False) for place, one in self.offers.items()}
-        self.offers, self.trouble = dict(sorted((away | offered).items())), ""
-        self._take_back()
-        self._hand_over()
+        away = {
+            endpoint: WorkerStatus(endpoint, one.version, connected=False) for endpoint, one in self.workers.items()
+        }
+        self.workers, self.problem = dict(sorted((away | offered).items())), ""
+        self._collect()
+        self._dispatch()
 
-    def _offered(self) -> dict[Place, Offer]:
+    def _offered(self) -> dict[WorkerEndpoint, WorkerStatus]:
         """What the workers say of themselves; OSError where the scheduler is away."""
         if self._client is None or self._client.status == "closed":
             self._leave()
@@ -106,45 +110,51 @@ class Dispatcher:
         if self._client.status != "running":
             raise OSError("connecting")
         workers: dict[str, Any] = self._client.scheduler_info()["workers"]
-        said = [one[INTRODUCTION] for one in workers.values() if INTRODUCTION in one]
-        places = [(Place(one["device"], one["host"]), one["version"]) for one in said]
-        return {place: Offer(place, version) for place, version in sorted(places, key=str)}
+        said = [one[WORKER_INFO] for one in workers.values() if WORKER_INFO in one]
+        endpoints = [(WorkerEndpoint(one["device"], one["host"]), one["version"]) for one in said]
+        return {endpoint: WorkerStatus(endpoint, version) for endpoint, version in sorted(endpoints, key=str)}
 
     def _leave(self) -> None:
         if self._client is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._client.close(timeout=CONNECT_TIMEOUT_S)
-        self._client, self._handed = None, {}
+        self._client, self._dispatched = None, {}
 
-    def _hand_over(self) -> None:
+    def _dispatch(self) -> None:
         assert self._client is not None  # noqa: S101 - it has just answered
         for run in store.queued_runs(store.engine(self._url)):
-            place = Place(run["device"], run["host"])
-            offer = self.offers.get(place)
-            if offer is None or offer.problem or place in self._handed:
+            endpoint = WorkerEndpoint(run["device"], run["host"])
+            offer = self.workers.get(endpoint)
+            if offer is None or offer.problem or endpoint in self._dispatched:
                 continue
             # By resource, not by name: Dask makes an address of a name at once, and a restarted worker has another.
             future = self._client.submit(
-                carry, self._url, run["id"], key=f"run-{run['id']}", resources={str(place): 1}, pure=False, retries=0
+                execute_on_worker,
+                self._url,
+                run["id"],
+                key=f"run-{run['id']}",
+                resources={str(endpoint): 1},
+                pure=False,
+                retries=0,
             )
-            self._handed[place] = (run["id"], future)
+            self._dispatched[endpoint] = (run["id"], future)
 
-    def _take_back(self) -> None:
-        """Frees the places whose run has ended, and ends a run whose worker has died."""
-        for place, (run_id, future) in list(self._handed.items()):
+    def _collect(self) -> None:
+        """Frees the endpoints whose run has ended, and ends a run whose worker has died."""
+        for endpoint, (run_id, future) in list(self._dispatched.items()):
             if not future.done():
                 continue
-            del self._handed[place]
+            del self._dispatched[endpoint]
             if future.status == "error":
-                self._end(run_id, place, future.exception())
+                self._end(run_id, endpoint, future.exception())
 
-    def _end(self, run_id: str, place: Place, error: BaseException | None) -> None:
+    def _end(self, run_id: str, endpoint: WorkerEndpoint, error: BaseException | None) -> None:
         db = store.engine(self._url)
         run = store.get_run(db, run_id)
         if run is None:
             return
         if not isinstance(error, KilledWorker):
             cause = str(error).strip().splitlines() or [type(error).__name__]
-            store.finish(db, run_id, run["runner"], "failed", f"{place} could not take it: {cause[0][:500]}")
+            store.finish(db, run_id, run["runner"], "failed", f"{endpoint} could not take it: {cause[0][:500]}")
         elif run["status"] == store.RUNNING:  # one that still waits is handed over again
-            store.finish(db, run_id, run["runner"], "lost", f"the worker of {place} was killed or went away")
+            store.finish(db, run_id, run["runner"], "lost", f"the worker of {endpoint} was killed or went away")

@@ -13,10 +13,10 @@ from distributed import Nanny, Scheduler, Security
 from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
 from experiments.bench.machine.environment import host
-from experiments.runs.team import VERSION, Place
+from experiments.runs.team import VERSION, WorkerEndpoint
 
-AGAIN_S = 3.0
-INTRODUCTION = "tinylab"  # what a worker says of itself at registration
+RETRY_S = 3.0
+WORKER_INFO = "tinylab"  # what a worker says of itself at registration
 
 SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,  # a measurement is never repeated by itself
@@ -37,9 +37,9 @@ def _set_up() -> None:
     DASK_LOG.setLevel(logging.WARNING)
 
 
-def introduce(place: Place, worker: object) -> dict[str, str]:
+def worker_info(endpoint: WorkerEndpoint, worker: object) -> dict[str, str]:
     """What the app wants to know of a worker."""
-    return {"device": place.device, "host": place.host, "version": VERSION}
+    return {"device": endpoint.device, "host": endpoint.host, "version": VERSION}
 
 
 async def serve_scheduler(address: str, security: Security | None, say: Callable[[str], None]) -> None:
@@ -74,7 +74,7 @@ async def serve_workers(address: str, security: Security | None, names: list[str
     _set_up()
     say(f"looks for the scheduler {address}")
     while True:
-        nannies = [_nanny(address, security, Place(name, host())) for name in names]
+        nannies = [_nanny(address, security, WorkerEndpoint(name, host())) for name in names]
         try:
             await asyncio.gather(*nannies)
             say(f"offers {', '.join(names)} of {host()} at {address}")
@@ -84,19 +84,19 @@ async def serve_workers(address: str, security: Security | None, names: list[str
             log.warning("the scheduler %s does not answer, trying again: %s", address, str(error)[:200])
         finally:
             await asyncio.gather(*(one.close() for one in nannies), return_exceptions=True)
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(RETRY_S)
 
 
-def _nanny(address: str, security: Security | None, place: Place) -> Nanny:
+def _nanny(address: str, security: Security | None, endpoint: WorkerEndpoint) -> Nanny:
     """Dask's keeper of one worker process: it starts the process again when that has died."""
     return Nanny(
         address,
-        name=str(place),
+        name=str(endpoint),
         nthreads=1,
-        resources={str(place): 1},
+        resources={str(endpoint): 1},
         silence_logs=logging.WARNING,
         memory_limit=0,  # the limit of a run is the run's
         security=security,
-        startup_information={INTRODUCTION: functools.partial(introduce, place)},
+        startup_information={WORKER_INFO: functools.partial(worker_info, endpoint)},
         **NO_PAGES,
     )

@@ -1,4 +1,4 @@
-"""Progress and tables as a terminal shows them."""
+"""ProgressLine and tables as a terminal shows them."""
 
 import io
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from experiments.bench.columns import IDENTITY
-from experiments.cli.output import Progress, table
+from experiments.cli.output import ProgressLine, table
 from experiments.registry import find
 from experiments.runs.frames import frame_of
 
@@ -30,7 +30,7 @@ EVENTS: list[dict[str, Any]] = [
 
 
 def shown(stream: io.StringIO) -> str:
-    with Progress(stream) as progress:
+    with ProgressLine(stream) as progress:
         for event in EVENTS:
             progress.see(event)
     return stream.getvalue()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from experiments.runs.supervisor import carry_out
-from tests.experiments.runs.lab_tools import DATABASES, Carry, left_over, opened, wait_for
+from experiments.runs.supervisor import execute
+from tests.experiments.runs.lab_tools import DATABASES, ExecuteInThread, left_over, opened, wait_for
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def any_db(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def carry(db_url: str) -> Iterator[Carry]:
+def execute_in_thread(db_url: str) -> Iterator[ExecuteInThread]:
     """Carries out a run in a thread, as the app does; waits for all of them at the end."""
     started: list[threading.Thread] = []
 
     def start(run_id: str, runner: str = "tester") -> threading.Thread:
-        thread = threading.Thread(target=carry_out, args=(db_url, run_id, runner), daemon=True)
+        thread = threading.Thread(target=execute, args=(db_url, run_id, runner), daemon=True)
         started.append(thread)
         thread.start()
         return thread

@@ -39,7 +39,7 @@ def _postgres() -> str:
 
 POSTGRES = _postgres()
 
-Carry = Callable[..., threading.Thread]
+ExecuteInThread = Callable[..., threading.Thread]
 
 
 def queue_run(db: Engine, experiment: str, *, device: str = DEVICE, limit: float = 100, **fields: Any) -> str:

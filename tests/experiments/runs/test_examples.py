@@ -7,8 +7,8 @@ from experiments.runs import examples, frames, store
 
 
 def test_every_example_is_a_done_run_of_the_experiment_and_the_id_that_its_name_says(db: Engine) -> None:
-    assert examples.load(db, examples.carried()) == len(examples.carried()) > 0
-    for one in examples.carried():
+    assert examples.load(db, examples.bundled()) == len(examples.bundled()) > 0
+    for one in examples.bundled():
         run = store.get_run(db, one.run_id)
         assert run is not None
         assert (run["experiment"], run["status"], run["imported"]) == (one.experiment, "done", True)
@@ -20,13 +20,13 @@ def test_every_example_is_a_done_run_of_the_experiment_and_the_id_that_its_name_
 
 
 def test_examples_of_one_experiment_are_found_by_its_name() -> None:
-    assert {one.experiment for one in examples.carried("record")} == {"record"}
-    assert examples.carried("nothing") == []
+    assert {one.experiment for one in examples.bundled("record")} == {"record"}
+    assert examples.bundled("nothing") == []
 
 
 def test_loading_twice_adds_nothing_and_removing_leaves_what_is_ones_own(db: Engine) -> None:
     own = store.add_run(db, experiment="jit", spec={}, device="CPU", host="here", time_limit_s=1.0, status="done")
-    some = examples.carried("record")
+    some = examples.bundled("record")
     assert examples.load(db, some) == len(some)
     assert examples.load(db, some) == 0
     assert examples.loaded(db) == some
@@ -35,4 +35,4 @@ def test_loading_twice_adds_nothing_and_removing_leaves_what_is_ones_own(db: Eng
 
 
 def test_the_examples_are_small() -> None:
-    assert sum(one.file.stat().st_size for one in examples.carried()) < 5 * 2**20
+    assert sum(one.file.stat().st_size for one in examples.bundled()) < 5 * 2**20

@@ -16,8 +16,17 @@ from sqlalchemy import Engine, event
 
 from experiments.runs import database, jobs, store
 from experiments.runs.locks import device_lock
-from experiments.runs.supervisor import carry_out
-from tests.experiments.runs.lab_tools import DEVICE, Carry, alive, left_over, numbers, queue_run, state, wait_for
+from experiments.runs.supervisor import execute
+from tests.experiments.runs.lab_tools import (
+    DEVICE,
+    ExecuteInThread,
+    alive,
+    left_over,
+    numbers,
+    queue_run,
+    state,
+    wait_for,
+)
 
 pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
 
@@ -138,10 +147,10 @@ def test_whatever_ends_the_app_takes_the_child_and_its_children_along(
 
 
 def test_a_run_survives_a_database_that_another_process_locks_for_ten_seconds(
-    db: Engine, url: str, carry: Carry, tmp_path: Path
+    db: Engine, url: str, execute_in_thread: ExecuteInThread, tmp_path: Path
 ) -> None:
     run_id = queue_run(db, "steps", rows=30, pause_s=0.02)
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     wait_for(lambda: state(db, run_id) == store.RUNNING)
     hold = "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); time.sleep(10)"
     with process(hold, str(tmp_path / "runs.db")) as holder:
@@ -164,7 +173,7 @@ def test_a_database_that_stays_locked_leaves_no_child_and_the_reaper_ends_the_ru
             other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(store.StoreError, match="database is locked"):
-        carry_out(url, run_id, "tester", lock)
+        execute(url, run_id, "tester", lock)
     assert not left_over(url)
     other.close()
     assert state(db, run_id) == store.RUNNING
@@ -220,10 +229,10 @@ def a_row_in_the_way(db: Engine, run_id: str) -> None:
     ("sabotage", "said"), [(no_table, "no such table: rows"), (a_row_in_the_way, "UNIQUE constraint failed")]
 )
 def test_a_database_error_in_the_middle_of_a_run_fails_it_and_ends_its_child(
-    db: Engine, url: str, carry: Carry, sabotage: Callable[[Engine, str], None], said: str
+    db: Engine, url: str, execute_in_thread: ExecuteInThread, sabotage: Callable[[Engine, str], None], said: str
 ) -> None:
     run_id = queue_run(db, "steps", rows=5000, pause_s=0.001)
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     wait_for(lambda: numbers(db, run_id))
     child = wait_for(lambda: left_over(url))[0].pid
     sabotage(db, run_id)

@@ -155,7 +155,7 @@ def test_runs_of_two_devices_go_side_by_side(db: Engine) -> None:
     ids = [queue_run(db, "steps", rows=1000, pause_s=0.1, device=device) for device in ("QCOM:8", "QCOM:9")]
     wait_for(lambda: [state(db, run_id) for run_id in ids] == ["running", "running"])
     for run_id in ids:
-        store.ask_to_cancel(db, run_id)
+        store.request_cancel(db, run_id)
     wait_for(lambda: all_ended(db, ids))
     assert [state(db, run_id) for run_id in ids] == ["cancelled", "cancelled"]
 

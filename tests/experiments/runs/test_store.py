@@ -90,7 +90,7 @@ def test_an_end_state_is_final(any_db: Engine) -> None:
     assert store.finish(any_db, run_id, "one", "failed", "it broke", "a traceback")
     assert not store.finish(any_db, run_id, "one", "done", "done")
     assert store.write(any_db, run_id, "one", full_batch(), 0, 0) == (False, False)
-    assert not store.ask_to_cancel(any_db, run_id)
+    assert not store.request_cancel(any_db, run_id)
     run = store.get_run(any_db, run_id)
     assert run is not None
     assert (run["status"], run["message"], run["traceback"]) == ("failed", "it broke", "a traceback")
@@ -98,9 +98,9 @@ def test_an_end_state_is_final(any_db: Engine) -> None:
 
 def test_cancelling_ends_a_queued_run_and_asks_a_running_one(any_db: Engine) -> None:
     queued, running = plain_run(any_db), claimed(any_db)
-    assert store.ask_to_cancel(any_db, queued)
-    assert store.ask_to_cancel(any_db, running)
-    assert not store.ask_to_cancel(any_db, "no such run")
+    assert store.request_cancel(any_db, queued)
+    assert store.request_cancel(any_db, running)
+    assert not store.request_cancel(any_db, "no such run")
     run = store.get_run(any_db, queued)
     assert run is not None
     assert run["status"] == "cancelled"

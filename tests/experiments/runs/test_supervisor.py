@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 from experiments import registry
 from experiments.runs import store
 from experiments.runs.locks import device_lock
-from experiments.runs.supervisor import carry_out
+from experiments.runs.supervisor import execute
 from tests.experiments.runs.lab_tools import (
     DEVICE,
     PATIENCE_S,
-    Carry,
+    ExecuteInThread,
     alive,
     numbers,
     on_both,
@@ -37,7 +37,7 @@ def ended(db: Engine, run_id: str) -> Any:
 def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) -> None:
     run_id = queue_run(db, "steps", rows=3)
     seen: list[dict[str, Any]] = []
-    assert carry_out(db_url, run_id, "tester", seen.append) == "done"
+    assert execute(db_url, run_id, "tester", seen.append) == "done"
     run = ended(db, run_id)
     assert (run["status"], run["progress"], run["runner"]) == ("done", 1.0, "tester")
     assert run["created"] <= run["started"] <= run["finished"]
@@ -52,7 +52,7 @@ def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) ->
 
 def test_an_experiment_that_raises_is_failed_and_keeps_message_traceback_and_rows(db: Engine, url: str) -> None:
     run_id = queue_run(db, "raises", rows=4)
-    assert carry_out(url, run_id, "tester") == "failed"
+    assert execute(url, run_id, "tester") == "failed"
     run = ended(db, run_id)
     assert run["message"] == "RuntimeError: the steps have ended"
     assert "in raises" in run["traceback"]
@@ -61,7 +61,7 @@ def test_an_experiment_that_raises_is_failed_and_keeps_message_traceback_and_row
 
 def test_a_column_that_was_not_declared_fails_the_run(db: Engine, url: str) -> None:
     run_id = queue_run(db, "undeclared", rows=1)
-    assert carry_out(url, run_id, "tester") == "failed"
+    assert execute(url, run_id, "tester") == "failed"
     assert ended(db, run_id)["message"] == "ValueError: column 'surprise' is not declared"
     assert numbers(db, run_id) == [0]
 
@@ -69,14 +69,14 @@ def test_a_column_that_was_not_declared_fails_the_run(db: Engine, url: str) -> N
 @on_both
 def test_a_child_that_dies_by_a_signal_is_crashed_and_its_rows_are_kept(db: Engine, db_url: str) -> None:
     run_id = queue_run(db, "segfault", rows=5)
-    assert carry_out(db_url, run_id, "tester") == "crashed"
+    assert execute(db_url, run_id, "tester") == "crashed"
     assert "SIGSEGV" in ended(db, run_id)["message"]
     assert numbers(db, run_id) == [0, 1, 2, 3, 4]
 
 
 def test_a_child_that_leaves_with_a_last_word_is_crashed_and_the_word_is_shown(db: Engine, url: str) -> None:
     run_id = queue_run(db, "leaves", rows=1)
-    assert carry_out(url, run_id, "tester") == "crashed"
+    assert execute(url, run_id, "tester") == "crashed"
     assert ended(db, run_id)["message"] == "the child process ended with exit code 1: the driver has left"
 
 
@@ -85,7 +85,7 @@ def test_an_experiment_that_the_child_does_not_know_is_failed(
 ) -> None:
     run_id = queue_run(db, "steps")
     monkeypatch.delenv(registry.FOLDERS)
-    assert carry_out(url, run_id, "tester") == "failed"
+    assert execute(url, run_id, "tester") == "failed"
     run = ended(db, run_id)
     assert run["message"].startswith("experiment: steps is unknown")
     assert run["traceback"] == ""
@@ -93,7 +93,7 @@ def test_an_experiment_that_the_child_does_not_know_is_failed(
 
 def test_the_time_limit_ends_a_run_and_keeps_its_rows(db: Engine, url: str) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.1, limit=3)
-    assert carry_out(url, run_id, "tester") == "timeout"
+    assert execute(url, run_id, "tester") == "timeout"
     assert ended(db, run_id)["message"] == "stopped at its time limit of 3 s"
     assert numbers(db, run_id)[:1] == [0]
 
@@ -102,24 +102,24 @@ def test_a_run_that_has_ended_by_itself_is_not_called_late(
     db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = queue_run(db, "raises", limit=0.001)
-    monkeypatch.setattr("experiments.runs.supervisor.BEAT_S", PATIENCE_S)
-    assert carry_out(url, run_id, "tester") == "failed"
+    monkeypatch.setattr("experiments.runs.supervisor.HEARTBEAT_S", PATIENCE_S)
+    assert execute(url, run_id, "tester") == "failed"
     assert ended(db, run_id)["message"] == "RuntimeError: the steps have ended"
 
 
 def test_the_memory_limit_ends_a_run_and_says_so(db: Engine, url: str) -> None:
     run_id = queue_run(db, "hog", memory=200 * 2**20)
-    assert carry_out(url, run_id, "tester") == "crashed"
+    assert execute(url, run_id, "tester") == "crashed"
     assert ended(db, run_id)["message"].startswith("stopped at its memory limit: 0.")
     assert numbers(db, run_id) == [0, 1]
 
 
 @on_both
-def test_a_running_run_is_cancelled_and_keeps_its_rows(db: Engine, carry: Carry) -> None:
+def test_a_running_run_is_cancelled_and_keeps_its_rows(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     wait_for(lambda: numbers(db, run_id))
-    assert store.ask_to_cancel(db, run_id)
+    assert store.request_cancel(db, run_id)
     thread.join(30)
     assert ended(db, run_id)["status"] == "cancelled"
     kept = numbers(db, run_id)
@@ -129,28 +129,28 @@ def test_a_running_run_is_cancelled_and_keeps_its_rows(db: Engine, carry: Carry)
 
 def test_a_run_that_was_cancelled_in_the_queue_is_not_carried_out(db: Engine, url: str) -> None:
     run_id = queue_run(db, "steps")
-    store.ask_to_cancel(db, run_id)
-    assert carry_out(url, run_id, "tester") == ""
+    store.request_cancel(db, run_id)
+    assert execute(url, run_id, "tester") == ""
     run = ended(db, run_id)
     assert (run["status"], run["runner"]) == ("cancelled", None)
     assert numbers(db, run_id) == []
 
 
-def test_a_child_that_hears_no_sigterm_is_killed(db: Engine, carry: Carry) -> None:
+def test_a_child_that_hears_no_sigterm_is_killed(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     run_id = queue_run(db, "sleeper")
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     wait_for(lambda: numbers(db, run_id))
-    store.ask_to_cancel(db, run_id)
+    store.request_cancel(db, run_id)
     thread.join(30)
     assert ended(db, run_id)["status"] == "cancelled"
 
 
-def test_what_an_experiment_started_dies_with_its_run(db: Engine, carry: Carry) -> None:
+def test_what_an_experiment_started_dies_with_its_run(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     run_id = queue_run(db, "spawner")
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     grandchild = wait_for(lambda: numbers(db, run_id))[0]
     assert alive(grandchild)
-    store.ask_to_cancel(db, run_id)
+    store.request_cancel(db, run_id)
     thread.join(30)
     wait_for(lambda: not alive(grandchild))
     assert state(db, run_id) == "cancelled"
@@ -158,14 +158,14 @@ def test_what_an_experiment_started_dies_with_its_run(db: Engine, carry: Carry) 
 
 def test_a_process_left_behind_dies_with_a_run_that_ends_well(db: Engine, url: str) -> None:
     run_id = queue_run(db, "deserter")
-    assert carry_out(url, run_id, "tester") == "done"
+    assert execute(url, run_id, "tester") == "done"
     wait_for(lambda: not alive(numbers(db, run_id)[0]))
 
 
 @on_both
-def test_a_runner_stops_a_run_that_is_no_longer_its_own(db: Engine, carry: Carry) -> None:
+def test_a_runner_stops_a_run_that_is_no_longer_its_own(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     wait_for(lambda: numbers(db, run_id))
     assert store.reap(db, now=time.time() + 1000) == 1
     kept = len(numbers(db, run_id))
@@ -176,9 +176,9 @@ def test_a_runner_stops_a_run_that_is_no_longer_its_own(db: Engine, carry: Carry
 
 
 @on_both
-def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, carry: Carry) -> None:
+def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
-    thread = carry(run_id)
+    thread = execute_in_thread(run_id)
     wait_for(lambda: numbers(db, run_id))
     store.finish(db, run_id, None, "lost", "the test says so")
     assert store.delete_run(db, run_id)
@@ -187,11 +187,13 @@ def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, carry: Carry) 
     assert store.get_run(db, run_id) is None
 
 
-def test_a_claimed_run_waits_for_its_device_says_so_and_starts_later(db: Engine, carry: Carry) -> None:
+def test_a_claimed_run_waits_for_its_device_says_so_and_starts_later(
+    db: Engine, execute_in_thread: ExecuteInThread
+) -> None:
     with device_lock(DEVICE):
         run_id = queue_run(db, "steps", rows=1)
         assert store.claim(db, run_id, "tester")
-        thread = carry(run_id)
+        thread = execute_in_thread(run_id)
         run = wait_for(lambda: (found := store.get_run(db, run_id)) and found["message"] and found)
         assert run["message"] == f"waits for {DEVICE}: another run is measuring"
         released = time.time()
@@ -201,13 +203,13 @@ def test_a_claimed_run_waits_for_its_device_says_so_and_starts_later(db: Engine,
     assert run["started"] >= released
 
 
-def test_a_run_is_cancelled_while_it_waits_for_its_device(db: Engine, carry: Carry) -> None:
+def test_a_run_is_cancelled_while_it_waits_for_its_device(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     with device_lock(DEVICE):
         run_id = queue_run(db, "steps", rows=1)
         store.claim(db, run_id, "tester")
-        thread = carry(run_id)
+        thread = execute_in_thread(run_id)
         wait_for(lambda: (found := store.get_run(db, run_id)) and found["message"])
-        store.ask_to_cancel(db, run_id)
+        store.request_cancel(db, run_id)
         thread.join(30)
         assert ended(db, run_id)["status"] == "cancelled"
 
@@ -228,7 +230,7 @@ def test_whatever_the_runner_meets_ends_the_run_and_its_child(
             raise raised
 
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
-    assert carry_out(url, run_id, "tester", watch) == status
+    assert execute(url, run_id, "tester", watch) == status
     assert ended(db, run_id)["message"] == message
 
 
@@ -246,14 +248,14 @@ def test_rows_that_were_under_way_at_an_interrupt_are_kept(
 
     monkeypatch.setattr(store, "write", write)
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
-    assert carry_out(url, run_id, "tester") == "cancelled"
+    assert execute(url, run_id, "tester") == "cancelled"
     assert len(numbers(db, run_id)) >= interrupted[0]
 
 
 def test_a_child_that_cannot_be_started_fails_the_run(db: Engine, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/no/such/python")
     run_id = queue_run(db, "steps")
-    assert carry_out(url, run_id, "tester") == "failed"
+    assert execute(url, run_id, "tester") == "failed"
     assert "/no/such/python" in ended(db, run_id)["message"]
 
 
@@ -265,5 +267,5 @@ def test_a_database_error_before_the_child_starts_fails_the_run(
 
     monkeypatch.setattr(store, "known_ceilings", broken)
     run_id = queue_run(db, "steps")
-    assert carry_out(url, run_id, "tester") == "failed"
+    assert execute(url, run_id, "tester") == "failed"
     assert ended(db, run_id)["message"] == "the runner stopped: the database is away"

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import services
 from experiments.registry import find
 from experiments.runs import jobs, store
-from experiments.runs.team import Place
+from experiments.runs.team import WorkerEndpoint
 from experiments.runs.team.dispatch import Dispatcher
 from tests.experiments.runs.lab_tools import POSTGRES, numbers, opened, state, wait_for
 from tests.experiments.runs.team_services import DEVICE, free_address, service, worker_process
@@ -72,7 +72,7 @@ def team(
     st.cache_resource.clear()
     app = services.dispatcher()
     assert app is not None
-    wait_for(lambda: [one.problem for one in app.offers.values()] == ["", ""])
+    wait_for(lambda: [one.problem for one in app.workers.values()] == ["", ""])
     yield found
     app.stop()
     st.cache_resource.clear()
@@ -125,7 +125,7 @@ def test_one_page_sends_a_run_to_each_of_two_workers_and_both_are_in_one_compari
 def test_a_run_is_cancelled_from_afar(team: Team) -> None:
     run_id = submitted("beta", rows=1000, pause_s=0.05)
     wait_for(lambda: numbers(team.db, run_id))
-    store.ask_to_cancel(team.db, run_id)
+    store.request_cancel(team.db, run_id)
     assert ended(team.db, run_id)["status"] == "cancelled"
 
 
@@ -156,7 +156,7 @@ def test_runs_wait_while_the_scheduler_is_gone_and_the_page_says_so(
     app = services.dispatcher()
     assert app is not None
     services_of_team[1].close()
-    wait_for(lambda: app.trouble)
+    wait_for(lambda: app.problem)
     page = AppTest.from_string("from dashboard import services\nservices.team_notice()\n" + STEPS, default_timeout=60)
     page.run()
     [line] = [one.value for one in page.warning]
@@ -169,7 +169,7 @@ def test_runs_wait_while_the_scheduler_is_gone_and_the_page_says_so(
     assert run_of(team.db, run_id)["status"] == store.QUEUED
     team.start_scheduler()
     assert ended(team.db, run_id)["status"] == "done"
-    assert app.place(DEVICE, "alpha") == Place(DEVICE, "alpha")
+    assert app.endpoint(DEVICE, "alpha") == WorkerEndpoint(DEVICE, "alpha")
 
 
 def test_certificates_let_app_and_worker_reach_a_scheduler_and_strangers_not(
@@ -202,6 +202,6 @@ def test_certificates_let_app_and_worker_reach_a_scheduler_and_strangers_not(
         app.stop()
         show("theirs")
         stranger = Dispatcher(url, address).start()
-        wait_for(lambda: "does not answer" in stranger.trouble)
-        assert stranger.offers == {}
+        wait_for(lambda: "does not answer" in stranger.problem)
+        assert stranger.workers == {}
         stranger.stop()

@@ -12,7 +12,7 @@ from experiments.bench.machine import devices
 from experiments.cli import doctor
 from experiments.registry import find
 from experiments.runs import jobs, store, team
-from experiments.runs.team import VERSION, Offer, Place
+from experiments.runs.team import VERSION, WorkerEndpoint, WorkerStatus
 from experiments.runs.team.dispatch import Dispatcher
 from experiments.runs.team.security import Certificates, check
 from tests.experiments.runs.lab_tools import DEVICE, plain_run, queue_run, state
@@ -86,15 +86,20 @@ class TestWhereARunMayGo:
         """A dispatcher that looks at nothing by itself."""
         found = Dispatcher(url, NOWHERE)
         offers = [
-            Offer(Place("CPU", "alpha"), VERSION, here=False),
-            Offer(Place("CPU", "beta"), VERSION),
-            Offer(Place("CUDA", "old"), "0.0.1 (schema 1)"),
+            WorkerStatus(WorkerEndpoint("CPU", "alpha"), VERSION, connected=False),
+            WorkerStatus(WorkerEndpoint("CPU", "beta"), VERSION),
+            WorkerStatus(WorkerEndpoint("CUDA", "old"), "0.0.1 (schema 1)"),
         ]
-        found.offers, found.trouble = {one.place: one for one in offers}, ""
+        found.workers, found.problem = {one.endpoint: one for one in offers}, ""
         yield found
 
     def test_an_unnamed_place_is_one_that_is_there(self, app: Dispatcher) -> None:
-        assert app.place("", "") == app.place("CPU", "") == app.place("CPU", "beta") == Place("CPU", "beta")
+        assert (
+            app.endpoint("", "")
+            == app.endpoint("CPU", "")
+            == app.endpoint("CPU", "beta")
+            == WorkerEndpoint("CPU", "beta")
+        )
 
     @pytest.mark.parametrize(
         ("device", "host", "said"),
@@ -108,13 +113,13 @@ class TestWhereARunMayGo:
         self, app: Dispatcher, device: str, host: str, said: str
     ) -> None:
         with pytest.raises(BadInput, match=said):
-            app.place(device, host)
+            app.endpoint(device, host)
 
     def test_while_the_scheduler_is_away_a_run_may_wait_for_a_place_that_was_there(self, app: Dispatcher) -> None:
-        app.trouble = "the scheduler does not answer"
-        assert app.place("CPU", "alpha") == Place("CPU", "alpha")
+        app.problem = "the scheduler does not answer"
+        assert app.endpoint("CPU", "alpha") == WorkerEndpoint("CPU", "alpha")
         with pytest.raises(BadInput, match="the scheduler does not answer"):
-            app.place("METAL", "")
+            app.endpoint("METAL", "")
 
 
 class Handed:
@@ -135,9 +140,9 @@ class Handed:
 
 
 def test_a_worker_that_cannot_reach_the_database_fails_the_run_with_the_reason(db: Engine, url: str) -> None:
-    app, run_id, place = Dispatcher(url, NOWHERE), plain_run(db), Place("CPU", "alpha")
-    app._handed[place] = (run_id, Handed(store.StoreError("the database x cannot be used: connection failed")))
-    app._take_back()
+    app, run_id, place = Dispatcher(url, NOWHERE), plain_run(db), WorkerEndpoint("CPU", "alpha")
+    app._dispatched[place] = (run_id, Handed(store.StoreError("the database x cannot be used: connection failed")))
+    app._collect()
     run = store.get_run(db, run_id)
     assert run is not None
     assert (run["status"], run["message"]) == (
@@ -163,7 +168,7 @@ class TestWhatTheWorkerFinds:
     ) -> None:
         run_id = queue_run(db, "steps")
         monkeypatch.setattr(devices, "probe", lambda device: devices.Probe(device, False, "no driver"))
-        assert team.carry(url, run_id) == "failed"
+        assert team.execute_on_worker(url, run_id) == "failed"
         run = store.get_run(db, run_id)
         assert run is not None
         assert (run["status"], run["message"]) == ("failed", f"device: {DEVICE} does not work here: no driver")
@@ -171,7 +176,7 @@ class TestWhatTheWorkerFinds:
     @pytest.mark.usefixtures("any_device")
     def test_a_spec_that_needs_more_memory_than_there_is_fails_the_run(self, db: Engine, url: str) -> None:
         run_id = jobs.submit("steps", find("steps").spec(device="CPU", needs_gb=1e5), host="gpu-box")
-        assert team.carry(url, run_id) == "failed"
+        assert team.execute_on_worker(url, run_id) == "failed"
         run = store.get_run(db, run_id)
         assert run is not None
         assert run["message"].startswith("too large: a claim of 100000 GB needs 100000.0 GB; CPU has")
@@ -182,8 +187,8 @@ class TestWhatTheWorkerFinds:
         run_id = queue_run(db, "steps")
         assert store.claim(db, run_id, "another")
         monkeypatch.delattr(devices, "probe")
-        assert team.carry(url, run_id) == ""
-        assert team.carry(url, "no such run") == ""
+        assert team.execute_on_worker(url, run_id) == ""
+        assert team.execute_on_worker(url, "no such run") == ""
         assert state(db, run_id) == store.RUNNING
 
     @pytest.mark.usefixtures("any_device")
@@ -197,7 +202,7 @@ class TestWhatTheWorkerFinds:
             return devices.Probe(device, True, "taken to work")
 
         monkeypatch.setattr(devices, "probe", slow)
-        assert team.carry(url, run_id) != "done"
+        assert team.execute_on_worker(url, run_id) != "done"
         run = store.get_run(db, run_id)
         assert run is not None
         assert (run["status"], run["runner"]) == (store.RUNNING, "another")

@@ -128,7 +128,7 @@ GOALS = {"lenet_300_100": (150, 0.0164), "lenet_5": (200, 0.0080)}  # times smal
 def test_the_median_of_three_seeds_of_the_carried_run_reaches_the_goal(url, network):
     """The files themselves are decoded and tested where they are carried."""
     db = store.engine(url)
-    examples.load(db, examples.carried("record"))
+    examples.load(db, examples.bundled("record"))
     runs = [run for run in store.list_runs(db) if run["spec"]["network"] == network]
     [(files, names)] = [(frames.rows_frame(db, run, record), store.artifact_names(db, run["id"])) for run in runs]
     last = files[files["variant"] == "file"]
