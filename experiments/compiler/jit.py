@@ -18,7 +18,7 @@ from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import break_even
 from experiments.bench.timing.measure import Call, Comparison
 from experiments.bench.tinygrad.phases import COLD_PHASES, phases_records, split
-from experiments.models.functions import Workload, elementwise, layers, matmul_chain
+from experiments.models.functions import FunctionModel, elementwise, layers, matmul_chain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,7 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     """
     from experiments.bench.tinygrad.runtime import PerShapeJit
 
-    workload: Workload | None = None
+    workload: FunctionModel | None = None
     for number, point in enumerate(spec.grid):
         where = ", ".join(f"{axis} {value}" for axis, value in point.items())
         done = number / len(spec.grid)
@@ -184,7 +184,7 @@ def _measure(
     spec: JitSpec,
     bench: Bench,
     point: dict[str, int],
-    workload: Workload,
+    workload: FunctionModel,
     jitted: "PerShapeJit",
     cold: dict[str, list[float]],
 ) -> Iterator[Row]:
@@ -192,7 +192,7 @@ def _measure(
     from experiments.bench.tinygrad.runtime import Counted
 
     n = spec.n_of(point)
-    reference, inputs = workload.reference(*workload.draw(n)), workload.inputs(n, bench.device)
+    reference, inputs = workload.reference(*workload.sample(n)), workload.inputs(n, bench.device)
     calls: dict[str, Call] = {"eager": lambda: workload.function(*inputs), "jit": lambda: jitted(*inputs)}
     eager = workload.function(*inputs).numpy()
     after_capture = replayed(jitted, *inputs).numpy()
@@ -294,7 +294,7 @@ def cold_split(device: str, spec: str, n: int) -> dict[str, dict[str, float]]:
     return split(device, make)
 
 
-def build(spec: JitSpec, device: str) -> Workload:
+def build(spec: JitSpec, device: str) -> FunctionModel:
     """The function that `spec` names, its weights on `device`."""
     match spec.model:
         case "elementwise":

@@ -8,8 +8,8 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.network import NETWORKS, Linear, Network, initial
-from experiments.models.training.checkpoints import load
+from experiments.models.sequential.network import NETWORKS, Linear, Network, initial_weights
+from experiments.models.training.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:
     from experiments.bench.session import Bench
@@ -39,13 +39,13 @@ def subject_of(name: str, batch: int, calibration_images: int, train: bool, benc
         network = Network(name, (Linear(inputs, outputs),), (inputs,))
         shape = (max(batch, RANDOM_IMAGES), inputs)
         images = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
-        return Subject(network, initial(network, 1), images[:RANDOM_IMAGES], images, None)
+        return Subject(network, initial_weights(network, 1), images[:RANDOM_IMAGES], images, None)
 
     def progress(fraction: float, message: str, record: dict[str, Any] | None) -> None:
         bench.progress(fraction / 2, f"training: {message}")
 
     network, data = NETWORKS[name](), mnist()
-    checkpoint = load(network, train=train, device=bench.device, progress=progress)
+    checkpoint = load_checkpoint(network, train=train, device=bench.device, progress=progress)
     bench.detail("learning", checkpoint.curve)
     calibration = data.train.first(calibration_images).images
     return Subject(network, checkpoint.weights, calibration, data.test.images, data.test)

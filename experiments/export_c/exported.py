@@ -15,8 +15,8 @@ from experiments.export_c.source import header, source
 from experiments.export_c.spec import ExportSpec
 from experiments.export_c.steps import ExportStep
 from experiments.models.sequential.network import Linear
-from experiments.models.techniques.prune_units import structure
-from experiments.models.techniques.quantization.description import describe
+from experiments.models.techniques.prune_units import layer_widths
+from experiments.models.techniques.quantization.description import describe_network
 
 DEVICE = "CPU"  # the device whose kernels are C
 VECTOR_IMAGES = 16
@@ -51,7 +51,7 @@ class ExportedProgram:
         few = images[:VECTOR_IMAGES]
         recipe = {
             "choice": choice.chosen(),
-            "network": describe(step.network),
+            "network": describe_network(step.network),
             "accuracy": step.accuracy,
             "exact": step.noopt,
             "tinygrad": version("tinygrad"),
@@ -63,4 +63,4 @@ class ExportedProgram:
 def shape(step: ExportStep) -> str:
     """`784-64-10`; a network of convolutions by the outputs of its layers."""
     first = step.network.layers[0]
-    return f"{first.inputs}-{structure(step.network)}" if isinstance(first, Linear) else structure(step.network)
+    return f"{first.inputs}-{layer_widths(step.network)}" if isinstance(first, Linear) else layer_widths(step.network)

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from experiments.bench.spec import Spec
-from experiments.models.recipe import MOST_STEPS, Recipe
+from experiments.models.recipe import MAX_STEPS, Recipe
 from experiments.models.sequential.batch_norm import NAME as NORMED
 from experiments.models.techniques.quantization.post_training import QuantSpec
 
@@ -38,7 +38,7 @@ class ExportSpec(Spec):
     fine_tune_steps: int = Field(
         2500,
         ge=0,
-        le=MOST_STEPS,
+        le=MAX_STEPS,
         title="Fine-tuning steps",
         description="in which units are taken away, and again in which weights are; done once on a machine",
     )

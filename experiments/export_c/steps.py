@@ -15,11 +15,11 @@ from experiments.export_c.spec import ExportSpec
 from experiments.models import builder
 from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.format import tensor_file
-from experiments.models.recipe import build, whole
+from experiments.models.recipe import full_network, pruned_network
 from experiments.models.sequential import batch_norm
-from experiments.models.sequential.network import Network, Weights, check
-from experiments.models.techniques.prune_units import structure
-from experiments.models.techniques.quantization.post_training import Quantized, QuantSpec, calibrate, quantize
+from experiments.models.sequential.network import Network, Weights, check_weights
+from experiments.models.techniques.prune_units import layer_widths
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork, QuantSpec, calibrate, quantize
 
 Progress = Callable[[float, str], None]
 
@@ -37,16 +37,16 @@ class ExportStep:
     what: str
     accuracy: float
     network: Network
-    quantized: Quantized | None
+    quantized: QuantizedNetwork | None
     weights: Weights
 
     def build(self, device: str) -> Callable[[Any], Any]:
         """The network as a tinygrad function on `device`, to be captured at batch 1."""
-        from experiments.models.techniques.quantization.tinygrad_backend import build
+        from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
         if self.quantized is None:
             return batch_norm.build_normed(self.network, self.weights, device)
-        return build(self.quantized, device, LANES if self.quantized.spec.scheme != "static" else 1)
+        return build_forward(self.quantized, device, LANES if self.quantized.spec.scheme != "static" else 1)
 
     @property
     def is_float(self) -> bool:
@@ -78,7 +78,7 @@ def steps(choice: ExportSpec, device: str, progress: Progress) -> list[ExportSte
         made.append(dataclasses.replace(folded, what=f"{folded.what}; a logit changes by {error:.1g} at most"))
     if choice.recipe.is_pruned:
         network, weights = _pruned(choice, network, weights, device, progress)
-        said = [f"{structure(network)} outputs are left"] if choice.width < 1 else []
+        said = [f"{layer_widths(network)} outputs are left"] if choice.width < 1 else []
         said += [f"{choice.sparsity:.0%} of the weights are 0"] if choice.sparsity else []
         made.append(_float("prune", " and ".join(said), network, weights, data))
     if choice.quant != FLOAT:
@@ -95,8 +95,8 @@ def _trained(
         network, weights = batch_norm.load_normed()
         what = "float32, batch norm computed as it stands"
         return network, weights, [_step("train", what, network, None, weights, data)]
-    recipe = builder.plain(choice.recipe)
-    network, weights = whole(recipe), builder.float_weights(recipe, device, progress)
+    recipe = builder.unpruned(choice.recipe)
+    network, weights = full_network(recipe), builder.float32_weights(recipe, device, progress)
     what = "float32, on a larger network's answers" if choice.distilled else "float32"
     return network, weights, [_float("train", what, network, weights, data)]
 
@@ -106,14 +106,14 @@ def _pruned(
 ) -> tuple[Network, Weights]:
     """The thinned network, the same as everywhere else that its recipe is made; done once on a machine."""
     if choice.network != batch_norm.NAME:
-        return build(choice.recipe), builder.float_weights(choice.recipe, device, progress)
-    small = dataclasses.replace(build(choice.recipe), name=network.name)
+        return pruned_network(choice.recipe), builder.float32_weights(choice.recipe, device, progress)
+    small = dataclasses.replace(pruned_network(choice.recipe), name=network.name)
     file = cache_folder() / "edge" / f"{network.name}-{_key(weights, choice)}.safetensors"
     if file.exists():
         kept, _ = tensor_file.read(file)
-        check(small, kept)
+        check_weights(small, kept)
         return small, kept
-    left = builder.thinned(choice.recipe, network, weights, device, progress)
+    left = builder.prune(choice.recipe, network, weights, device, progress)
     file.parent.mkdir(parents=True, exist_ok=True)
     tensor_file.write(file, left, {})
     return small, left
@@ -122,7 +122,7 @@ def _pruned(
 def _key(start: Weights, choice: ExportSpec) -> str:
     """Stands for the weights before anything is taken away, for what is, and for the code that does it."""
     digest = hashlib.sha256(tensor_file.encode(dict(sorted(start.items()))))
-    digest.update(json.dumps([choice.recipe.unquantized.json(), builder.versions_of(choice.recipe)]).encode())
+    digest.update(json.dumps([choice.recipe.unquantized.json(), builder.technique_versions(choice.recipe)]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -131,7 +131,7 @@ def _float(name: str, what: str, network: Network, weights: Weights, data: Datas
 
 
 def _step(
-    name: str, what: str, network: Network, quantized: Quantized | None, weights: Weights, data: Dataset
+    name: str, what: str, network: Network, quantized: QuantizedNetwork | None, weights: Weights, data: Dataset
 ) -> ExportStep:
     step = ExportStep(name, what, 0.0, network, quantized, weights)
     accuracy = float((step.logits(data.test.images).argmax(axis=1) == data.test.labels).mean())

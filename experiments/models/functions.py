@@ -13,16 +13,16 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class Workload:
-    """A function of realised tensors; `draw(n)` makes its float32 inputs, `reference` computes it in float64."""
+class FunctionModel:
+    """A function of realised tensors; `sample(n)` makes its float32 inputs, `reference` computes it in float64."""
 
     function: Callable[..., Any]
-    draw: Callable[[int], tuple[Array, ...]]
+    sample: Callable[[int], tuple[Array, ...]]
     reference: Callable[..., Array]
 
     def inputs(self, n: int, device: str) -> tuple[Any, ...]:
         """The inputs for size `n`, realised on `device`."""
-        return tensors(device, *self.draw(n))
+        return tensors(device, *self.sample(n))
 
 
 def tensors(device: str, *arrays: Array) -> tuple[Any, ...]:
@@ -32,25 +32,25 @@ def tensors(device: str, *arrays: Array) -> tuple[Any, ...]:
     return tuple(tensor(array, device) for array in arrays)
 
 
-def elementwise() -> Workload:
+def elementwise() -> FunctionModel:
     """(x+y).relu()*2 of two n x n matrices: one fused kernel, bound by memory."""
-    return Workload(
+    return FunctionModel(
         function=lambda x, y: ((x + y).relu() * 2).realize(),
-        draw=lambda n: _normal(2, n, n),
+        sample=lambda n: _normal(2, n, n),
         reference=lambda x, y: np.maximum(x.astype(np.float64) + y, 0) * 2,
     )
 
 
-def matmul_chain() -> Workload:
+def matmul_chain() -> FunctionModel:
     """(a@b+c).relu().sum() of three n x n matrices: a product and two reductions; sums to millions."""
-    return Workload(
+    return FunctionModel(
         function=lambda a, b, c: (a @ b + c).relu().sum().realize(),
-        draw=lambda n: _normal(3, n, n),
+        sample=lambda n: _normal(3, n, n),
         reference=lambda a, b, c: np.maximum(a.astype(np.float64) @ b + c, 0).sum(),
     )
 
 
-def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> Workload:
+def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> FunctionModel:
     """Linear layers with ReLU between them on inputs of n rows, its weights held on `device`.
 
     Weights are scaled so that activations neither vanish nor grow (He initialisation).
@@ -75,7 +75,7 @@ def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> Workl
             x = np.maximum(x, 0) if rectified else x
         return x
 
-    return Workload(function, lambda n: _normal(1, n, widths[0]), reference)
+    return FunctionModel(function, lambda n: _normal(1, n, widths[0]), reference)
 
 
 def _normal(count: int, *shape: int) -> tuple[Array, ...]:

@@ -13,12 +13,17 @@ from fractions import Fraction
 
 from experiments.bench.arrays import Array
 from experiments.models.sequential.network import NETWORKS, Network
-from experiments.models.techniques.quantization.description import BadDescription, spec_of
-from experiments.models.techniques.quantization.post_training import Quantized, QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.description import BadDescription, quant_spec_from_json
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork, QuantSpec, calibrate, quantize
 
-MOST_STEPS = 100_000
+MAX_STEPS = 100_000
 TEACHERS = {"mlp": "lenet_300_100", "lenet_300_100": "lenet_5", "cnn": "lenet_5"}  # who a network is distilled from
-FIRST = {"network", "sizes", "seed", "quant"}  # always in the text; of what came later only what is not the default
+ALWAYS_WRITTEN = {
+    "network",
+    "sizes",
+    "seed",
+    "quant",
+}  # always in the text; of what came later only what is not the default
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,11 @@ class Recipe:
             raise ValueError(f"width: {self.width:g} is not allowed; give a share above 0, at most 1")
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity: {self.sparsity:g} is not allowed; give 0 or more and less than 1")
-        if not 0 <= self.tune_steps <= MOST_STEPS:
-            raise ValueError(f"tune_steps: {self.tune_steps} is not allowed; give 0 to {MOST_STEPS}")
+        if not 0 <= self.tune_steps <= MAX_STEPS:
+            raise ValueError(f"tune_steps: {self.tune_steps} is not allowed; give 0 to {MAX_STEPS}")
         if not self.is_pruned:
             object.__setattr__(self, "tune_steps", 0)
-        build(self)
+        pruned_network(self)
         if self.distilled and self.network not in TEACHERS:
             raise ValueError(f"distilled: {self.network} has no larger network to learn from")
 
@@ -67,7 +72,9 @@ class Recipe:
     def json(self) -> str:
         """Canonical text: equal recipes, equal text."""
         defaults = {one.name: one.default for one in dataclasses.fields(self)}
-        values = {name: value for name, value in asdict(self).items() if name in FIRST or value != defaults[name]}
+        values = {
+            name: value for name, value in asdict(self).items() if name in ALWAYS_WRITTEN or value != defaults[name]
+        }
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
@@ -76,9 +83,9 @@ class Recipe:
         return hashlib.sha256(self.json().encode()).hexdigest()[:12]
 
 
-def build(recipe: Recipe) -> Network:
+def pruned_network(recipe: Recipe) -> Network:
     """The network that a recipe ends with; ValueError with one line where there is none."""
-    network, layers, share = whole(recipe), [], Fraction(1)
+    network, layers, share = full_network(recipe), [], Fraction(1)
     for number, layer in enumerate(network.layers, start=1):
         outputs = layer.outputs if number == len(network.layers) else round(recipe.width * layer.outputs)
         layers.append(dataclasses.replace(layer, inputs=int(layer.inputs * share), outputs=outputs))
@@ -86,7 +93,7 @@ def build(recipe: Recipe) -> Network:
     return dataclasses.replace(network, layers=tuple(layers))
 
 
-def whole(recipe: Recipe) -> Network:
+def full_network(recipe: Recipe) -> Network:
     """The network that is trained first, with all its units."""
     if recipe.network not in NETWORKS:
         raise ValueError(f"network: {recipe.network} is unknown; give one of {', '.join(NETWORKS)}")
@@ -101,14 +108,14 @@ def from_json(text: str) -> Recipe:
     known = {one.name for one in dataclasses.fields(Recipe)}
     try:
         value = json.loads(text)
-        if not isinstance(value, dict) or not FIRST <= value.keys() <= known:
+        if not isinstance(value, dict) or not ALWAYS_WRITTEN <= value.keys() <= known:
             raise BadDescription("a recipe is network, sizes, seed and quant, and what is done besides")
         sizes = tuple((str(name), int(size)) for name, size in value["sizes"])
         made = Recipe(
             network=str(value["network"]),
             sizes=sizes,
             seed=int(value["seed"]),
-            quant=spec_of(value["quant"]),
+            quant=quant_spec_from_json(value["quant"]),
             distilled=bool(value.get("distilled", False)),
             width=float(value.get("width", 1)),
             sparsity=float(value.get("sparsity", 0)),
@@ -119,12 +126,12 @@ def from_json(text: str) -> Recipe:
     return made
 
 
-def apply(recipe: Recipe, weights: Mapping[str, Array], images: Array | None = None) -> Quantized:
+def apply_quantization(recipe: Recipe, weights: Mapping[str, Array], images: Array | None = None) -> QuantizedNetwork:
     """The last step of a recipe, from the weights of `build(recipe)`; `images` (n, pixels) calibrate a static scheme.
 
     ValueError where the scheme is static and there are none.
     """
-    network = build(recipe)
+    network = pruned_network(recipe)
     calibration = None
     if recipe.quant.scheme == "static":
         if images is None:

@@ -29,7 +29,7 @@ class BatchRunner(Protocol):
 def tinygrad_engine(inference: InferenceSettings) -> Sequence[BatchRunner]:
     """Every bucket compiled by tinygrad, smallest first, each in the form that was the fastest here and now."""
     from experiments.models.format.packed import unpack
-    from experiments.models.techniques.quantization.tinygrad_backend import build
+    from experiments.models.techniques.quantization.tinygrad_backend import build_forward
     from experiments.server.runner import TinygradRunner, buckets
 
     model, device = unpack(Path(inference.model).read_bytes()), inference.device
@@ -38,7 +38,7 @@ def tinygrad_engine(inference: InferenceSettings) -> Sequence[BatchRunner]:
 
     @functools.cache
     def forward(lanes: int) -> Callable[[Any], Any]:
-        return build(model, device, lanes)  # once for all buckets, which share its weights
+        return build_forward(model, device, lanes)  # once for all buckets, which share its weights
 
     def fastest(batch: int) -> BatchRunner:
         """Small float batches are tried with and without lanes."""

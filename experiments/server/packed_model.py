@@ -11,25 +11,25 @@ import sys
 from pathlib import Path
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.models.builder import make
+from experiments.models.builder import build_model
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import pack
-from experiments.models.recipe import Recipe, apply, build, from_json
+from experiments.models.recipe import Recipe, apply_quantization, from_json, pruned_network
 from experiments.models.training import checkpoints
 from experiments.models.training.settings import default_settings
 
 CALIBRATION_IMAGES = 512
 
 
-def packed(recipe: Recipe, device: str = "CPU", progress: checkpoints.Progress | None = None) -> bytes:
+def packed(recipe: Recipe, device: str = "CPU", progress: checkpoints.TrainingProgress | None = None) -> bytes:
     """The packed model of a recipe; its network is trained on `device` where no checkpoint of it exists."""
     if recipe.is_pruned or recipe.distilled:
         told = progress or (lambda fraction, message, record: None)
-        return make(recipe, device, lambda fraction, message: told(fraction, message, None)).plain
-    network = build(recipe)
+        return build_model(recipe, device, lambda fraction, message: told(fraction, message, None)).dense_file
+    network = pruned_network(recipe)
     settings = dataclasses.replace(default_settings(recipe.network), seed=recipe.seed)
-    checkpoint = checkpoints.load(network, settings, device=device, progress=progress)
-    return pack(apply(recipe, checkpoint.weights, mnist().train.first(CALIBRATION_IMAGES).images))
+    checkpoint = checkpoints.load_checkpoint(network, settings, device=device, progress=progress)
+    return pack(apply_quantization(recipe, checkpoint.weights, mnist().train.first(CALIBRATION_IMAGES).images))
 
 
 def write(recipe: Recipe, device: str, file: Path) -> bool:
@@ -47,7 +47,7 @@ def main(recipe: str, file: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends this process
     said = set()
 
-    def say(fraction: float, message: str, record: checkpoints.Record | None) -> None:
+    def say(fraction: float, message: str, record: checkpoints.EpochRecord | None) -> None:
         """One line when something begins, one when an epoch is over."""
         if record or message not in said:
             right = f", {record['validation_accuracy']:.2%} right" if record else ""

@@ -10,17 +10,17 @@ import time
 from experiments.models.format.packed import pack, unpack
 from experiments.models.format.storage import STORAGES
 from experiments.models.sequential.network import lenet_300_100
-from experiments.models.techniques.prune_weights import masked, masks_of
+from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
-from experiments.models.training.checkpoints import load
+from experiments.models.training.checkpoints import load_checkpoint
 
 
 def main(sparsities: list[float]) -> None:
     network = lenet_300_100()
-    weights = load(network).weights
+    weights = load_checkpoint(network).weights
     print("sparsity storage     bytes  pack s  unpack s")
     for sparsity in sparsities or [0.0, 0.9, 0.99]:
-        pruned = masked(weights, masks_of(network, weights, sparsity, "lamp"))
+        pruned = apply_masks(weights, pruning_masks(network, weights, sparsity, "lamp"))
         model = quantize(network, pruned, QuantSpec("float32"))
         for storage in STORAGES:
             began = time.process_time()

@@ -24,10 +24,10 @@ import sys
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import NETWORKS, accuracy_numpy
 from experiments.models.training.settings import default_settings
-from experiments.models.training.trainer import trainer
+from experiments.models.training.trainer import shared_trainer
 
 network, settings, data = NETWORKS[sys.argv[1]](), default_settings(sys.argv[1]), mnist()
-weights = trainer(network, "CPU", settings.batch).fit(data, settings).weights
+weights = shared_trainer(network, "CPU", settings.batch).fit(data, settings).weights
 print(100 - 100 * accuracy_numpy(network, weights, data.test.images, data.test.labels))
 """
 

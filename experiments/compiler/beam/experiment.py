@@ -17,7 +17,7 @@ from experiments.bench.statistics.intervals import Interval, break_even, median_
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.beam.optimizations import in_words
 from experiments.compiler.beam.workloads import FILTER, NAMES, DType, Name, build
-from experiments.models.functions import Workload
+from experiments.models.functions import FunctionModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +180,7 @@ def prepare(device: str, spec: str, n: int) -> Callable[[], object]:
     return lambda: workload.function(*inputs)
 
 
-def _workload(spec: BeamSpec) -> Workload:
+def _workload(spec: BeamSpec) -> FunctionModel:
     return build(spec.kernel, spec.dtype, spec.images, spec.channels, spec.filters)
 
 
@@ -217,7 +217,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
         yield from (_untimed(spec, size, one) for one in found.values())
         return
     workload = _workload(spec)
-    arrays = workload.draw(size)
+    arrays = workload.sample(size)
     reference, inputs = workload.reference(*arrays), workload.inputs(size, bench.device)
     jits = {name: TinyJit(workload.function) for name in timed}
     errors = {}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.functions import SEED, Workload
+from experiments.models.functions import SEED, FunctionModel
 
 Name = Literal["matmul", "conv2d", "row_reduce", "column_reduce", "products", "outer_product"]
 DType = Literal["float32", "float16"]
@@ -22,20 +22,20 @@ NAMES: dict[Name, str] = {
 FILTER = 3  # rows and columns of a filter
 
 
-def matmul(dtype: DType) -> Workload:
+def matmul(dtype: DType) -> FunctionModel:
     """The product of two n x n matrices."""
-    return Workload(
+    return FunctionModel(
         function=lambda a, b: (a @ b).realize(),
-        draw=lambda n: _normal(dtype, (n, n), (n, n)),
+        sample=lambda n: _normal(dtype, (n, n), (n, n)),
         reference=lambda a, b: a.astype(np.float64) @ b.astype(np.float64),
     )
 
 
-def conv2d(dtype: DType, images: int, channels: int, filters: int) -> Workload:
+def conv2d(dtype: DType, images: int, channels: int, filters: int) -> FunctionModel:
     """A convolution of images of n x n pixels with filters of 3 x 3, padded to keep the size."""
-    return Workload(
+    return FunctionModel(
         function=lambda x, w: x.conv2d(w, padding=FILTER // 2).realize(),
-        draw=lambda n: _normal(dtype, (images, channels, n, n), (filters, channels, FILTER, FILTER)),
+        sample=lambda n: _normal(dtype, (images, channels, n, n), (filters, channels, FILTER, FILTER)),
         reference=_convolved,
     )
 
@@ -49,20 +49,20 @@ def _convolved(x: Array, w: Array) -> Array:
     return out
 
 
-def reduce(axis: int) -> Workload:
+def reduce(axis: int) -> FunctionModel:
     """The sums of an n x n matrix along its rows (axis 1) or its columns (axis 0)."""
-    return Workload(
+    return FunctionModel(
         function=lambda x: x.sum(axis).realize(),
-        draw=lambda n: _normal("float32", (n, n)),
+        sample=lambda n: _normal("float32", (n, n)),
         reference=lambda x: x.sum(axis, dtype=np.float64),
     )
 
 
-def products() -> Workload:
+def products() -> FunctionModel:
     """The course's two products, one of them of transposed matrices, rectified and summed along the rows."""
-    return Workload(
+    return FunctionModel(
         function=lambda a, b: (a @ b + a.T @ b.T).relu().sum(1).realize(),
-        draw=lambda n: _normal("float32", (n, n), (n, n)),
+        sample=lambda n: _normal("float32", (n, n), (n, n)),
         reference=_products,
     )
 
@@ -73,18 +73,18 @@ def _products(a: Array, b: Array) -> Array:
     return rows
 
 
-def outer_product() -> Workload:
+def outer_product() -> FunctionModel:
     """The course's sum of the outer product of column and row sums; of values above zero, so that none cancel."""
-    return Workload(
+    return FunctionModel(
         function=lambda x: (x.sum(0).reshape(-1, 1) @ x.sum(1).reshape(1, -1)).sum().realize(),
-        draw=lambda n: (np.random.default_rng(SEED).random((n, n), dtype=np.float32) / n,),
+        sample=lambda n: (np.random.default_rng(SEED).random((n, n), dtype=np.float32) / n,),
         reference=lambda x: np.asarray(x.sum(dtype=np.float64) ** 2),
     )
 
 
-def build(name: Name, dtype: DType, images: int, channels: int, filters: int) -> Workload:
+def build(name: Name, dtype: DType, images: int, channels: int, filters: int) -> FunctionModel:
     """The function called `name`; the last three are those of the convolution."""
-    made: dict[Name, Callable[[], Workload]] = {
+    made: dict[Name, Callable[[], FunctionModel]] = {
         "matmul": lambda: matmul(dtype),
         "conv2d": lambda: conv2d(dtype, images, channels, filters),
         "row_reduce": lambda: reduce(1),

@@ -16,14 +16,14 @@ from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, mean_interval, wilson
 from experiments.compression.distillation.reports import DETAILS, SHOWN_DIGITS
 from experiments.compression.distillation.students import ALONE, TRAIN_IMAGES, Treatment, images_of, network_called
-from experiments.models.sequential.network import parameters
+from experiments.models.sequential.network import parameter_count
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from experiments.compression.distillation.students import Taught
     from experiments.compression.distillation.study import Study
-    from experiments.models.compiled import Deployed
+    from experiments.models.compiled import DeployedNetwork
     from experiments.models.sequential.network import Network, Weights
 
 TEACHER, STUDENT = "teacher", "student alone"
@@ -123,7 +123,7 @@ class DistillationSpec(MeasuredSpec):
 
     def need(self) -> Need:
         """The larger network while it is trained."""
-        largest = max(parameters(network_called(text)) for text in (self.teacher, self.student))
+        largest = max(parameter_count(network_called(text)) for text in (self.teacher, self.student))
         return Need(TRAINING_COPIES * largest, "weights, gradients, moments and masks of the larger network")
 
 
@@ -301,11 +301,11 @@ def _distilled(spec: DistillationSpec, bench: Bench, study: "Study", taught: "Ta
 
 def _deployed(
     spec: DistillationSpec, bench: Bench, study: "Study", name: str, network: "Network", weights: "Weights"
-) -> "Deployed":
+) -> "DeployedNetwork":
     """A network as it would be deployed; its file is kept with the run."""
-    from experiments.models.compiled import deployed
+    from experiments.models.compiled import deploy
 
-    made = deployed(network, weights, study.test.images[: spec.batch], bench.device)
+    made = deploy(network, weights, study.test.images[: spec.batch], bench.device)
     bench.artifact(f"{name}.tinylab", made.file)
     return made
 
@@ -322,13 +322,13 @@ def _learnt(spec: DistillationSpec, study: "Study", taught: "Taught") -> dict[st
     }
 
 
-def _stored(study: "Study", made: "Deployed") -> dict[str, Value]:
+def _stored(study: "Study", made: "DeployedNetwork") -> dict[str, Value]:
     """The columns on a network's size, and whether it computes what it should."""
     return {
         "network": made.network.name,
         "parameters": made.parameters,
         "size_bytes": len(made.file),
-        "smaller": parameters(study.teacher.network) / made.parameters,
+        "smaller": parameter_count(study.teacher.network) / made.parameters,
         "max_abs_error": made.program.max_abs_error,
     }
 

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Dataset, Split
 from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, dense
-from experiments.models.training.feeding import Teacher, teacher_table
+from experiments.models.training.feeding import Teacher, teacher_logits
 from experiments.models.training.settings import Settings, default_settings
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def lessons(
     used = np.unique(np.concatenate(chosen))
     base = dataclasses.replace(default_settings(student.name), shift=shift)
     images_of(fraction, base.batch, len(data.train))
-    table = teacher_table(*teacher, data.train.images[used], base.shift)
+    table = teacher_logits(*teacher, data.train.images[used], base.shift)
     made = []
     for seed, own in zip(seeds, chosen, strict=True):
         settings = dataclasses.replace(base, seed=seed, epochs=max(1, round(steps / (len(own) // base.batch))))
@@ -152,7 +152,7 @@ class Student:
 
 
 def student_of(trainer: "Trainer", lesson: Lesson, treatment: Treatment, on_step: OnStep) -> Student:
-    """Trains one student with a `Trainer` that has `distil=True`; `on_step(seed, step, steps)` before each step.
+    """Trains one student with a `Trainer` that has `distill=True`; `on_step(seed, step, steps)` before each step.
 
     Students of one lesson start with the same weights and see the same batches, however they are taught: differences
     between treatments may be taken lesson by lesson.

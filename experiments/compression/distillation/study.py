@@ -10,7 +10,7 @@ from experiments.bench.arrays import Array
 from experiments.compression.distillation.students import Lesson, Taught, Treatment, lessons, student_of
 from experiments.models.data.mnist import Split, mnist
 from experiments.models.sequential.network import Network, forward_numpy
-from experiments.models.training.checkpoints import Checkpoint, load
+from experiments.models.training.checkpoints import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
     from experiments.bench.session import Bench
@@ -66,7 +66,7 @@ def study_of(
     def progress(done: float, message: str, _: dict[str, Any] | None) -> None:
         bench.progress(done * TEACHER_SHARE, f"training the teacher: {message}")
 
-    data, loaded = mnist(), load(teacher, device=bench.device, progress=progress)
+    data, loaded = mnist(), load_checkpoint(teacher, device=bench.device, progress=progress)
     places = (2 * shift + 1) ** 2
     bench.progress(
         TEACHER_SHARE, f"the teacher answers for every image that a student may see, moved to {places} places"
@@ -82,5 +82,5 @@ def study_of(
         shift=shift,
     )
     said = forward_numpy(teacher, loaded.weights, data.test.images).argmax(axis=1)
-    trainer = Trainer(student, bench.device, distil=True)
+    trainer = Trainer(student, bench.device, distill=True)
     return Study(bench, loaded, said, student, given, trainer, data.test, treatments)

@@ -16,8 +16,8 @@ from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.compression.pruning.reports import DENSE, DETAILS, answer
 from experiments.compression.subjects import MATRICES, subject_of, units_of
 from experiments.models.data.mnist import mnist
-from experiments.models.techniques.prune_weights import n_and_m
-from experiments.models.techniques.pruning_methods import Way
+from experiments.models.techniques.prune_weights import parse_n_of_m
+from experiments.models.techniques.pruning_methods import PruningConfig
 
 if TYPE_CHECKING:
     from experiments.compression.pruning.programs import Formed
@@ -34,7 +34,7 @@ Method = Literal["magnitude", "lamp", "random", "l1 units", "l2 units", "taylor 
 
 
 def _pattern(text: str) -> str:
-    n_and_m(text)
+    parse_n_of_m(text)
     return text
 
 
@@ -109,7 +109,9 @@ class PruningSpec(MeasuredSpec):
         if "taylor units" in self.method and not self.trains:
             raise ValueError(f"method: taylor units needs a trained network; {self.network} has no labels")
         narrowest = min(units_of(self.network))
-        if any(Way(method).smaller for method in self.method) and not round(narrowest * (1 - max(self.sparsity))):
+        if any(PruningConfig(method).removes_units for method in self.method) and not round(
+            narrowest * (1 - max(self.sparsity))
+        ):
             raise ValueError(
                 f"sparsity: {max(self.sparsity)} leaves no unit of {narrowest} in a layer of {self.network}; give less"
             )
@@ -153,10 +155,10 @@ class PruningSpec(MeasuredSpec):
                 for scope in scopes:
                     said: list[str] = [method, *([scope] if scope and len(scopes) > 1 else [])]
                     said += [schedule.replace("_", " ")] if len(schedules) > 1 else []
-                    found.append(Variant(" ".join(said), Way(method, scope, schedule), targets))
+                    found.append(Variant(" ".join(said), PruningConfig(method, scope, schedule), targets))
         for pattern in dict.fromkeys(self.patterns):
-            n, m = n_and_m(pattern)
-            found.append(Variant(pattern, Way(pattern, None, "one_shot"), (1 - n / m,)))
+            n, m = parse_n_of_m(pattern)
+            found.append(Variant(pattern, PruningConfig(pattern, None, "one_shot"), (1 - n / m,)))
         return [self._trained_with(loss, variant) for loss in self.losses for variant in found]
 
     def _trained_with(self, loss: str, variant: "Variant") -> "Variant":
@@ -169,11 +171,11 @@ class Variant(NamedTuple):
     """A way of pruning by its name, and the targets that it is tried at."""
 
     name: str
-    way: Way
+    way: PruningConfig
     targets: tuple[float, ...]
 
 
-UNPRUNED = Variant(DENSE, Way(schedule="one_shot"), (0.0,))
+UNPRUNED = Variant(DENSE, PruningConfig(schedule="one_shot"), (0.0,))
 
 
 @experiment(
@@ -294,9 +296,9 @@ def _base(spec: PruningSpec, bench: Bench) -> "tuple[Base, Array]":
     if not spec.trains:
         subject = subject_of(spec.network, spec.batch, 1, train=False, bench=bench)
         return Base(subject.network, subject.weights, bench.device), subject.images[: spec.batch]
-    distil = "distilled" in spec.losses and spec.steps > 0
-    bench.progress(0, "loading the checkpoint" + (" and asking it for its outputs" if distil else ""))
-    base = base_of(spec.network, bench.device, distil=distil)
+    distill = "distilled" in spec.losses and spec.steps > 0
+    bench.progress(0, "loading the checkpoint" + (" and asking it for its outputs" if distill else ""))
+    base = base_of(spec.network, bench.device, distill=distill)
     return base, mnist().test.images[: spec.batch]
 
 

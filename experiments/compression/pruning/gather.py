@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Linear, Network, apply
+from experiments.models.sequential.network import Linear, Network, apply_tinygrad
 
 MOST_KEPT = 0.5  # share of the inputs of the fullest output, above which a layer stays dense
 
@@ -63,4 +63,4 @@ def _gather(layer: Linear, indices: Any, values: Any, bias: Any) -> Callable[[An
 
 def _dense(layer: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Callable[[Any], Any]:
     flat = isinstance(layer, Linear)
-    return lambda x: apply(layer, weight, bias, x.reshape(x.shape[0], *((layer.inputs,) if flat else shape)))
+    return lambda x: apply_tinygrad(layer, weight, bias, x.reshape(x.shape[0], *((layer.inputs,) if flat else shape)))

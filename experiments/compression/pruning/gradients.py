@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import Network, Weights, forward
+from experiments.models.sequential.network import Network, Weights, forward_tinygrad
 
 
 def gradients_on(
@@ -25,7 +25,7 @@ def gradients_on(
     held = {name: tensor(np.zeros(shape, np.float32), device) for name, shape in network.shapes().items()}
 
     def gradients_of(images: Tensor, labels: Tensor) -> list[Tensor]:
-        loss = forward(network, held, images).sparse_categorical_crossentropy(labels)
+        loss = forward_tinygrad(network, held, images).sparse_categorical_crossentropy(labels)
         return [gradient.realize() for gradient in loss.gradient(*held.values())]
 
     one = TinyJit(gradients_of)

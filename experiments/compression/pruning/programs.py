@@ -7,9 +7,9 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.compression.pruning.gather import build_gather
 from experiments.compression.pruning.pruned_models import Pruned
-from experiments.models.compiled import Program, captured
+from experiments.models.compiled import CapturedNetwork, capture_network
 from experiments.models.sequential.network import Network, forward_numpy
-from experiments.models.techniques.quantization.tinygrad_backend import build
+from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Formed:
     """A captured program whose `form` is dense, smaller or gather."""
 
     form: str
-    program: Program
+    program: CapturedNetwork
 
 
 def programs_of(network: Network, name: str, made: Pruned, device: str, images: Array) -> dict[str, Formed]:
@@ -27,11 +27,12 @@ def programs_of(network: Network, name: str, made: Pruned, device: str, images: 
     sparse enough. They are checked against the whole network with zeros in numpy float64.
     """
     smaller = made.model.network != network
-    functions = {name: ("smaller" if smaller else "dense", build(made.model, device))}
+    functions = {name: ("smaller" if smaller else "dense", build_forward(made.model, device))}
     if not smaller and (gather := build_gather(network, made.weights, device)):
         functions[f"{name} gather"] = ("gather", gather)
     exact = {key: one.astype(np.float64) for key, one in made.weights.items()}
     reference = forward_numpy(network, exact, images.astype(np.float64))[:, made.outputs]
     return {
-        key: Formed(form, captured(function, images, reference, device)) for key, (form, function) in functions.items()
+        key: Formed(form, capture_network(function, images, reference, device))
+        for key, (form, function) in functions.items()
     }

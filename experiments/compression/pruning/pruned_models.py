@@ -10,15 +10,15 @@ from experiments.bench.arrays import Array
 from experiments.compression.pruning.gradients import gradients_on
 from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.format.packed import pack, unpack
-from experiments.models.format.storage import WAYS
+from experiments.models.format.storage import ENCODINGS
 from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy
 from experiments.models.techniques.fine_tuning import FineTuned, fine_tune
 from experiments.models.techniques.prune_units import shrink
-from experiments.models.techniques.prune_weights import masked
-from experiments.models.techniques.pruning_methods import UNITS, Plan, Way, plan_of
+from experiments.models.techniques.prune_weights import apply_masks
+from experiments.models.techniques.pruning_methods import UNIT_SCORES, MaskFunction, PruningConfig, mask_function
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy as quantized_accuracy
-from experiments.models.techniques.quantization.post_training import Quantized, QuantSpec, quantize
-from experiments.models.training.checkpoints import load
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork, QuantSpec, quantize
+from experiments.models.training.checkpoints import load_checkpoint
 from experiments.models.training.feeding import Teacher
 from experiments.models.training.settings import default_settings
 
@@ -42,18 +42,18 @@ class Base:
     teacher: Teacher | None = None
 
 
-def base_of(name: str, device: str, *, distil: bool = False) -> Base:
-    """The trained network called `name`, to be pruned on MNIST; with `distil` it teaches its own pruned forms."""
-    from experiments.models.techniques.teacher_logits import table_of
-    from experiments.models.training.trainer import Trainer, trainer
+def base_of(name: str, device: str, *, distill: bool = False) -> Base:
+    """The trained network called `name`, to be pruned on MNIST; with `distill` it teaches its own pruned forms."""
+    from experiments.models.techniques.teacher_logits import cached_teacher_logits
+    from experiments.models.training.trainer import Trainer, shared_trainer
 
     network, data, settings = NETWORKS[name](), mnist(), default_settings(name)
-    checkpoint = load(network, device=device)
+    checkpoint = load_checkpoint(network, device=device)
     weights = checkpoint.weights
-    if not distil:
-        return Base(network, weights, device, data, trainer(network, device, settings.batch))
-    table = table_of(checkpoint, data.train, settings.shift, device)
-    student = Trainer(network, device, settings.batch, distil=True)
+    if not distill:
+        return Base(network, weights, device, data, shared_trainer(network, device, settings.batch))
+    table = cached_teacher_logits(checkpoint, data.train, settings.shift, device)
+    student = Trainer(network, device, settings.batch, distill=True)
     return Base(network, weights, device, data, student, Teacher(table, TEMPERATURE, ALPHA))
 
 
@@ -69,7 +69,7 @@ class Pruned:
 
     seeds: Sequence[int]
     weights: Weights
-    model: Quantized
+    model: QuantizedNetwork
     outputs: Array
     files: dict[str, bytes]
     curve: list[dict[str, float]]
@@ -84,7 +84,7 @@ class Pruned:
 
 def prune(
     base: Base,
-    way: Way,
+    way: PruningConfig,
     target: float,
     *,
     seeds: Sequence[int],
@@ -98,7 +98,7 @@ def prune(
     """
     accuracies, before, results = [], [], []
     gradients = None
-    if base.data and UNITS.get(way.method) == "taylor":
+    if base.data and UNIT_SCORES.get(way.method) == "taylor":
         gradients = gradients_on(base.network, base.data.train.first(CALIBRATION), base.device)
     for number, seed in enumerate(seeds):
 
@@ -106,29 +106,29 @@ def prune(
             if on_step:
                 on_step(done + step, len(seeds) * steps)
 
-        plan = plan_of(
+        plan = mask_function(
             base.network, way.method, way.scope or "global", seed=seed, gradients=gradients, last=base.data is None
         )
         tuned = _tuned(base, plan, way, target, steps=steps, seed=seed, curve=not number, on_step=tell)
         results.append(tuned)
-        model = stored(base.network, tuned, way.smaller)
+        model = stored(base.network, tuned, way.removes_units)
         if base.data:
             restored = unpack(pack(model, "bitmask"))  # the quickest; every storage restores the same numbers
             test = base.data.test
             accuracies.append(quantized_accuracy(restored, test.images, test.labels))
-            at_once = masked(base.weights, plan(base.weights, target, {}))
+            at_once = apply_masks(base.weights, plan(base.weights, target, {}))
             before.append(accuracy_numpy(base.network, at_once, test.images, test.labels))
     if on_step:
         on_step(len(seeds) * steps, len(seeds) * steps)
-    first = stored(base.network, results[0], way.smaller)
-    files: dict[str, bytes] = {storage: pack(first, storage) for storage in WAYS}
+    first = stored(base.network, results[0], way.removes_units)
+    files: dict[str, bytes] = {storage: pack(first, storage) for storage in ENCODINGS}
     model = unpack(min(files.values(), key=len))
     whole = np.ones(base.network.classes, bool)
     outputs = np.flatnonzero(results[0].masks.get(base.network.walk()[-1].bias, whole))
     return Pruned(seeds, results[0].weights, model, outputs, files, results[0].curve, accuracies, before)
 
 
-def stored(network: Network, tuned: FineTuned, smaller: bool) -> Quantized:
+def stored(network: Network, tuned: FineTuned, smaller: bool) -> QuantizedNetwork:
     """The float32 model that is packed; physically smaller where units are gone."""
     if not smaller:
         return quantize(network, tuned.weights, QuantSpec("float32"))
@@ -138,8 +138,8 @@ def stored(network: Network, tuned: FineTuned, smaller: bool) -> Quantized:
 
 def _tuned(
     base: Base,
-    plan: Plan,
-    way: Way,
+    plan: MaskFunction,
+    way: PruningConfig,
     target: float,
     *,
     steps: int,
@@ -149,7 +149,7 @@ def _tuned(
 ) -> FineTuned:
     if base.trainer is None or base.data is None:
         masks = plan(base.weights, target, {})
-        return FineTuned(masked(base.weights, masks), masks, [])
+        return FineTuned(apply_masks(base.weights, masks), masks, [])
     return fine_tune(
         base.trainer,
         base.data,

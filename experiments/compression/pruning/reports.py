@@ -11,9 +11,9 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import Column
 from experiments.bench.statistics.intervals import mean_interval, wilson
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import Conv, Network, accuracy_numpy, parameters
-from experiments.models.techniques.prune_units import structure
-from experiments.models.techniques.prune_weights import masked, masks_of, nonzero, sparsity_of
+from experiments.models.sequential.network import Conv, Network, accuracy_numpy, parameter_count
+from experiments.models.techniques.prune_units import layer_widths
+from experiments.models.techniques.prune_weights import apply_masks, count_nonzero, pruning_masks, total_sparsity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +103,8 @@ def sensitivity_records(
     records = []
     for place in network.walk():
         for sparsity in levels:
-            masks = masks_of(network, weights, sparsity, layers=[place.name])
-            accuracy = accuracy_numpy(network, masked(weights, masks), split.images, split.labels)
+            masks = pruning_masks(network, weights, sparsity, layers=[place.name])
+            accuracy = accuracy_numpy(network, apply_masks(weights, masks), split.images, split.labels)
             right = wilson(round(accuracy * len(split)), len(split))
             ends = {"accuracy_lo": right.lo, "accuracy_hi": right.hi}
             records.append({"layer": place.name, "sparsity": sparsity, "accuracy": accuracy, **ends})
@@ -166,12 +166,12 @@ def row_values(base: "Base", dense: "Pruned", made: "Pruned") -> Record:
     network's seed by seed, are means over the seeds with t intervals.
     """
     values: Record = {
-        "sparsity": sparsity_of(base.network, made.weights),
-        "structure": structure(made.model.network),
-        "parameters": parameters(made.model.network),
-        "nonzero": nonzero(made.model.real_weights()),
+        "sparsity": total_sparsity(base.network, made.weights),
+        "structure": layer_widths(made.model.network),
+        "parameters": parameter_count(made.model.network),
+        "nonzero": count_nonzero(made.model.float_weights()),
         "size_bytes": len(made.file),
-        "compression": 4 * parameters(base.network) / len(made.file),
+        "compression": 4 * parameter_count(base.network) / len(made.file),
         "storage": next(name for name, file in made.files.items() if file == made.file),
     }
     if not base.data:

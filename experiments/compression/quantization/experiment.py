@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from experiments.compression.subjects import Subject
     from experiments.models.data.mnist import Split
-    from experiments.models.techniques.quantization.post_training import Calibration, Quantized
+    from experiments.models.techniques.quantization.post_training import Calibration, QuantizedNetwork
 
 Bits = Annotated[int, Field(ge=2, le=8)]
 BASELINE = "float32"
@@ -224,7 +224,7 @@ def quantization(spec: QuantizationSpec, bench: Bench) -> Iterator[Row]:
     """
     from experiments.compression.subjects import subject_of
     from experiments.models.format.packed import pack
-    from experiments.models.sequential.network import parameters
+    from experiments.models.sequential.network import parameter_count
     from experiments.models.techniques.quantization.post_training import calibrate, quantize
 
     subject = subject_of(spec.network, max(spec.batch), spec.calibration_images, spec.train, bench)
@@ -238,7 +238,7 @@ def quantization(spec: QuantizationSpec, bench: Bench) -> Iterator[Row]:
         file = pack(quantize(subject.network, subject.weights, one, calibration))
         if subject.test:  # the files of an untrained layer are of no use to anybody
             bench.artifact(f"{spec.network} {name}.tinylab", file)
-        made[name] = Made.of(file, 4 * parameters(subject.network), subject.test, made.get(BASELINE))
+        made[name] = Made.of(file, 4 * parameter_count(subject.network), subject.test, made.get(BASELINE))
     for number, batch in enumerate(dict.fromkeys(spec.batch)):
         bench.progress(0.5 + number / (2 * len(spec.batch)), f"batch {batch}: measuring {len(made)} variants")
         yield from _measure(spec, bench, made, batch, subject.images[:batch])
@@ -248,7 +248,7 @@ def quantization(spec: QuantizationSpec, bench: Bench) -> Iterator[Row]:
 class Made:
     """One variant as its file restores it, what it says of each test image, and the columns that follow."""
 
-    quantized: "Quantized"
+    quantized: "QuantizedNetwork"
     said: Any
     values: dict[str, Value]
 
@@ -298,7 +298,7 @@ def _measure(spec: QuantizationSpec, bench: Bench, made: dict[str, Made], batch:
     from experiments.bench.tinygrad.capture import capture, captured_work
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.compression.quantization.program_forms import forms_of
-    from experiments.models.techniques.quantization.numpy_backend import fake_forward_numpy
+    from experiments.models.techniques.quantization.numpy_backend import fake_quantized_forward_numpy
 
     inputs = tensor(np.ascontiguousarray(images, dtype=np.float32), bench.device)
     forms = forms_of({name: one.quantized for name, one in made.items()}, batch, bench.device)
@@ -306,7 +306,7 @@ def _measure(spec: QuantizationSpec, bench: Bench, made: dict[str, Made], batch:
     for name, form in forms.items():
         with Context(NOOPT=int(form.noopt)):  # compiled here; a replay needs no context
             jits[name], result = capture(form.function, inputs)
-        reference = fake_forward_numpy(made[form.of].quantized, images, batch)
+        reference = fake_quantized_forward_numpy(made[form.of].quantized, images, batch)
         errors[name], limits[name] = max_abs_error(result.numpy(), reference), tolerance(reference, ATOL, RTOL)
     measured = bench.compare({name: partial(jit, inputs) for name, jit in jits.items()}, BASELINE)
     for name, form in forms.items():

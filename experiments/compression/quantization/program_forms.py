@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.models.sequential.network import Linear
-from experiments.models.techniques.quantization.post_training import Quantized
-from experiments.models.techniques.quantization.tinygrad_backend import build
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork
+from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
 LANES = 16  # float32 numbers of the widest vector registers
 
@@ -20,13 +20,13 @@ class Form:
     noopt: bool = False
 
 
-def forms_of(made: Mapping[str, Quantized], batch: int, device: str) -> dict[str, Form]:
+def forms_of(made: Mapping[str, QuantizedNetwork], batch: int, device: str) -> dict[str, Form]:
     """Every variant as it is, and for one layer at batch 1 also the forms that suit a CPU's compiler.
 
     An integer sum may be reordered by the C compiler, a float sum may not: without tinygrad's own unrolling the
     integer loop is vectorised, and float32 gets the same chance by 16 partial sums side by side.
     """
-    forms = {name: Form(name, build(one, device)) for name, one in made.items()}
+    forms = {name: Form(name, build_forward(one, device)) for name, one in made.items()}
     for name, one in made.items():
         layers = one.network.layers
         if batch > 1 or len(layers) > 1 or not isinstance(layers[0], Linear):
@@ -38,11 +38,11 @@ def forms_of(made: Mapping[str, Quantized], batch: int, device: str) -> dict[str
     return forms
 
 
-def lanes(quantized: Quantized, device: str) -> Callable[[Any], Any]:
+def lanes(quantized: QuantizedNetwork, device: str) -> Callable[[Any], Any]:
     """One image (1, in) through one linear float32 layer, with 16 partial sums for each output."""
     from experiments.bench.tinygrad.runtime import tensor
 
-    weights = quantized.real_weights()
+    weights = quantized.float_weights()
     weight, bias = (tensor(weights[f"layers.0.{name}"], device) for name in ("weight", "bias"))
     outputs, into = weight.shape
     parts = weight.reshape(1, outputs, into // LANES, LANES)

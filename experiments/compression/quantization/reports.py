@@ -7,23 +7,23 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.sequential.network import Network
-from experiments.models.techniques.quantization.affine import Grid
+from experiments.models.techniques.quantization.affine import QParams
 from experiments.models.techniques.quantization.observers import (
     OBSERVERS,
-    Fit,
     Histogram,
-    choose,
-    fit,
+    QuantizationError,
+    choose_range,
     histogram,
+    quantization_error,
     sqnr_db,
 )
-from experiments.models.techniques.quantization.post_training import Calibration, Quantized, QuantSpec
+from experiments.models.techniques.quantization.post_training import Calibration, QuantizedNetwork, QuantSpec
 
 Record = dict[str, Any]
 
 
 def layer_report(
-    weights: Mapping[str, Array], quantized: Quantized, calibration: Calibration | None = None
+    weights: Mapping[str, Array], quantized: QuantizedNetwork, calibration: Calibration | None = None
 ) -> list[Record]:
     """One record for each layer's weights, and for its input where the scheme fixes its scale.
 
@@ -34,17 +34,17 @@ def layer_report(
     records = []
     for layer in quantized.layers:
         weight = weights[f"{layer.name}.weight"].astype(np.float64)
-        error = float(((weight - layer.real_weight(np.float64)) ** 2).mean())
+        error = float(((weight - layer.float_weight(np.float64)) ** 2).mean())
         record = {"layer": layer.name, "tensor": "weight", "bits": layer.bits}
-        if layer.grid:
-            record |= _grid_record(layer.grid) | {"clipped": _clipped(weight, layer.grid)}
+        if layer.weight_qparams:
+            record |= _grid_record(layer.weight_qparams) | {"clipped": _clipped(weight, layer.weight_qparams)}
         records.append(record | {"sqnr_db": sqnr_db(float((weight**2).mean()), error)})
-        if layer.activation and calibration:
+        if layer.input_qparams and calibration:
             symmetric = quantized.spec.symmetry == "symmetric"
             bits, seen = quantized.spec.activation_bits or 8, calibration.inputs[layer.name]
-            chosen = choose(quantized.spec.observer, seen, bits, symmetric, quantized.spec.percentile)
-            done = fit(seen, chosen, bits, symmetric)
-            record = {"layer": layer.name, "tensor": "activation", "bits": bits, **_grid_record(layer.activation)}
+            chosen = choose_range(quantized.spec.observer, seen, bits, symmetric, quantized.spec.percentile)
+            done = quantization_error(seen, chosen, bits, symmetric)
+            record = {"layer": layer.name, "tensor": "activation", "bits": bits, **_grid_record(layer.input_qparams)}
             records.append(record | {"clipped": done.clipped, "sqnr_db": done.sqnr_db})
     return records
 
@@ -63,7 +63,9 @@ def calibration_report(
         bits = min(spec.bits(name), 8) if tensor == "weight" else spec.activation_bits or 8
         of_spec = spec.weight_observer if tensor == "weight" else spec.observer
         for observer in OBSERVERS:
-            done: Fit = fit(seen, choose(observer, seen, bits, symmetric, spec.percentile), bits, symmetric)
+            done: QuantizationError = quantization_error(
+                seen, choose_range(observer, seen, bits, symmetric, spec.percentile), bits, symmetric
+            )
             record = {"layer": name, "tensor": tensor, "observer": observer, "chosen": observer == of_spec}
             records.append(record | {"bits": bits, **vars(done)})
     return records
@@ -92,20 +94,20 @@ def _histograms(
     return found
 
 
-def _grid_record(grid: Grid) -> Record:
-    lo, hi = grid.scales * (grid.low - grid.zeros), grid.scales * (grid.high - grid.zeros)
+def _grid_record(grid: QParams) -> Record:
+    lo, hi = grid.scales * (grid.qmin - grid.zero_points), grid.scales * (grid.qmax - grid.zero_points)
     return {
         "scales": len(grid.scales),
         "scale_min": float(grid.scales.min()),
         "scale_max": float(grid.scales.max()),
-        "zero_point": grid.zero if len(grid.zeros) == 1 else 0 if not grid.zeros.any() else None,
+        "zero_point": grid.zero_point if len(grid.zero_points) == 1 else 0 if not grid.zero_points.any() else None,
         "lo": float(lo.min()),
         "hi": float(hi.max()),
     }
 
 
-def _clipped(values: Array, grid: Grid) -> float:
+def _clipped(values: Array, grid: QParams) -> float:
     """The share of `values` that lie further than half a step beyond the grid."""
     rows = values.reshape(len(values), -1) if len(grid.scales) > 1 else values.reshape(1, -1)
-    steps = rows / grid.scales[:, None] + grid.zeros[:, None]
-    return float(((steps < grid.low - 0.5) | (steps > grid.high + 0.5)).mean())
+    steps = rows / grid.scales[:, None] + grid.zero_points[:, None]
+    return float(((steps < grid.qmin - 0.5) | (steps > grid.qmax + 0.5)).mean())

@@ -16,8 +16,8 @@ from experiments.compression.record.codebooks import Codebooks
 from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.format.packed import pack
 from experiments.models.sequential.network import Network, Weights
-from experiments.models.techniques.prune_units import alive, keep_units, shrink, unit_masks
-from experiments.models.techniques.prune_weights import Masks, cubic, masked, masks_of
+from experiments.models.techniques.prune_units import active_units, select_units, shrink, unit_masks
+from experiments.models.techniques.prune_weights import Masks, apply_masks, cubic_sparsity, pruning_masks
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
 from experiments.models.training.feeding import Teacher
 from experiments.models.training.settings import Settings
@@ -60,10 +60,10 @@ class Maker:
     """Compiled steps for one network and chain, used again for every seed."""
 
     def __init__(self, network: Network, chain: Chain, device: str) -> None:
-        self._whole = Trainer(network, device, distil=True) if chain.units else None
+        self._whole = Trainer(network, device, distill=True) if chain.units else None
         slim = _slim(network, chain)
         self._books = Codebooks(slim, device, 2**chain.bits, 2**chain.bias_bits)
-        self._coded = Trainer(slim, device, weight=self._books.hook, distil=True)
+        self._coded = Trainer(slim, device, weight=self._books.hook, distill=True)
         self._network = network
 
     def stages(
@@ -82,13 +82,13 @@ class Maker:
         yield Stage("pruned", pack(_stored(network, seen["pruned"], "float32"), "smallest"))
         coded = self._books.apply(trained)
         yield Stage("codebook", pack(_stored(network, coded, "float32"), "smallest"))
-        yield Stage("file", pack(_stored(*shrink(network, coded, alive(network, coded)), "float16"), "smallest"))
+        yield Stage("file", pack(_stored(*shrink(network, coded, active_units(network, coded)), "float16"), "smallest"))
 
     def _shrunk(
         self, trainer: Trainer, weights: Weights, chain: Chain, teacher: Teacher, data: Dataset, progress: Progress
     ) -> tuple[Network, Weights]:
         """The network with fewer units, trained on: under masks, by a step that is compiled for the whole one."""
-        kept = keep_units(self._network, weights, chain.units)
+        kept = select_units(self._network, weights, chain.units)
         trained = trainer.fit(
             data,
             Settings(shift=chain.shift, seed=chain.seed),
@@ -117,10 +117,10 @@ class Maker:
         def before_step(trainer: Trainer, step: int, _: int) -> None:
             nonlocal masks
             if (step < fixed and step % TIGHTEN_EVERY == 0) or step == fixed:
-                now, sparsity = trainer.weights(), cubic(step, 0, fixed, chain.sparsity)
-                masks = masks_of(trainer.network, now, sparsity, "lamp", within=masks)
+                now, sparsity = trainer.weights(), cubic_sparsity(step, 0, fixed, chain.sparsity)
+                masks = pruning_masks(trainer.network, now, sparsity, "lamp", within=masks)
                 if step == fixed:
-                    masks = _joined(masks, alive(trainer.network, masked(now, masks)), trainer.network)
+                    masks = _joined(masks, active_units(trainer.network, apply_masks(now, masks)), trainer.network)
                 trainer.set_masks(masks)
             if step == coded:
                 seen["pruned"] = trainer.weights()
@@ -148,7 +148,7 @@ def _joined(masks: Masks, kept: Mapping[str, Array], network: Network) -> Masks:
 def _slim(network: Network, chain: Chain) -> Network:
     """The network with the chain's widths."""
     zeros = {name: np.zeros(shape, np.float32) for name, shape in network.shapes().items()}
-    return shrink(network, zeros, keep_units(network, zeros, chain.units))[0] if chain.units else network
+    return shrink(network, zeros, select_units(network, zeros, chain.units))[0] if chain.units else network
 
 
 def _stored(network: Network, weights: Mapping[str, Array], scheme: Any) -> Any:

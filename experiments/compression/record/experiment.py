@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.compression.record.chain import Chain, Stage
     from experiments.models.data.mnist import Split
     from experiments.models.sequential.network import Network
-    from experiments.models.techniques.quantization.post_training import Quantized
+    from experiments.models.techniques.quantization.post_training import QuantizedNetwork
 
 Width = Annotated[int, Field(ge=1, le=500)]
 HIDDEN = {"mlp": (128,), "lenet_300_100": (300, 100), "lenet_5": (20, 50, 500)}
@@ -128,8 +128,8 @@ def record(spec: RecordSpec, bench: Bench) -> Iterator[Row]:
     from experiments.compression.record.chain import Maker
     from experiments.models.data.mnist import mnist
     from experiments.models.sequential.network import NETWORKS, lenet_5
-    from experiments.models.techniques.teacher_logits import table_of
-    from experiments.models.training.checkpoints import load
+    from experiments.models.techniques.teacher_logits import cached_teacher_logits
+    from experiments.models.training.checkpoints import load_checkpoint
     from experiments.models.training.feeding import Teacher
 
     network, data = NETWORKS[spec.network](), mnist()
@@ -140,13 +140,13 @@ def record(spec: RecordSpec, bench: Bench) -> Iterator[Row]:
             bench.progress((turn + done) / len(spec.seeds), f"seed {seed}: {message}")
 
         progress(0.0, "the base")
-        base = load(
+        base = load_checkpoint(
             network, _base_settings(spec, seed), device=bench.device, progress=lambda _, *what: progress(0, *what)
         )
         if table is None or spec.teacher == "base":
             progress(0.0, "the teacher's logits")
-            teacher = base if spec.teacher == "base" else load(lenet_5(), device=bench.device)
-            table = table_of(teacher, data.train, spec.shift, bench.device)
+            teacher = base if spec.teacher == "base" else load_checkpoint(lenet_5(), device=bench.device)
+            table = cached_teacher_logits(teacher, data.train, spec.shift, bench.device)
         chain = chain_of(spec, network, seed, data.train)
         maker = maker or Maker(network, chain, bench.device)
         for stage in maker.stages(base.weights, chain, Teacher(table, spec.temperature, spec.alpha), progress):
@@ -202,9 +202,9 @@ def _row(spec: RecordSpec, seed: int, stage: "Stage", base: "Network") -> Row:
     """A stage as its file restores it."""
     from experiments.models.data.mnist import mnist
     from experiments.models.format.packed import unpack
-    from experiments.models.sequential.network import parameters
-    from experiments.models.techniques.prune_units import structure
-    from experiments.models.techniques.prune_weights import nonzero
+    from experiments.models.sequential.network import parameter_count
+    from experiments.models.techniques.prune_units import layer_widths
+    from experiments.models.techniques.prune_weights import count_nonzero
 
     restored, data = unpack(stage.content), mnist()
     values: dict[str, Any] = {}
@@ -218,17 +218,17 @@ def _row(spec: RecordSpec, seed: int, stage: "Stage", base: "Network") -> Row:
             "variant": stage.name,
             "network": spec.network,
             "seed": seed,
-            "structure": structure(restored.network),
-            "parameters": parameters(restored.network),
-            "nonzero": nonzero(restored.real_weights()),
+            "structure": layer_widths(restored.network),
+            "parameters": parameter_count(restored.network),
+            "nonzero": count_nonzero(restored.float_weights()),
             "size_bytes": len(stage.content),
-            "compression": 4 * parameters(base) / len(stage.content),
+            "compression": 4 * parameter_count(base) / len(stage.content),
             **values,
         }
     )
 
 
-def _right(model: "Quantized", split: "Split") -> int:
+def _right(model: "QuantizedNetwork", split: "Split") -> int:
     """How many images of `split` are classified rightly."""
     from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import DamagedModel, unpack
-from experiments.models.sequential.network import NETWORKS, parameters
-from experiments.models.techniques.prune_units import structure
-from experiments.models.techniques.prune_weights import nonzero
+from experiments.models.sequential.network import NETWORKS, parameter_count
+from experiments.models.techniques.prune_units import layer_widths
+from experiments.models.techniques.prune_weights import count_nonzero
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 
 CARRIED = Path(__file__).parent / "smallest"
@@ -35,10 +35,10 @@ def measure(content: bytes) -> Stated:
     name = model.network.name
     return {
         "network": name,
-        "structure": structure(model.network),
-        "nonzero": nonzero(model.real_weights()),
+        "structure": layer_widths(model.network),
+        "nonzero": count_nonzero(model.float_weights()),
         "size_bytes": len(content),
-        "compression": round(4 * parameters(NETWORKS[name]()) / len(content), 2),
+        "compression": round(4 * parameter_count(NETWORKS[name]()) / len(content), 2),
         "validation_accuracy": accuracy_numpy(model, data.validation.images, data.validation.labels),
         "accuracy": accuracy_numpy(model, data.test.images, data.test.labels),
     }

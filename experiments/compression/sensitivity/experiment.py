@@ -95,12 +95,12 @@ def sensitivity(spec: SensitivitySpec, bench: Bench) -> Iterator[Row]:
     from experiments.compression.sensitivity.layer_sensitivity import sensitivity as measure
     from experiments.compression.sensitivity.mixed_precision import choose_bits, search_bits
     from experiments.models.data.mnist import mnist
-    from experiments.models.sequential.network import NETWORKS, parameters
-    from experiments.models.training.checkpoints import load
+    from experiments.models.sequential.network import NETWORKS, parameter_count
+    from experiments.models.training.checkpoints import load_checkpoint
 
     network, chosen = NETWORKS[spec.network](), mnist().validation.first(spec.images)
-    weights = load(network, device=bench.device).weights
-    float_bytes = 4 * parameters(network)
+    weights = load_checkpoint(network, device=bench.device).weights
+    float_bytes = 4 * parameter_count(network)
     bench.progress(0.0, "timing each layer alone")
     speedups = _layer_speedups(spec, bench, network, weights)
     bench.progress(0.3, "one layer at a time")
@@ -138,7 +138,7 @@ def _layer_speedups(spec: SensitivitySpec, bench: Bench, network: Any, weights: 
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.models.sequential.network import Network
     from experiments.models.techniques.quantization.post_training import calibrate, quantize
-    from experiments.models.techniques.quantization.tinygrad_backend import build
+    from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
     found: dict[str, dict[str, Value]] = {}
     for place in network.walk():
@@ -149,7 +149,7 @@ def _layer_speedups(spec: SensitivitySpec, bench: Bench, network: Any, weights: 
         calls = {}
         for scheme in ("float32", "static"):
             quantized = quantize(alone, own, QuantSpec(scheme=scheme), calibration)
-            jit, _ = capture(build(quantized, bench.device), inputs)
+            jit, _ = capture(build_forward(quantized, bench.device), inputs)
             calls[scheme] = partial(jit, inputs)
         ratio = bench.compare(calls, "float32").speedup("static")
         found[place.name] = {

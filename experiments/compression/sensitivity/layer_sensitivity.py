@@ -7,12 +7,12 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.format.packed import layer_bytes
-from experiments.models.sequential.network import Linear, Network, Placed, apply_numpy, check, chunks
+from experiments.models.sequential.network import LayerNode, Linear, Network, apply_numpy, check_weights, image_chunks
 from experiments.models.techniques.quantization.post_training import (
     Calibration,
     QuantSpec,
-    activation_grid,
-    weight_grid,
+    activation_qparams,
+    weight_qparams,
 )
 
 Choice = tuple[tuple[str, int], ...]
@@ -77,7 +77,7 @@ class FakeLayers:
         spec: QuantSpec,
         calibration: Calibration | None,
     ) -> None:
-        check(network, weights)
+        check_weights(network, weights)
         if spec.is_float or spec.scheme == "dynamic" or (spec.scheme == "static" and calibration is None):
             raise ValueError(
                 f"scheme: {spec.scheme} cannot be tried layer by layer; give weight_only, or static calibrated"
@@ -86,18 +86,18 @@ class FakeLayers:
         self._fake: dict[tuple[str, int], Array] = {}
         for place in self.places:
             for one in bits:
-                grid = weight_grid(place.name, weights[place.weight], replace(spec, weight_bits=one, layer_bits=()))
-                self._fake[place.name, one] = grid.real(grid.quantize(weights[place.weight]))
+                grid = weight_qparams(place.name, weights[place.weight], replace(spec, weight_bits=one, layer_bits=()))
+                self._fake[place.name, one] = grid.dequantize(grid.quantize(weights[place.weight]))
         inputs = calibration.inputs if calibration and spec.scheme == "static" else {}
-        self._inputs = {name: activation_grid(seen, spec) for name, seen in inputs.items()}
+        self._inputs = {name: activation_qparams(seen, spec) for name, seen in inputs.items()}
 
-    def run(self, place: Placed, bits: int | None, x: Array) -> Array:
+    def run(self, place: LayerNode, bits: int | None, x: Array) -> Array:
         """One layer's output for a part of the images; float32 where `bits` is None."""
         weight = self._weights[place.weight] if bits is None else self._fake[place.name, bits]
         x = x.reshape(len(x), *((-1,) if isinstance(place.layer, Linear) else place.input_shape))
         if bits is not None and place.name in self._inputs:
             grid = self._inputs[place.name]
-            x = grid.real(grid.quantize(x))
+            x = grid.dequantize(grid.quantize(x))
         return apply_numpy(place.layer, weight, self._weights[place.bias], x)
 
 
@@ -130,17 +130,17 @@ def sensitivity(
 
 def labelled(network: Network, images: Array, labels: Array) -> list[tuple[Array, Array]]:
     """Float32 images in parts that fit the memory, each with its labels."""
-    parts = chunks(network, images.astype(np.float32))
+    parts = image_chunks(network, images.astype(np.float32))
     ends = np.cumsum([len(part) for part in parts])[:-1]
     return list(zip(parts, np.split(labels, ends), strict=True))
 
 
-def bytes_at(place: Placed, spec: QuantSpec, bits: int) -> int:
+def bytes_at(place: LayerNode, spec: QuantSpec, bits: int) -> int:
     """The bytes of a layer in the file at `bits` bits."""
     return layer_bytes(place, replace(spec, weight_bits=bits, layer_bits=()))
 
 
-def _record(place: Placed, spec: QuantSpec, bits: int, base: Score, alone: Score) -> Sensitivity:
+def _record(place: LayerNode, spec: QuantSpec, bits: int, base: Score, alone: Score) -> Sensitivity:
     size = bytes_at(place, spec, bits)
     return Sensitivity(
         layer=place.name,

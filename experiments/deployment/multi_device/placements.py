@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.deployment.multi_device.workload import MultiDeviceWorkload, padded, round_up
-from experiments.models.sequential.network import forward
+from experiments.models.sequential.network import forward_tinygrad
 
 Place = Callable[[Array], Any]
 
@@ -74,8 +74,8 @@ def _forward(work: MultiDeviceWorkload, device: str, first: str, resident: bool)
 
     held = {name: tensor(weight, device) for name, weight in work.weights.items()}
     if resident or device == first:
-        return lambda x: forward(work.network, held, x).realize()
-    return lambda x: forward(work.network, held, x.to(device)).to(first).realize()
+        return lambda x: forward_tinygrad(work.network, held, x).realize()
+    return lambda x: forward_tinygrad(work.network, held, x.to(device)).to(first).realize()
 
 
 def data_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
@@ -83,7 +83,7 @@ def data_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: b
     held = {name: _sharded(weight, devices, None) for name, weight in work.weights.items()}
     rows = round_up(len(work.batches[0]), len(devices))
     even = [np.pad(one, ((0, rows - len(one)), (0, 0))) for one in work.batches]
-    return _cut(work, devices, resident, even, 0, lambda x: forward(work.network, held, x))
+    return _cut(work, devices, resident, even, 0, lambda x: forward_tinygrad(work.network, held, x))
 
 
 def tensor_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
@@ -98,7 +98,7 @@ def tensor_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident:
         by_outputs = number % 2 == 0
         held[place.weight] = _sharded(weights[place.weight], devices, 0 if by_outputs else 1)
         held[place.bias] = _sharded(weights[place.bias], devices, 0 if by_outputs else None)
-    return _cut(work, devices, resident, work.batches, None, lambda x: forward(network, held, x))
+    return _cut(work, devices, resident, work.batches, None, lambda x: forward_tinygrad(network, held, x))
 
 
 def _cut(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Linear, Network, Weights, forward_numpy, initial, mlp
+from experiments.models.sequential.network import Linear, Network, Weights, forward_numpy, initial_weights, mlp
 
 SEED = 1
 
@@ -26,7 +26,7 @@ class MultiDeviceWorkload:
         rng = np.random.default_rng(SEED)
         shape = (rows, network.image[0])
         images = [rng.standard_normal(shape, dtype=np.float32) for _ in range(batches)]
-        return cls(network, initial(network, SEED), images)
+        return cls(network, initial_weights(network, SEED), images)
 
     def reference(self) -> Array:
         """The logits of all batches one under the other, by numpy in float64."""

@@ -7,18 +7,18 @@ import numpy as np
 from experiments.bench.columns import Value
 from experiments.bench.session import Bench
 from experiments.bench.timing.measure import Budget
-from experiments.models.techniques.quantization.post_training import Quantized
-from experiments.models.techniques.quantization.tinygrad_backend import build
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork
+from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 from experiments.server.runner import TinygradRunner
 
 
-def timed_paths(quantized: Quantized, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
+def timed_paths(quantized: QuantizedNetwork, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
     """Records of the detail `paths`, measured side by side in this process; without the fast path where it is none."""
     from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import tensor
 
     pixels = int(np.prod(quantized.network.image))
-    forward = build(quantized, bench.device)
+    forward = build_forward(quantized, bench.device)
     runners = {name: TinygradRunner(forward, rows, pixels, bench.device, name == "fast") for name in ("plain", "fast")}
     images = np.random.default_rng(0).random((rows, pixels), dtype=np.float32)
     held = tensor(images, bench.device)

@@ -12,13 +12,13 @@ from experiments.bench.arrays import Array
 
 ONE = 2**16  # probabilities are integers of 1 to ONE - 1
 LOWEST = 2**16  # a state is at least so large; below it 16 bits are taken in
-MOST_LANES = 256
+MAX_LANES = 256
 DECISIONS_PER_LANE = 2**14  # a lane costs 4 bytes, a step about 15 microseconds
 
 
 def lanes_for(decisions: int) -> int:
     """How many lanes code about so many decisions: few for few, since each costs 4 bytes."""
-    return min(MOST_LANES, max(1, decisions // DECISIONS_PER_LANE))
+    return min(MAX_LANES, max(1, decisions // DECISIONS_PER_LANE))
 
 
 class Encoder:

@@ -4,7 +4,7 @@ import json
 import zlib
 from typing import Any
 
-MOST_BYTES = 2**16  # unpacked
+MAX_BYTES = 2**16  # unpacked
 RAW = -15  # no frame around the compressed bytes: the file has its own checksum
 # Text that headers have in common, packed as nothing; a change of it is a change of the file's version.
 DICTIONARY = (
@@ -25,8 +25,8 @@ DICTIONARY = (
 def write_header(header: Any) -> bytes:
     """JSON values, compressed; ValueError where they are too long for a header."""
     text = json.dumps(header, separators=(",", ":")).encode()
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"a header of {len(text)} bytes; at most {MOST_BYTES} are allowed")
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"a header of {len(text)} bytes; at most {MAX_BYTES} are allowed")
     packer = zlib.compressobj(9, wbits=RAW, zdict=DICTIONARY)
     return packer.compress(text) + packer.flush()
 
@@ -35,7 +35,7 @@ def read_header(content: bytes) -> Any:
     """The JSON values; ValueError where there are none or they are too long, seen before they are unpacked."""
     reader = zlib.decompressobj(RAW, zdict=DICTIONARY)
     try:
-        text = reader.decompress(content, MOST_BYTES)
+        text = reader.decompress(content, MAX_BYTES)
         if not reader.eof or reader.unused_data:
             raise ValueError("its header has no end or goes on behind it")
         return json.loads(text)

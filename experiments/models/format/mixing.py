@@ -18,7 +18,7 @@ STEP = 256
 SQUASH = np.array([round(ONE / (1 + math.exp(-x / STEP))) for x in range(-ENDS, ENDS + 1)]).clip(16, ONE - 16)
 CHANCES = 2**15
 STRETCH = np.array([round(STEP * math.log((i + 0.5) / (CHANCES - i - 0.5))) for i in range(CHANCES)]).clip(-ENDS, ENDS)
-SEEN, FIRST, MOST = 64, 64, 64 * 255  # in counts: one decision, the prior, and where counts are halved
+SEEN, FIRST, MAX_COUNT = 64, 64, 64 * 255  # in counts: one decision, the prior, and where counts are halved
 START, RATE = 1.0, 16
 WEIGHT = 2**16  # weights of the mix in steps of 1 / WEIGHT
 
@@ -55,7 +55,7 @@ class Mixer:
         for ones, every, one in zip(self._ones, self._all, self._contexts, strict=True):
             ones += np.bincount(one[bits != 0], minlength=len(ones)) * SEEN
             every += np.bincount(one, minlength=len(every)) * SEEN
-            old = every > MOST
+            old = every > MAX_COUNT
             if old.any():
                 ones[old] = ones[old] // 2 + 1
                 every[old] = every[old] // 2 + 2

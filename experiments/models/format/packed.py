@@ -20,14 +20,19 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.format.header import read_header, write_header
-from experiments.models.format.storage import Form, Reader, Storage, restore, store, write_length
-from experiments.models.sequential.network import Conv, Network, Placed
-from experiments.models.techniques.quantization.affine import SMALLEST, Grid
-from experiments.models.techniques.quantization.description import BadDescription, describe, network_of, spec_of
+from experiments.models.format.storage import ArrayLayout, ByteReader, Storage, decode_array, encode_array, write_length
+from experiments.models.sequential.network import Conv, LayerNode, Network
+from experiments.models.techniques.quantization.affine import MIN_SCALE, QParams
+from experiments.models.techniques.quantization.description import (
+    BadDescription,
+    describe_network,
+    network_from_json,
+    quant_spec_from_json,
+)
 from experiments.models.techniques.quantization.post_training import (
     FLOAT_BITS,
-    Quantized,
     QuantizedLayer,
+    QuantizedNetwork,
     QuantSpec,
     check_sums,
 )
@@ -37,8 +42,8 @@ VERSION = 1  # raise it when the same model is packed into other bytes
 
 MAGIC = b"tinylab\x02"  # the last byte is the version
 LENGTH = struct.Struct("<H")
-MOST_WEIGHTS = 2**25  # a file may ask for: few bytes can stand for many zeros
-MOST_CODED, MOST_LINES = 2**20, 2**13  # weights and inputs of a network that is entropy-coded: seconds at worst
+MAX_WEIGHTS = 2**25  # a file may ask for: few bytes can stand for many zeros
+MAX_CODED, MAX_LINES = 2**20, 2**13  # weights and inputs of a network that is entropy-coded: seconds at worst
 FIRST = "layers.0"
 ENDS = struct.Struct("<hh")  # lowest and highest integer of a grid
 INPUT = struct.Struct("<fhhh")  # the input's scale, zero point and ends
@@ -48,7 +53,7 @@ class DamagedModel(ValueError):
     """Bytes that are no packed model, or a damaged one: one line, and no model."""
 
 
-def pack(quantized: Quantized, storage: Storage = "dense") -> bytes:
+def pack(quantized: QuantizedNetwork, storage: Storage = "dense") -> bytes:
     """The file of a quantized or float model; `unpack` gives back the same integers, scales and biases, bit for bit.
 
     `storage` is how weights and biases are laid out; `smallest` chooses for each array. ValueError where a network
@@ -59,16 +64,16 @@ def pack(quantized: Quantized, storage: Storage = "dense") -> bytes:
     if storage == "entropy" and not coded:
         raise ValueError(f"{network.name} is too large to be entropy-coded; take smallest")
     if not _restorable(network):
-        raise ValueError(f"{network.name} has more than {MOST_WEIGHTS:,} weights")
-    header = write_header({"network": describe(network), "spec": asdict(spec)})
+        raise ValueError(f"{network.name} has more than {MAX_WEIGHTS:,} weights")
+    header = write_header({"network": describe_network(network), "spec": asdict(spec)})
     parts = [MAGIC, LENGTH.pack(len(header)), header]
     for place, layer in zip(network.walk(), quantized.layers, strict=True):
-        parts.append(_pack_layer(place, layer, spec, partial(store, storage=storage, coded=coded)))
+        parts.append(_pack_layer(place, layer, spec, partial(encode_array, storage=storage, coded=coded)))
     content = b"".join(parts)
     return content + struct.pack("<I", zlib.crc32(content))
 
 
-def unpack(data: bytes) -> Quantized:
+def unpack(data: bytes) -> QuantizedNetwork:
     """The model in a file, ready for `integer.logits_numpy` and `integer_kernels.build`.
 
     DamagedModel where a byte is missing, added or changed, and where the header asks for more than a file may;
@@ -82,21 +87,21 @@ def unpack(data: bytes) -> Quantized:
     if len(data) < start + 4 or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
         raise DamagedModel("a damaged packed model: its checksum is wrong")
     try:
-        reader = Reader(data[start:-4])
+        reader = ByteReader(data[start:-4])
         network, spec = _header(reader.take(LENGTH.unpack_from(data, len(MAGIC))[0]))
         if not _restorable(network):
-            raise DamagedModel(f"a damaged packed model: more than {MOST_WEIGHTS:,} weights")
-        fetch = partial(restore, reader, coded=_codable(network))
+            raise DamagedModel(f"a damaged packed model: more than {MAX_WEIGHTS:,} weights")
+        fetch = partial(decode_array, reader, coded=_codable(network))
         layers = tuple(_unpack_layer(place, spec, reader, fetch) for place in network.walk())
         reader.finish()
-        return Quantized(network, spec, layers)
+        return QuantizedNetwork(network, spec, layers)
     except DamagedModel:
         raise
     except ValueError as error:
         raise DamagedModel(f"a damaged packed model: {error}") from None
 
 
-def layer_bytes(place: Placed, spec: QuantSpec) -> int:
+def layer_bytes(place: LayerNode, spec: QuantSpec) -> int:
     """The bytes of one layer in the file where its storage is dense."""
     weight, bias = _form(place, spec), _bias_form(place, spec)
     arrays = sum(1 + len(write_length(form.dense_bytes)) + form.dense_bytes for form in (weight, bias))
@@ -108,22 +113,22 @@ def layer_bytes(place: Placed, spec: QuantSpec) -> int:
 
 
 def _restorable(network: Network) -> bool:
-    return sum(math.prod(place.layer.weight_shape) for place in network.walk()) <= MOST_WEIGHTS
+    return sum(math.prod(place.layer.weight_shape) for place in network.walk()) <= MAX_WEIGHTS
 
 
 def _codable(network: Network) -> bool:
     """Whether it is small enough for the entropy coder, whose time is that of its inputs and weights."""
     shapes = [place.layer.weight_shape for place in network.walk()]
     lines = sum(math.prod(shape[1:]) for shape in shapes)
-    return sum(math.prod(shape) for shape in shapes) <= MOST_CODED and lines <= MOST_LINES
+    return sum(math.prod(shape) for shape in shapes) <= MAX_CODED and lines <= MAX_LINES
 
 
-def _form(place: Placed, spec: QuantSpec) -> Form:
+def _form(place: LayerNode, spec: QuantSpec) -> ArrayLayout:
     outputs, *inputs = place.layer.weight_shape
-    return Form(math.prod(inputs), outputs, spec.bits(place.name), _across(place))
+    return ArrayLayout(math.prod(inputs), outputs, spec.bits(place.name), _across(place))
 
 
-def _across(place: Placed) -> int:
+def _across(place: LayerNode) -> int:
     """Inputs in one line of the image, or of the kernel; 1 where they are no image."""
     if isinstance(place.layer, Conv):
         return place.layer.kernel
@@ -133,35 +138,37 @@ def _across(place: Placed) -> int:
     return side if place.name == FIRST and side * side == place.layer.inputs else 1
 
 
-def _bias_form(place: Placed, spec: QuantSpec) -> Form:
-    return Form(1, place.layer.outputs, 16 if spec.scheme == "float16" else 32)
+def _bias_form(place: LayerNode, spec: QuantSpec) -> ArrayLayout:
+    return ArrayLayout(1, place.layer.outputs, 16 if spec.scheme == "float16" else 32)
 
 
 def _header(content: bytes) -> tuple[Network, QuantSpec]:
     header = read_header(content)
     if not isinstance(header, dict) or header.keys() != {"network", "spec"}:
         raise BadDescription("the header is not network and spec")
-    return network_of(header["network"]), spec_of(header["spec"])
+    return network_from_json(header["network"]), quant_spec_from_json(header["spec"])
 
 
 def _has_zeros(spec: QuantSpec) -> bool:
     return spec.symmetry == "asymmetric"
 
 
-def _pack_layer(place: Placed, layer: QuantizedLayer, spec: QuantSpec, keep: Callable[[Array, Form], bytes]) -> bytes:
+def _pack_layer(
+    place: LayerNode, layer: QuantizedLayer, spec: QuantSpec, keep: Callable[[Array, ArrayLayout], bytes]
+) -> bytes:
     form, parts = _form(place, spec), []
     rows = layer.weight.reshape(form.outputs, form.inputs)
-    if layer.grid is None:
+    if layer.weight_qparams is None:
         words = _bits_of(rows)
     else:
-        grid = layer.grid
-        parts.append(ENDS.pack(grid.low, grid.high))
-        if ends := layer.activation:
-            parts.append(INPUT.pack(ends.scale, ends.zero, ends.low, ends.high))
+        grid = layer.weight_qparams
+        parts.append(ENDS.pack(grid.qmin, grid.qmax))
+        if ends := layer.input_qparams:
+            parts.append(INPUT.pack(ends.scale, ends.zero_point, ends.qmin, ends.qmax))
         parts.append(_little(grid.scales))
         if _has_zeros(spec):
-            parts.append(grid.zeros.astype(np.uint8).tobytes())
-        words = (rows - grid.zeros.reshape(-1, 1)).astype(np.uint32) % 2**form.width
+            parts.append(grid.zero_points.astype(np.uint8).tobytes())
+        words = (rows - grid.zero_points.reshape(-1, 1)).astype(np.uint32) % 2**form.width
     return b"".join([*parts, keep(words.T, form), keep(_bits_of(layer.bias).reshape(1, -1), _bias_form(place, spec))])
 
 
@@ -174,7 +181,7 @@ def _little(values: Array) -> bytes:
     return values.astype(values.dtype.newbyteorder("<")).tobytes()
 
 
-def _numbers(kind: str, count: int, reader: Reader) -> Array:
+def _numbers(kind: str, count: int, reader: ByteReader) -> Array:
     """`count` numbers in native byte order; ValueError where one is not finite."""
     kept = np.dtype(kind)
     return _finite(np.frombuffer(reader.take(count * kept.itemsize), kept).astype(kept.newbyteorder("=")))
@@ -186,7 +193,9 @@ def _finite(values: Array) -> Array:
     return values
 
 
-def _unpack_layer(place: Placed, spec: QuantSpec, reader: Reader, fetch: Callable[[Form], Array]) -> QuantizedLayer:
+def _unpack_layer(
+    place: LayerNode, spec: QuantSpec, reader: ByteReader, fetch: Callable[[ArrayLayout], Array]
+) -> QuantizedLayer:
     shape, bits, form, bias_form = (
         place.layer.weight_shape,
         spec.bits(place.name),
@@ -205,7 +214,7 @@ def _unpack_layer(place: Placed, spec: QuantSpec, reader: Reader, fetch: Callabl
     scales = _numbers("<f4", form.outputs if spec.granularity == "per_channel" else 1, reader)
     zeros = _numbers("<u1", len(scales), reader) if _has_zeros(spec) else np.zeros(len(scales))
     grid = _grid(scales, zeros, low, high, bits)
-    codes = (fetch(form).T.astype(np.int64) + grid.zeros.reshape(-1, 1) - low) % 2**bits
+    codes = (fetch(form).T.astype(np.int64) + grid.zero_points.reshape(-1, 1) - low) % 2**bits
     if codes.max() > high - low:
         raise ValueError("a weight is beyond its grid")
     weight = (codes + low).astype(grid.dtype).reshape(shape)
@@ -221,9 +230,9 @@ def _floats(words: Array, kind: type[np.floating[Any]]) -> Array:
     return np.ascontiguousarray(words.T.astype(f"u{np.dtype(kind).itemsize}")).view(kind)
 
 
-def _grid(scales: Array, zeros: Array, low: int, high: int, bits: int) -> Grid:
+def _grid(scales: Array, zeros: Array, low: int, high: int, bits: int) -> QParams:
     """A grid from a file; ValueError where it is none of `bits` bits with finite positive scales."""
     inside = 0 < high - low < 2**bits and -128 <= low <= 0 and ((zeros >= low) & (zeros <= high)).all()
-    if not inside or not (np.isfinite(scales) & (scales >= SMALLEST)).all():
+    if not inside or not (np.isfinite(scales) & (scales >= MIN_SCALE)).all():
         raise ValueError("a grid is not one of its bits")
-    return Grid(scales, zeros.astype(np.int32), low, high)
+    return QParams(scales, zeros.astype(np.int32), low, high)

@@ -16,9 +16,13 @@ from experiments.models.format.mixing import Mixer
 LEVELS = 16  # into how many steps a density is sorted
 TOUCHING = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours known by then: lines up, columns left
 AROUND = (*TOUCHING, (0, 2), (2, 0), (1, 2), (1, -2), (2, 1))
-MOST_NEAR = 4  # levels of symbols whose neighbours are looked at
-BESIDE = (2**MOST_NEAR + 1, 2**MOST_NEAR + 1, 2 * len(TOUCHING) + 1)  # what `_beside` gives is less than that
-MOST_CONTEXTS = 2**20  # of a table of counts: 16 MB
+MAX_NEAR_LEVELS = 4  # levels of symbols whose neighbours are looked at
+BESIDE = (
+    2**MAX_NEAR_LEVELS + 1,
+    2**MAX_NEAR_LEVELS + 1,
+    2 * len(TOUCHING) + 1,
+)  # what `_beside` gives is less than that
+MAX_CONTEXTS = 2**20  # of a table of counts: 16 MB
 FIRST_PART, LARGEST_PART = 16, 4096  # symbols that are coded before the counts are brought up to date
 
 
@@ -118,7 +122,7 @@ def _code_symbols(mask: Array, levels: int, across: int, code: Callable[[Array, 
     inputs, outputs = np.nonzero(mask)
     symbols, known = np.zeros(len(outputs), np.int64), np.zeros(mask.shape, np.int64)
     states = 2**levels
-    near, each = levels <= MOST_NEAR and across > 1, mask.shape[1] * states <= MOST_CONTEXTS
+    near, each = levels <= MAX_NEAR_LEVELS and across > 1, mask.shape[1] * states <= MAX_CONTEXTS
     sizes = [1, *([mask.shape[1]] if each else []), *(BESIDE if near else [])]
     model = Mixer([size * states for size in sizes], sets=levels)
     for part in _rows(inputs) if near else _parts(len(symbols)):

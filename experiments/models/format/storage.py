@@ -14,17 +14,17 @@ from experiments.bench.arrays import Array
 from experiments.models.format.bits import pack_bits, packed_size, unpack_bits
 from experiments.models.format.sparse import decode_mask, decode_symbols, encode_mask, encode_symbols
 
-Way = Literal["dense", "bitmask", "csr", "entropy"]
+Encoding = Literal["dense", "bitmask", "csr", "entropy"]
 Storage = Literal["smallest", "dense", "bitmask", "csr", "entropy"]
 
-WAYS: tuple[Way, ...] = get_args(Way)
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 LARGEST_GAP = 255  # zeros between two others in a byte of compressed rows; this one says: go on, no weight here
-MOST_TABLED = 256  # values in a table
+MAX_TABLE = 256  # values in a table
 
 
 @dataclass(frozen=True)
-class Form:
+class ArrayLayout:
     """What is known of a stored array beforehand: `inputs` x `outputs` words of `width` bits (1 to 8, 16 or 32).
 
     `across`: inputs that stand side by side in one line of an image; 1 where there is no image.
@@ -46,15 +46,15 @@ class Form:
         return _words_size(self.count, self.width)
 
 
-def store(words: Array, form: Form, storage: Storage, *, coded: bool = True) -> bytes:
+def encode_array(words: Array, form: ArrayLayout, storage: Storage, *, coded: bool = True) -> bytes:
     """Words (inputs, outputs) in the way that is asked for, or in the smallest; `coded` allows the entropy coder."""
-    ways = [way for way in WAYS if storage == way or (storage == "smallest" and (coded or way != "entropy"))]
+    ways = [way for way in ENCODINGS if storage == way or (storage == "smallest" and (coded or way != "entropy"))]
     contents = [(way, _WRITERS[way](words, form)) for way in ways]
     way, content = min(contents, key=lambda one: len(one[1]))
-    return bytes([WAYS.index(way)]) + write_length(len(content)) + content
+    return bytes([ENCODINGS.index(way)]) + write_length(len(content)) + content
 
 
-class Reader:
+class ByteReader:
     """Takes the parts of a file in order; ValueError where it ends too early."""
 
     def __init__(self, content: bytes) -> None:
@@ -97,12 +97,12 @@ def write_length(value: int) -> bytes:
     return bytes([*parts, value])
 
 
-def restore(reader: Reader, form: Form, *, coded: bool = True) -> Array:
+def decode_array(reader: ByteReader, form: ArrayLayout, *, coded: bool = True) -> Array:
     """The words (inputs, outputs), uint32, of the next stored array; ValueError where it is damaged."""
     tag = reader.take(1)[0]
-    if tag >= len(WAYS):
+    if tag >= len(ENCODINGS):
         raise ValueError("an array is stored in an unknown way")
-    way, inner = WAYS[tag], Reader(reader.take(reader.length()))
+    way, inner = ENCODINGS[tag], ByteReader(reader.take(reader.length()))
     if way == "entropy" and not coded:
         raise ValueError("more is entropy-coded than is allowed")
     words = _READERS[way](inner, form)
@@ -118,30 +118,30 @@ def _write_words(words: Array, width: int) -> bytes:
     return pack_bits(words, width) if width <= 8 else words.astype(f"<u{width // 8}").tobytes()
 
 
-def _read_words(reader: Reader, count: int, width: int) -> Array:
+def _read_words(reader: ByteReader, count: int, width: int) -> Array:
     content = reader.take(_words_size(count, width))
     found = unpack_bits(content, count, width) if width <= 8 else np.frombuffer(content, f"<u{width // 8}")
     return found.astype(np.uint32)
 
 
-def _write_dense(words: Array, form: Form) -> bytes:
+def _write_dense(words: Array, form: ArrayLayout) -> bytes:
     return _write_words(words.T.ravel(), form.width)
 
 
-def _read_dense(reader: Reader, form: Form) -> Array:
+def _read_dense(reader: ByteReader, form: ArrayLayout) -> Array:
     return _read_words(reader, form.count, form.width).reshape(form.outputs, form.inputs).T
 
 
-def _write_bitmask(words: Array, form: Form) -> bytes:
+def _write_bitmask(words: Array, form: ArrayLayout) -> bytes:
     return np.packbits(words.ravel() != 0).tobytes() + _write_words(words[words != 0], form.width)
 
 
-def _read_bitmask(reader: Reader, form: Form) -> Array:
+def _read_bitmask(reader: ByteReader, form: ArrayLayout) -> Array:
     mask = unpack_bits(reader.take(packed_size(form.count, 1)), form.count, 1) != 0
     return _filled(mask, _read_words(reader, int(mask.sum()), form.width), form)
 
 
-def _write_csr(words: Array, form: Form) -> bytes:
+def _write_csr(words: Array, form: ArrayLayout) -> bytes:
     """The zeros before each other word, a byte each; the matrix is one long row, so that no row needs a pointer."""
     places = np.flatnonzero(words)
     gaps = np.diff(places, prepend=-1) - 1
@@ -151,7 +151,7 @@ def _write_csr(words: Array, form: Form) -> bytes:
     return write_length(len(codes)) + codes.tobytes() + _write_words(words.ravel()[places], form.width)
 
 
-def _read_csr(reader: Reader, form: Form) -> Array:
+def _read_csr(reader: ByteReader, form: ArrayLayout) -> Array:
     codes = np.frombuffer(reader.take(reader.length()), np.uint8).astype(np.int64)
     ends = codes < LARGEST_GAP
     places = (np.cumsum(codes + ends) - 1)[ends]
@@ -162,13 +162,13 @@ def _read_csr(reader: Reader, form: Form) -> Array:
     return _filled(mask, _read_words(reader, len(places), form.width), form)
 
 
-def _write_entropy(words: Array, form: Form) -> bytes:
+def _write_entropy(words: Array, form: ArrayLayout) -> bytes:
     """Mask, table of values, symbols; many different values: their upper bytes are the symbols, the rest follows."""
     mask = words != 0
     values = words[mask].astype(np.uint32)
     coded_mask = encode_mask(mask, form.across)
     table, symbols = np.unique(values, return_inverse=True)
-    if form.width > 8 and 0 < len(table) <= min(MOST_TABLED, len(values) // 2):
+    if form.width > 8 and 0 < len(table) <= min(MAX_TABLE, len(values) // 2):
         bits = max(1, (len(table) - 1).bit_length())
         rest = write_length(len(table)) + _write_words(table, form.width)
     else:
@@ -179,11 +179,11 @@ def _write_entropy(words: Array, form: Form) -> bytes:
     return b"".join(write_length(len(part)) + part for part in (coded_mask, coded)) + rest
 
 
-def _read_entropy(reader: Reader, form: Form) -> Array:
+def _read_entropy(reader: ByteReader, form: ArrayLayout) -> Array:
     coded_mask, coded = (reader.take(reader.length()) for _ in range(2))
     mask = decode_mask(coded_mask, (form.inputs, form.outputs), form.across)
     count, size = int(mask.sum()), reader.length()
-    if size > MOST_TABLED:
+    if size > MAX_TABLE:
         raise ValueError("a table of values is too long")
     if size:
         table = _read_words(reader, size, form.width)
@@ -201,14 +201,14 @@ def _write_rest(values: Array, low: int) -> bytes:
     return b"".join((values >> place & 255).astype(np.uint8).tobytes() for place in range(0, low, 8))
 
 
-def _read_rest(reader: Reader, count: int, low: int) -> Array:
+def _read_rest(reader: ByteReader, count: int, low: int) -> Array:
     values = np.zeros(count, np.uint32)
     for place in range(0, low, 8):
         values |= np.frombuffer(reader.take(count), np.uint8).astype(np.uint32) << place
     return values
 
 
-def _filled(mask: Array, values: Array, form: Form) -> Array:
+def _filled(mask: Array, values: Array, form: ArrayLayout) -> Array:
     words = np.zeros(form.count, np.uint32)
     words[mask.ravel()] = values
     return words.reshape(form.inputs, form.outputs)

@@ -32,7 +32,7 @@ TYPES = {
     "BOOL": "|b1",
 }
 NAMES = {np.dtype(value): name for name, value in TYPES.items()}
-MOST_HEADER_BYTES = 2**20
+MAX_HEADER_BYTES = 2**20
 
 
 def encode(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -75,7 +75,7 @@ def decode(content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
 
 def _header(content: bytes) -> tuple[dict[str, Any], memoryview]:
     size = struct.unpack_from("<Q", content)[0] if len(content) >= 8 else 0
-    if not 2 <= size <= min(MOST_HEADER_BYTES, len(content) - 8):
+    if not 2 <= size <= min(MAX_HEADER_BYTES, len(content) - 8):
         raise ValueError("not a safetensors file, or cut short")
     try:
         header = json.loads(content[8 : 8 + size])

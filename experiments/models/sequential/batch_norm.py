@@ -17,14 +17,14 @@ from experiments.models.sequential.network import (
     Conv,
     Network,
     Weights,
-    apply,
-    chunks,
+    apply_tinygrad,
     cnn,
-    initial,
+    image_chunks,
+    initial_weights,
     pool_numpy,
     product_numpy,
 )
-from experiments.models.training.checkpoints import CARRIED
+from experiments.models.training.checkpoints import BUNDLED
 from experiments.models.training.feeding import Feeder
 from experiments.models.training.settings import Settings
 
@@ -70,7 +70,7 @@ def fold(network: Network, weights: Mapping[str, Array]) -> Weights:
 
 def forward_normed_numpy(network: Network, weights: Mapping[str, Array], images: Array) -> Array:
     """Logits (n, classes) of images (n, pixels), every normalisation computed as it stands."""
-    return np.concatenate([_forward_chunk(network, weights, chunk) for chunk in chunks(network, images)])
+    return np.concatenate([_forward_chunk(network, weights, chunk) for chunk in image_chunks(network, images)])
 
 
 def _forward_chunk(network: Network, weights: Mapping[str, Array], x: Array) -> Array:
@@ -105,7 +105,7 @@ def forward_normed(network: Network, tensors: Mapping[str, Any], x: Any, normali
     for place in network.walk():
         layer, weight, bias = place.layer, tensors[place.weight], tensors[place.bias]
         if not isinstance(layer, Conv):
-            x = apply(layer, weight, bias, x.reshape(x.shape[0], -1))
+            x = apply_tinygrad(layer, weight, bias, x.reshape(x.shape[0], -1))
             continue
         x = x.reshape(x.shape[0], *place.input_shape)
         x = x.conv2d(weight, bias, stride=layer.stride, padding=layer.padding)
@@ -126,7 +126,7 @@ def _normalised(tensors: Mapping[str, Any], layer: str, x: Any, mean: Any, varia
 
 def load_normed() -> tuple[Network, Weights]:
     """The carried cnn with batch normalisation; `python -m experiments.models.training.train_batch_norm` made it."""
-    weights, _ = tensor_file.read(CARRIED / f"{NAME}.safetensors")
+    weights, _ = tensor_file.read(BUNDLED / f"{NAME}.safetensors")
     network = dataclasses.replace(cnn(), name=NAME)
     check_normed(network, weights)
     return network, weights
@@ -139,7 +139,7 @@ def train_normed(network: Network, data: Dataset, settings: Settings, device: st
 
     from experiments.bench.tinygrad.runtime import tensor
 
-    made = initial(network, settings.seed)
+    made = initial_weights(network, settings.seed)
     for layer, channels in convolutions(network).items():
         made |= {f"{layer}.norm.{part}": np.full(channels, part in ("scale", "variance"), np.float32) for part in PARTS}
     held = {name: tensor(values, device) for name, values in made.items()}

@@ -16,8 +16,8 @@ from experiments.bench.arrays import Array
 
 Weights = dict[str, Array]
 Pool = Literal["none", "max2", "average"]
-Shape = tuple[int, ...]
-Hook = Callable[[str, Any], Any]
+TensorShape = tuple[int, ...]
+LayerHook = Callable[[str, Any], Any]
 
 CHUNK_FLOATS = 2**22  # im2col of a whole test set would need gigabytes
 
@@ -31,11 +31,11 @@ class Linear:
     relu: bool = False
 
     @property
-    def weight_shape(self) -> Shape:
+    def weight_shape(self) -> TensorShape:
         """[out, in]."""
         return (self.outputs, self.inputs)
 
-    def output_shape(self, shape: Shape) -> Shape:
+    def output_shape(self, shape: TensorShape) -> TensorShape:
         """The shape of one output for an input of `shape`."""
         if math.prod(shape) != self.inputs:
             raise ValueError(f"a linear layer of {self.inputs} inputs cannot follow an output of shape {shape}")
@@ -55,11 +55,11 @@ class Conv:
     pool: Pool = "none"
 
     @property
-    def weight_shape(self) -> Shape:
+    def weight_shape(self) -> TensorShape:
         """[out, in, height, width]."""
         return (self.outputs, self.inputs, self.kernel, self.kernel)
 
-    def positions(self, shape: Shape) -> tuple[int, int]:
+    def positions(self, shape: TensorShape) -> tuple[int, int]:
         """Rows and columns of the convolution's result, before pooling, for an input of [channels, height, width]."""
         if len(shape) != 3 or shape[0] != self.inputs:
             raise ValueError(f"a convolution of {self.inputs} channels cannot follow an output of shape {shape}")
@@ -68,7 +68,7 @@ class Conv:
             raise ValueError(f"a {self.kernel}x{self.kernel} convolution with pool {self.pool} does not fit {shape}")
         return rows, columns
 
-    def output_shape(self, shape: Shape) -> Shape:
+    def output_shape(self, shape: TensorShape) -> TensorShape:
         """The shape of one output, after pooling, for an input of [channels, height, width]."""
         rows, columns = self.positions(shape)
         match self.pool:
@@ -84,13 +84,13 @@ Layer = Linear | Conv
 
 
 @dataclass(frozen=True)
-class Placed:
+class LayerNode:
     """A layer at its place: its name, what comes in and goes out, and how often each weight is used per image."""
 
     name: str
     layer: Layer
-    input_shape: Shape
-    output_shape: Shape
+    input_shape: TensorShape
+    output_shape: TensorShape
 
     @property
     def weight(self) -> str:
@@ -115,7 +115,7 @@ class Network:
 
     name: str
     layers: tuple[Layer, ...]
-    image: Shape = (1, 28, 28)
+    image: TensorShape = (1, 28, 28)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -129,18 +129,18 @@ class Network:
         """Outputs of the last layer."""
         return self.layers[-1].outputs
 
-    def walk(self) -> list[Placed]:
+    def walk(self) -> list[LayerNode]:
         """The layers in order, each with its name and shapes."""
         placed, shape = [], self.image
         for number, layer in enumerate(self.layers):
             after = layer.output_shape(shape)
-            placed.append(Placed(f"layers.{number}", layer, shape, after))
+            placed.append(LayerNode(f"layers.{number}", layer, shape, after))
             shape = after
         return placed
 
-    def shapes(self) -> dict[str, Shape]:
+    def shapes(self) -> dict[str, TensorShape]:
         """The shape of every weight and bias, by name."""
-        shapes: dict[str, Shape] = {}
+        shapes: dict[str, TensorShape] = {}
         for place in self.walk():
             shapes |= {place.weight: place.layer.weight_shape, place.bias: (place.layer.outputs,)}
         return shapes
@@ -201,12 +201,12 @@ def dense(name: str, widths: tuple[int, ...]) -> Network:
     return Network(name, tuple(Linear(into, out, relu=number < last) for number, (into, out) in pairs), (widths[0],))
 
 
-def parameters(network: Network) -> int:
+def parameter_count(network: Network) -> int:
     """How many weights and biases there are; times 4 in bytes of float32."""
     return sum(math.prod(shape) for shape in network.shapes().values())
 
 
-def initial(network: Network, seed: int) -> Weights:
+def initial_weights(network: Network, seed: int) -> Weights:
     """Seeded float32 weights before training: normal, variance 2 / inputs of a unit; biases are zero.
 
     Source: He et al. 2015, Delving Deep into Rectifiers.
@@ -221,7 +221,7 @@ def initial(network: Network, seed: int) -> Weights:
     return weights
 
 
-def check(network: Network, weights: Mapping[str, Array]) -> None:
+def check_weights(network: Network, weights: Mapping[str, Array]) -> None:
     """Raises ValueError with one line where `weights` are not finite numbers in the shapes of `network`."""
     wanted = network.shapes()
     if missing := sorted(wanted.keys() ^ weights.keys()):
@@ -233,16 +233,18 @@ def check(network: Network, weights: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} holds NaN or infinity")
 
 
-def forward_numpy(network: Network, weights: Mapping[str, Array], images: Array, before: Hook | None = None) -> Array:
+def forward_numpy(
+    network: Network, weights: Mapping[str, Array], images: Array, before: LayerHook | None = None
+) -> Array:
     """Logits (n, classes) of images (n, pixels) in the precision of `weights` and `images`.
 
     `before(name, x)` is called with the input of each layer, in the layer's own input shape, and gives what the
     layer gets: to look at activations (return x) or to replace them. Convolutions go in chunks of images.
     """
-    return np.concatenate([_forward_chunk(network, weights, chunk, before) for chunk in chunks(network, images)])
+    return np.concatenate([_forward_chunk(network, weights, chunk, before) for chunk in image_chunks(network, images)])
 
 
-def chunks(network: Network, images: Array) -> list[Array]:
+def image_chunks(network: Network, images: Array) -> list[Array]:
     """`images` in parts that are small enough for the unrolled convolutions of `network`; one part at least."""
     step = len(images) or 1
     for place in network.walk():
@@ -252,7 +254,7 @@ def chunks(network: Network, images: Array) -> list[Array]:
     return [images[start : start + step] for start in range(0, len(images), step)] or [images]
 
 
-def _forward_chunk(network: Network, weights: Mapping[str, Array], images: Array, before: Hook | None) -> Array:
+def _forward_chunk(network: Network, weights: Mapping[str, Array], images: Array, before: LayerHook | None) -> Array:
     x = images
     for place in network.walk():
         flat = isinstance(place.layer, Linear)
@@ -301,7 +303,7 @@ def accuracy_numpy(network: Network, weights: Mapping[str, Array], images: Array
     return float((forward_numpy(network, weights, images).argmax(axis=1) == labels).mean())
 
 
-def forward(network: Network, tensors: Mapping[str, Any], x: Any, before: Hook | None = None) -> Any:
+def forward_tinygrad(network: Network, tensors: Mapping[str, Any], x: Any, before: LayerHook | None = None) -> Any:
     """Logits of a tinygrad tensor of images (n, pixels); `before` as in `forward_numpy`.
 
     Each layer's result is made contiguous: else tinygrad 0.14.0 computes it a second time in the backward pass.
@@ -310,11 +312,11 @@ def forward(network: Network, tensors: Mapping[str, Any], x: Any, before: Hook |
         flat = isinstance(place.layer, Linear)
         x = x.reshape(x.shape[0], -1) if flat else x.reshape(x.shape[0], *place.input_shape)
         x = before(place.name, x) if before else x
-        x = apply(place.layer, tensors[place.weight], tensors[place.bias], x)
+        x = apply_tinygrad(place.layer, tensors[place.weight], tensors[place.bias], x)
     return x
 
 
-def apply(layer: Layer, weight: Any, bias: Any, x: Any) -> Any:
+def apply_tinygrad(layer: Layer, weight: Any, bias: Any, x: Any) -> Any:
     """One layer of tinygrad tensors, as `apply_numpy`."""
     if isinstance(layer, Linear):
         x = x.linear(weight.transpose(), bias)

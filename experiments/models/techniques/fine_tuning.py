@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Dataset
 from experiments.models.sequential.network import Weights, accuracy_numpy
-from experiments.models.techniques.prune_weights import Masks, cubic, masked, sparsity_of
-from experiments.models.techniques.pruning_methods import Plan, Schedule
+from experiments.models.techniques.prune_weights import Masks, apply_masks, cubic_sparsity, total_sparsity
+from experiments.models.techniques.pruning_methods import MaskFunction, Schedule
 from experiments.models.training.feeding import Teacher
 from experiments.models.training.settings import default_settings
 
@@ -36,7 +36,7 @@ def fine_tune(
     trainer: "Trainer",
     data: Dataset,
     start: Mapping[str, Array],
-    plan: Plan,
+    plan: MaskFunction,
     target: float,
     *,
     steps: int,
@@ -55,7 +55,7 @@ def fine_tune(
     """
     if not steps:
         masks = plan(start, target, {})
-        return FineTuned(masked(start, masks), masks, [])
+        return FineTuned(apply_masks(start, masks), masks, [])
     gradual = schedule == "cubic"
     last = round(PRUNING * steps) if gradual else 0
     tighten_every, look_every = max(1, math.ceil(last / TIGHTENINGS)), max(1, steps // LOOKS)
@@ -65,7 +65,7 @@ def fine_tune(
     def look(weights: Weights, step: int) -> None:
         validation = data.validation
         accuracy = accuracy_numpy(trainer.network, weights, validation.images, validation.labels)
-        sparsity = sparsity_of(trainer.network, weights)
+        sparsity = total_sparsity(trainer.network, weights)
         seen.append({"step": step, "sparsity": sparsity, "validation_accuracy": accuracy})
 
     def before_step(now: "Trainer", step: int, _: int) -> None:
@@ -73,7 +73,7 @@ def fine_tune(
         if on_step:
             on_step(step, steps)
         if gradual and (step == last or (step < last and step % tighten_every == 0)):
-            masks = plan(now.weights(), cubic(step, 0, last, target), masks)
+            masks = plan(now.weights(), cubic_sparsity(step, 0, last, target), masks)
             now.set_masks(masks)
         if curve and step % look_every == 0:
             look(now.weights(), step)

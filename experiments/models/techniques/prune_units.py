@@ -12,25 +12,25 @@ from typing import Literal, get_args
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Layer, Linear, Network, Placed, Weights, check
-from experiments.models.techniques.prune_weights import Masks, masked
+from experiments.models.sequential.network import Layer, LayerNode, Linear, Network, Weights, check_weights
+from experiments.models.techniques.prune_weights import Masks, apply_masks
 
 VERSION = 1  # raise it when the same weights and share keep other units
 
-Score = Literal["l1", "l2", "taylor", "random"]
-Kept = dict[str, Array]
+UnitScore = Literal["l1", "l2", "taylor", "random"]
+KeptUnits = dict[str, Array]
 
 
-def keep_units(
+def select_units(
     network: Network,
     weights: Mapping[str, Array],
     width: float | Mapping[str, int],
-    score: Score = "l2",
+    score: UnitScore = "l2",
     *,
     gradients: Iterable[Mapping[str, Array]] = (),
     seed: int = 0,
     last: bool = False,
-) -> Kept:
+) -> KeptUnits:
     """The units (neurons, channels) that stay in each layer, by layer, as ascending indices.
 
     `width`: the share of units that stays in every hidden layer, above 0 to 1, or the number by layer, the others
@@ -44,17 +44,17 @@ def keep_units(
     without gradients.
     Source: Li et al. 2017, Pruning Filters for Efficient ConvNets; Molchanov et al. 2019, Importance Estimation.
     """
-    check(network, weights)
+    check_weights(network, weights)
     places = network.walk() if last else network.walk()[:-1]
     counts = _counts(network, places, width)
-    if score not in get_args(Score):
-        raise ValueError(f"score: {score} is not allowed; give one of {', '.join(get_args(Score))}")
+    if score not in get_args(UnitScore):
+        raise ValueError(f"score: {score} is not allowed; give one of {', '.join(get_args(UnitScore))}")
     batches = list(gradients)
     if score == "taylor" and not batches:
         raise ValueError("score: taylor needs gradients of calibration images")
     rng = np.random.default_rng(seed)
-    kept: Kept = {}
-    followers: Sequence[Placed | None] = [*network.walk()[1:], None]
+    kept: KeptUnits = {}
+    followers: Sequence[LayerNode | None] = [*network.walk()[1:], None]
     for place, following in zip(places, followers, strict=False):
         match score:
             case "random":
@@ -72,7 +72,7 @@ def shrink(network: Network, weights: Mapping[str, Array], kept: Mapping[str, Ar
 
     It computes what the network with zeros in place of the removed units computes (see `unit_masks`).
     """
-    check(network, weights)
+    check_weights(network, weights)
     _check_kept(network, kept)
     layers: list[Layer] = []
     left: Weights = {}
@@ -108,14 +108,14 @@ def unit_masks(network: Network, kept: Mapping[str, Array]) -> Masks:
     return masks
 
 
-def alive(network: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
+def active_units(network: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
     """The units of every hidden layer that something reaches and that something hears, by layer, one at least.
 
     Biases are not looked at: a unit that only its bias reaches is constant, and the next biases can learn that.
     """
     kept = {place.name: np.arange(place.layer.outputs) for place in network.walk()[:-1]}
     while True:
-        left = masked(weights, unit_masks(network, kept))
+        left = apply_masks(weights, unit_masks(network, kept))
         found = {}
         for place, after in zip(network.walk(), network.walk()[1:], strict=False):
             reached = left[place.weight].reshape(place.layer.outputs, -1).any(axis=1)
@@ -126,12 +126,12 @@ def alive(network: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
         kept = found
 
 
-def structure(network: Network) -> str:
+def layer_widths(network: Network) -> str:
     """The outputs of every layer, as `300-100-10`."""
     return "-".join(str(layer.outputs) for layer in network.layers)
 
 
-def _counts(network: Network, places: Sequence[Placed], width: float | Mapping[str, int]) -> dict[str, int]:
+def _counts(network: Network, places: Sequence[LayerNode], width: float | Mapping[str, int]) -> dict[str, int]:
     """How many units stay in each of `places`."""
     units = {place.name: place.layer.outputs for place in places}
     if isinstance(width, Mapping):
@@ -148,7 +148,7 @@ def _counts(network: Network, places: Sequence[Placed], width: float | Mapping[s
     return counts
 
 
-def _norms(place: Placed, following: Placed | None, weights: Mapping[str, Array], order: int) -> Array:
+def _norms(place: LayerNode, following: LayerNode | None, weights: Mapping[str, Array], order: int) -> Array:
     incoming = weights[place.weight].astype(np.float64).reshape(place.layer.outputs, -1)
     norms = np.linalg.norm(incoming, order, axis=1)
     if following is None:
@@ -158,7 +158,7 @@ def _norms(place: Placed, following: Placed | None, weights: Mapping[str, Array]
     return np.asarray(norms * np.linalg.norm(outgoing, order, axis=1))
 
 
-def _taylor(place: Placed, weights: Mapping[str, Array], batches: Sequence[Mapping[str, Array]]) -> Array:
+def _taylor(place: LayerNode, weights: Mapping[str, Array], batches: Sequence[Mapping[str, Array]]) -> Array:
     total = np.zeros(place.layer.outputs)
     for gradients in batches:
         product = weights[place.weight].astype(np.float64) * gradients[place.weight]
@@ -167,7 +167,7 @@ def _taylor(place: Placed, weights: Mapping[str, Array], batches: Sequence[Mappi
     return total
 
 
-def _columns(network: Network, place: Placed, units: Array) -> Array:
+def _columns(network: Network, place: LayerNode, units: Array) -> Array:
     """The inputs of the layer after `place` that come from `units`."""
     following = dict(zip((one.name for one in network.walk()), network.layers[1:], strict=False)).get(place.name)
     positions = math.prod(place.output_shape[1:]) if isinstance(following, Linear) else 1

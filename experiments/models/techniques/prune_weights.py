@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Network, Weights, check
+from experiments.models.sequential.network import Network, Weights, check_weights
 
 VERSION = 1  # raise it when the same weights and amount give other masks
 
@@ -20,7 +20,7 @@ SCORES = ("magnitude", "lamp", "random")
 PATTERN = re.compile(r"(\d{1,3}):(\d{1,3})")
 
 
-def masks_of(
+def pruning_masks(
     network: Network,
     weights: Mapping[str, Array],
     sparsity: float | None,
@@ -43,10 +43,10 @@ def masks_of(
     remove stays removed. At least one weight stays. ValueError with one line where a value is not allowed.
     Source: Han et al. 2015 (magnitude), Lee et al. 2021 (LAMP), Mishra et al. 2021 (N:M).
     """
-    check(network, weights)
+    check_weights(network, weights)
     chosen = {f"{layer}.weight": weights[f"{layer}.weight"] for layer in _layers(network, layers)}
     if ":" in method:
-        return _n_of_m(chosen, *n_and_m(method), sparsity, within or {})
+        return _n_of_m(chosen, *parse_n_of_m(method), sparsity, within or {})
     if method not in SCORES:
         raise ValueError(f"method: {method} is not allowed; give one of {', '.join(SCORES)} or N:M as 2:4")
     if scope not in get_args(Scope):
@@ -65,7 +65,7 @@ def masks_of(
     return {name: part.reshape(score.shape) for (name, score), part in parts}
 
 
-def n_and_m(pattern: str) -> tuple[int, int]:
+def parse_n_of_m(pattern: str) -> tuple[int, int]:
     """N and M of a text as `2:4`; ValueError with one line where it is none or N is larger than M."""
     found = PATTERN.fullmatch(pattern)
     n, m = (int(number) for number in found.groups()) if found else (0, 0)
@@ -74,7 +74,7 @@ def n_and_m(pattern: str) -> tuple[int, int]:
     return n, m
 
 
-def cubic(step: int, first: int, last: int, final: float, start: float = 0.0) -> float:
+def cubic_sparsity(step: int, first: int, last: int, final: float, start: float = 0.0) -> float:
     """The sparsity at `step` of a gradual schedule: `start` until `first`, fast at once, `final` from `last` on.
 
     Source: Zhu & Gupta 2017, To prune, or not to prune.
@@ -85,7 +85,7 @@ def cubic(step: int, first: int, last: int, final: float, start: float = 0.0) ->
     return final + (start - final) * left**3
 
 
-def masked(weights: Mapping[str, Array], masks: Mapping[str, Array]) -> Weights:
+def apply_masks(weights: Mapping[str, Array], masks: Mapping[str, Array]) -> Weights:
     """The weights with zeros where a mask says so; names without a mask stay as they are."""
     return {name: one * (masks[name] != 0) if name in masks else one for name, one in weights.items()}
 
@@ -95,13 +95,13 @@ def sparsities(network: Network, weights: Mapping[str, Array]) -> dict[str, floa
     return {place.name: float((weights[place.weight] == 0).mean()) for place in network.walk()}
 
 
-def sparsity_of(network: Network, weights: Mapping[str, Array]) -> float:
+def total_sparsity(network: Network, weights: Mapping[str, Array]) -> float:
     """The share of zeros among all weights; biases are not counted."""
     zeros = sum(int((weights[place.weight] == 0).sum()) for place in network.walk())
     return zeros / sum(weights[place.weight].size for place in network.walk())
 
 
-def nonzero(weights: Mapping[str, Array]) -> int:
+def count_nonzero(weights: Mapping[str, Array]) -> int:
     """How many weights and biases are not zero."""
     return sum(int(np.count_nonzero(one)) for one in weights.values())
 

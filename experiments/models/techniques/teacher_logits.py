@@ -10,28 +10,30 @@ from experiments.bench.machine.toolchain import cache_folder
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models.data.mnist import Split
 from experiments.models.format import tensor_file
-from experiments.models.sequential.network import Network, Weights, forward
-from experiments.models.training.checkpoints import Checkpoint, key
-from experiments.models.training.feeding import teacher_table, windows
+from experiments.models.sequential.network import Network, Weights, forward_tinygrad
+from experiments.models.training.checkpoints import Checkpoint, checkpoint_key
+from experiments.models.training.feeding import shifted_views, teacher_logits
 
 BATCH = 1000
 
 
-def table_of(teacher: Checkpoint, train: Split, shift: int, device: str) -> Array:
+def cached_teacher_logits(teacher: Checkpoint, train: Split, shift: int, device: str) -> Array:
     """The table of `feeding.Teacher` for `train`; from this machine's cache, else worked out and kept there."""
-    name = f"{teacher.network.name}-{key(teacher.network, teacher.settings)}-{shift}-{len(train)}.safetensors"
+    name = (
+        f"{teacher.network.name}-{checkpoint_key(teacher.network, teacher.settings)}-{shift}-{len(train)}.safetensors"
+    )
     file = cache_folder() / "teachers" / name  # its key knows the data of the teacher, which are the student's too
-    if (kept := _kept(file)) is not None:
+    if (kept := _cached(file)) is not None:
         return kept
     if device == "CPU":  # numpy is three times as fast there as tinygrad's convolutions
-        table = teacher_table(teacher.network, teacher.weights, train.images, shift)
+        table = teacher_logits(teacher.network, teacher.weights, train.images, shift)
     else:
-        table = device_table(teacher.network, teacher.weights, train.images, shift, device)
+        table = device_teacher_logits(teacher.network, teacher.weights, train.images, shift, device)
     tensor_file.write(file, {"table": table})
     return table
 
 
-def _kept(file: Path) -> Array | None:
+def _cached(file: Path) -> Array | None:
     """A table that cannot be read is as good as none."""
     try:
         return tensor_file.read(file)[0]["table"]
@@ -39,11 +41,11 @@ def _kept(file: Path) -> Array | None:
         return None
 
 
-def device_table(network: Network, weights: Weights, images: Array, shift: int, device: str) -> Array:
+def device_teacher_logits(network: Network, weights: Weights, images: Array, shift: int, device: str) -> Array:
     """What `feeding.teacher_table` gives, but for rounding, worked out by tinygrad in batches of one size."""
     tensors = {name: tensor(one, device) for name, one in weights.items()}
-    step = TinyJit(lambda x: forward(network, tensors, x).realize())
-    moved = windows(images, shift)
+    step = TinyJit(lambda x: forward_tinygrad(network, tensors, x).realize())
+    moved = shifted_views(images, shift)
     table = np.empty((moved.shape[1] * moved.shape[2], len(images), network.classes), np.float16)
     for place, (row, column) in enumerate(np.ndindex(moved.shape[1:3])):
         for start in range(0, len(images), BATCH):

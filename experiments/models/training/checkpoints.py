@@ -19,15 +19,15 @@ from filelock import FileLock, Timeout
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.models.data.mnist import SHA256, mnist
 from experiments.models.format import tensor_file
-from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, check
+from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, check_weights
 from experiments.models.training.settings import VERSION as TRAINER_VERSION
 from experiments.models.training.settings import Settings, default_settings
 
-Record = dict[str, float]
-Progress = Callable[[float, str, Record | None], None]
+EpochRecord = dict[str, float]
+TrainingProgress = Callable[[float, str, EpochRecord | None], None]
 
-CARRIED = Path(__file__).parents[1] / "pretrained"
-ENDING = ".safetensors"
+BUNDLED = Path(__file__).parents[1] / "pretrained"
+SUFFIX = ".safetensors"
 
 
 class BadCheckpoint(ValueError):
@@ -41,14 +41,14 @@ class Checkpoint:
     network: Network
     settings: Settings
     weights: Weights
-    curve: list[Record]
+    curve: list[EpochRecord]
     validation_accuracy: float
     test_accuracy: float
     seconds: float
     device: str
 
 
-def key(network: Network, settings: Settings) -> str:
+def checkpoint_key(network: Network, settings: Settings) -> str:
     """16 hex digits that stand for network, settings with their seed, data and version of the training code."""
     described = {
         "network": [network.image, *((type(layer).__name__, dataclasses.asdict(layer)) for layer in network.layers)],
@@ -59,14 +59,14 @@ def key(network: Network, settings: Settings) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def cached(network: Network, settings: Settings) -> Path:
+def cached_file(network: Network, settings: Settings) -> Path:
     """The file of this checkpoint in this machine's cache, there or not."""
-    return cache_folder() / "checkpoints" / f"{network.name}-{key(network, settings)}{ENDING}"
+    return cache_folder() / "checkpoints" / f"{network.name}-{checkpoint_key(network, settings)}{SUFFIX}"
 
 
-def carried(network: Network, settings: Settings) -> Path | None:
+def bundled_file(network: Network, settings: Settings) -> Path | None:
     """The file that the project carries for exactly this network and these settings, if it does."""
-    file = CARRIED / f"{network.name}{ENDING}"
+    file = BUNDLED / f"{network.name}{SUFFIX}"
     return file if settings == default_settings(network.name) and _is_standard(network) and file.exists() else None
 
 
@@ -74,13 +74,13 @@ def _is_standard(network: Network) -> bool:
     return network.name in NETWORKS and NETWORKS[network.name]() == network
 
 
-def load(
+def load_checkpoint(
     network: Network,
     settings: Settings | None = None,
     *,
     train: bool = False,
     device: str = "CPU",
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> Checkpoint:
     """The trained `network`: carried, else cached, else trained on `device` and stored; `train` trains in any case.
 
@@ -91,22 +91,22 @@ def load(
     """
     settings = settings or default_settings(network.name)
     asked = time.time()
-    if not train and (file := carried(network, settings)):
-        return read(file, network, settings)
-    file = cached(network, settings)
+    if not train and (file := bundled_file(network, settings)):
+        return read_checkpoint(file, network, settings)
+    file = cached_file(network, settings)
     if not train and file.exists():
-        return read(file, network, settings)
+        return read_checkpoint(file, network, settings)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file, progress):
+    with _exclusive(file, progress):
         if file.exists() and (not train or file.stat().st_mtime > asked):  # another process has just trained it
-            return read(file, network, settings)
+            return read_checkpoint(file, network, settings)
         made = _train(network, settings, device, file.with_suffix(".partial"), progress)
-        write(file, made)
+        write_checkpoint(file, made)
     return made
 
 
 @contextlib.contextmanager
-def _alone(file: Path, progress: Progress | None) -> Iterator[None]:
+def _exclusive(file: Path, progress: TrainingProgress | None) -> Iterator[None]:
     lock = FileLock(file.with_suffix(".lock"))
     while True:
         try:
@@ -121,11 +121,13 @@ def _alone(file: Path, progress: Progress | None) -> Iterator[None]:
         lock.release()
 
 
-def _train(network: Network, settings: Settings, device: str, state: Path, progress: Progress | None) -> Checkpoint:
-    from experiments.models.training.trainer import trainer
+def _train(
+    network: Network, settings: Settings, device: str, state: Path, progress: TrainingProgress | None
+) -> Checkpoint:
+    from experiments.models.training.trainer import shared_trainer
 
     data = mnist()
-    trained = trainer(network, device, settings.batch).fit(data, settings, state=state, progress=progress)
+    trained = shared_trainer(network, device, settings.batch).fit(data, settings, state=state, progress=progress)
     return Checkpoint(
         network=network,
         settings=settings,
@@ -138,11 +140,11 @@ def _train(network: Network, settings: Settings, device: str, state: Path, progr
     )
 
 
-def write(file: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
     """Stores a checkpoint, whole or not at all; BadCheckpoint where its weights are not fit to be stored."""
     _check(file, checkpoint.network, checkpoint.weights)
     about = {
-        "key": key(checkpoint.network, checkpoint.settings),
+        "key": checkpoint_key(checkpoint.network, checkpoint.settings),
         "weights": _digest(checkpoint.weights),
         "curve": json.dumps(checkpoint.curve),
         "validation_accuracy": repr(checkpoint.validation_accuracy),
@@ -153,14 +155,14 @@ def write(file: Path, checkpoint: Checkpoint) -> None:
     tensor_file.write(file, checkpoint.weights, about)
 
 
-def read(file: Path, network: Network, settings: Settings) -> Checkpoint:
+def read_checkpoint(file: Path, network: Network, settings: Settings) -> Checkpoint:
     """The checkpoint in `file`; BadCheckpoint with one line where it is not whole or not the one that is asked for."""
     try:
         weights, about = tensor_file.read(file)
     except ValueError as error:
         raise BadCheckpoint(f"{error}; train=true trains it anew") from None
     _check(file, network, weights)
-    if about.get("key") != key(network, settings):
+    if about.get("key") != checkpoint_key(network, settings):
         raise BadCheckpoint(f"{file.name}: trained with other settings, other data or other code")
     if about.get("weights") != _digest(weights):
         raise BadCheckpoint(
@@ -185,7 +187,7 @@ def read(file: Path, network: Network, settings: Settings) -> Checkpoint:
 
 def _check(file: Path, network: Network, weights: Weights) -> None:
     try:
-        check(network, weights)
+        check_weights(network, weights)
     except ValueError as error:
         raise BadCheckpoint(f"{file.name}: {error}") from None
 

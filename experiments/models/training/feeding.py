@@ -18,14 +18,14 @@ TEACHER_VERSION = 1  # raise it when a teacher gives a student other logits or a
 class Teacher:
     """Logits to learn from beside the labels.
 
-    `table` holds them for every shift of every training image, shaped ((2 shift + 1)^2, n, classes): no teacher has
+    `logits` holds them for every shift of every training image, shaped ((2 shift + 1)^2, n, classes): no teacher has
     to run while a student learns. The loss is (1 - alpha) cross entropy with the labels + alpha temperature^2
     cross entropy with the teacher's probabilities at `temperature`, whose gradient is that of the divergence from
     them. `squared` false leaves temperature^2 out: the soft part's gradient then shrinks with temperature^2.
     Source: Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network.
     """
 
-    table: Array
+    logits: Array
     temperature: float
     alpha: float
     squared: bool = True
@@ -53,8 +53,8 @@ class Feeder:
             raise ValueError(f"{len(split)} training images do not fill one batch of {settings.batch}")
         self.steps = len(split) // settings.batch
         self._labels, self._settings = split.labels, settings
-        self._windows = windows(split.images, settings.shift)
-        self._table = teacher.table if teacher else None
+        self._windows = shifted_views(split.images, settings.shift)
+        self._table = teacher.logits if teacher else None
         shifts = (2 * settings.shift + 1) ** 2
         if self._table is not None and self._table.shape[:2] != (shifts, len(split)):
             raise ValueError(f"a teacher's table {self._table.shape} for {shifts} shifts of {len(split)} images")
@@ -76,7 +76,7 @@ class Feeder:
             )
 
 
-def windows(images: Array, shift: int) -> Array:
+def shifted_views(images: Array, shift: int) -> Array:
     """A view [n, row, column, y, x] of images (n, pixels): each moved by -shift..shift pixels, edges filled with 0."""
     side = math.isqrt(images.shape[1]) if shift else 0
     if not shift:
@@ -88,9 +88,9 @@ def windows(images: Array, shift: int) -> Array:
     return np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
 
 
-def teacher_table(network: Network, weights: Weights, images: Array, shift: int) -> Array:
-    """The logits of a trained network for every shift of `images`, float16, as `Teacher.table` wants them."""
-    moved = windows(images, shift)
+def teacher_logits(network: Network, weights: Weights, images: Array, shift: int) -> Array:
+    """The logits of a trained network for every shift of `images`, float16, as `Teacher.logits` holds them."""
+    moved = shifted_views(images, shift)
     places = np.ndindex(moved.shape[1:3])
-    logits = [forward_numpy(network, weights, moved[:, row, column].reshape(len(images), -1)) for row, column in places]
-    return np.stack(logits).astype(np.float16)
+    shifts = [forward_numpy(network, weights, moved[:, row, column].reshape(len(images), -1)) for row, column in places]
+    return np.stack(shifts).astype(np.float16)

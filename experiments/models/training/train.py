@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import psutil
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.models.sequential.network import NETWORKS, parameters
+from experiments.models.sequential.network import NETWORKS, parameter_count
 from experiments.models.training import checkpoints
 
 INTERRUPTED = 130
@@ -44,17 +44,17 @@ def main(arguments: list[str]) -> int:
 def _one(name: str, device: str, carry: bool) -> None:
     network = NETWORKS[name]()
 
-    def say(fraction: float, message: str, record: checkpoints.Record | None) -> None:
+    def say(fraction: float, message: str, record: checkpoints.EpochRecord | None) -> None:
         if record:
             numbers = ", ".join(f"{what} {value:.4g}" for what, value in record.items() if what != "epoch")
             _say(f"{name}: {fraction:4.0%} {message}: {numbers}")
 
-    made = checkpoints.load(network, train=True, device=device, progress=say)
+    made = checkpoints.load_checkpoint(network, train=True, device=device, progress=say)
     if carry:
-        checkpoints.write(checkpoints.CARRIED / f"{name}{checkpoints.ENDING}", made)
+        checkpoints.write_checkpoint(checkpoints.BUNDLED / f"{name}{checkpoints.SUFFIX}", made)
     settings, load = made.settings, psutil.getloadavg()[0]
     _say(
-        f"| {name} | {parameters(network):,} | {settings.epochs} | {settings.rate:g} | "
+        f"| {name} | {parameter_count(network):,} | {settings.epochs} | {settings.rate:g} | "
         f"{made.validation_accuracy:.2%} | {made.test_accuracy:.2%} | {made.seconds:.0f} | "
         f"{load:.1f} | {datetime.now(UTC):%Y-%m-%d} |"
     )

@@ -9,7 +9,7 @@ from experiments.models.data.mnist import mnist
 from experiments.models.format import tensor_file
 from experiments.models.sequential.batch_norm import NAME, SETTINGS, forward_normed_numpy, train_normed
 from experiments.models.sequential.network import cnn
-from experiments.models.training.checkpoints import CARRIED
+from experiments.models.training.checkpoints import BUNDLED
 
 INSIDE = "TINYLAB_TRAINS"  # set where compiler and caches are the right ones
 
@@ -24,7 +24,7 @@ def main() -> None:
     for name, split in (("validation", data.validation), ("test", data.test)):
         said = forward_normed_numpy(network, weights, split.images).argmax(axis=1)
         sys.stdout.write(f"{name} {(said == split.labels).mean():.2%}\n")
-    tensor_file.write(CARRIED / f"{NAME}.safetensors", weights, {"settings": str(dataclasses.asdict(SETTINGS))})
+    tensor_file.write(BUNDLED / f"{NAME}.safetensors", weights, {"settings": str(dataclasses.asdict(SETTINGS))})
 
 
 if __name__ == "__main__":

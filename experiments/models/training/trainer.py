@@ -18,14 +18,22 @@ from tinygrad import Tensor, TinyJit, Variable, dtypes
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Dataset
 from experiments.models.format import tensor_file
-from experiments.models.sequential.network import Hook, Network, Weights, accuracy_numpy, check, forward, initial
+from experiments.models.sequential.network import (
+    LayerHook,
+    Network,
+    Weights,
+    accuracy_numpy,
+    check_weights,
+    forward_tinygrad,
+    initial_weights,
+)
 from experiments.models.training.feeding import Chunk, Feeder, Teacher
 from experiments.models.training.padding import pad, padded, unpad
 from experiments.models.training.settings import Settings
 
-Record = dict[str, float]
-Progress = Callable[[float, str, Record | None], None]
-OnStep = Callable[["Trainer", int, int], None]
+EpochRecord = dict[str, float]
+TrainingProgress = Callable[[float, str, EpochRecord | None], None]
+StepCallback = Callable[["Trainer", int, int], None]
 Evaluate = Callable[[Weights], float]
 
 CHUNK_STEPS = 32  # images are handed over this many steps at a time: 13 MB at batch 128
@@ -37,7 +45,7 @@ class Trained:
     """Weights after training, and per epoch: epoch, train_loss, validation_accuracy (0..1), learning_rate."""
 
     weights: Weights
-    curve: list[Record]
+    curve: list[EpochRecord]
     seconds: float
 
 
@@ -47,7 +55,7 @@ class Trainer:
     Build one per architecture and call `fit` as often as wanted: weights, masks, teacher and learning rate are
     buffers of the one compiled step. What changes the step itself is given here: `activation(name, x)` replaces the
     input of a layer, `weight(name, w)` a weight or bias in the forward pass (quantization-aware training, codebooks;
-    both see the padded shapes, and the tensors they close over may be assigned later), `distil` adds the teacher.
+    both see the padded shapes, and the tensors they close over may be assigned later), `distill` adds the teacher.
     """
 
     def __init__(
@@ -56,13 +64,13 @@ class Trainer:
         device: str = "CPU",
         batch: int = 128,
         *,
-        activation: Hook | None = None,
-        weight: Hook | None = None,
-        distil: bool = False,
+        activation: LayerHook | None = None,
+        weight: LayerHook | None = None,
+        distill: bool = False,
     ) -> None:
         self.network, self.padded = network, padded(network)
         self.device, self.batch = device, batch
-        self._activation, self._weight, self._distil = activation, weight, distil
+        self._activation, self._weight, self._distill = activation, weight, distill
         shapes = self.padded.shapes()
         self._weights, self._first, self._second, self._masks = (
             {name: self._zeros(*shape) for name, shape in shapes.items()} for _ in range(4)
@@ -82,7 +90,7 @@ class Trainer:
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Replaces the weights; ValueError where they are not this network's. Masks apply from the next step on."""
-        check(self.network, weights)
+        check_weights(self.network, weights)
         self._assign(self._weights, weights)
 
     def set_masks(self, masks: Mapping[str, Array]) -> None:
@@ -104,10 +112,10 @@ class Trainer:
         start: Mapping[str, Array] | None = None,
         masks: Mapping[str, Array] | None = None,
         teacher: Teacher | None = None,
-        on_step: OnStep | None = None,
+        on_step: StepCallback | None = None,
         evaluate: Evaluate | None = None,
         state: Path | None = None,
-        progress: Progress | None = None,
+        progress: TrainingProgress | None = None,
     ) -> Trained:
         """Trains from `start` (default: new seeded weights) on the training images, judged on the validation images.
 
@@ -130,7 +138,7 @@ class Trainer:
         judge = evaluate or (lambda now: accuracy_numpy(self.network, now, *_pair(data)))
         curve = self._resume(state) if state and state.exists() else []
         if not curve:
-            self._restart(initial(self.network, settings.seed) if start is None else start, masks or {})
+            self._restart(initial_weights(self.network, settings.seed) if start is None else start, masks or {})
         for record in curve:
             tell(record["epoch"] / epochs, "continued", record)
         for epoch in range(len(curve), epochs):
@@ -154,7 +162,7 @@ class Trainer:
         return Trained(self.weights(), curve, time.perf_counter() - began)
 
     def _epoch(
-        self, feeder: Feeder, epoch: int, last: int, rate: float, on_step: OnStep | None, tell: Progress
+        self, feeder: Feeder, epoch: int, last: int, rate: float, on_step: StepCallback | None, tell: TrainingProgress
     ) -> float:
         """The mean loss of one epoch, which ends where `last` steps are done since the start."""
         first = total = epoch * feeder.steps
@@ -175,9 +183,9 @@ class Trainer:
     def _one_step(self, number: Any) -> None:
         """Forward, backward and Adam for the batch `number` of the chunk on the device."""
         used = {name: self._weight(name, one) if self._weight else one for name, one in self._weights.items()}
-        logits = forward(self.padded, used, self._images[number], self._activation)[:, : self.network.classes]
+        logits = forward_tinygrad(self.padded, used, self._images[number], self._activation)[:, : self.network.classes]
         loss = logits.sparse_categorical_crossentropy(self._labels[number])
-        if self._distil:
+        if self._distill:
             wanted = (self._logits[number] / self._temperature).softmax()
             soft = -(wanted * (logits / self._temperature).log_softmax()).sum(1).mean()
             loss = (self._hard * loss + self._soft * soft).sum()
@@ -203,7 +211,7 @@ class Trainer:
             self._fill(self._logits, chunk.logits)
 
     def _teach(self, teacher: Teacher | None) -> None:
-        if teacher and not self._distil:
+        if teacher and not self._distill:
             raise ValueError("this step was compiled without a teacher")
         self._fill(self._temperature, np.array([teacher.temperature if teacher else 1.0]))
         self._fill(self._hard, np.array([1 - teacher.alpha if teacher else 1.0]))
@@ -216,20 +224,20 @@ class Trainer:
         self.set_weights(weights)
         self.set_masks(masks)
 
-    def _save(self, state: Path, curve: list[Record]) -> None:
+    def _save(self, state: Path, curve: list[EpochRecord]) -> None:
         arrays = {
             f"{part}/{name}": one for part, held in self._held().items() for name, one in self._read(held).items()
         }
         tensor_file.write(state, arrays, {"curve": json.dumps(curve)})
 
-    def _resume(self, state: Path) -> list[Record]:
+    def _resume(self, state: Path) -> list[EpochRecord]:
         """The curve so far; a state that cannot be read is as good as none, since training can begin again."""
         try:
             arrays, metadata = tensor_file.read(state)
             found = {part: _under(part, arrays) for part in self._held()}
             for own in found.values():
-                check(self.network, own)
-            curve: list[Record] = json.loads(metadata["curve"])
+                check_weights(self.network, own)
+            curve: list[EpochRecord] = json.loads(metadata["curve"])
         except (OSError, ValueError, KeyError):
             return []
         for part, held in self._held().items():
@@ -274,6 +282,6 @@ def _pair(data: Dataset) -> tuple[Array, Array]:
 
 
 @functools.lru_cache(maxsize=4)
-def trainer(network: Network, device: str, batch: int) -> Trainer:
+def shared_trainer(network: Network, device: str, batch: int) -> Trainer:
     """The plain trainer of an architecture: compiled once per process, however many seeds are trained with it."""
     return Trainer(network, device, batch)

@@ -13,7 +13,7 @@ from experiments.bench.session import max_abs_error, tolerance
 
 if TYPE_CHECKING:
     from experiments.bench.tinygrad.capture import CallWork
-    from experiments.models.builder import Made
+    from experiments.models.builder import BuiltModel
 
 
 ATOL, RTOL = 1e-4, 1e-3  # the compiled network against its float twin in numpy, of the largest logit
@@ -29,7 +29,7 @@ class Ready:
     wrong: bool
 
 
-def ready(made: "Made", execution: str, inputs: Any, images: Array, device: str, search_s: float) -> Ready:
+def ready(made: "BuiltModel", execution: str, inputs: Any, images: Array, device: str, search_s: float) -> Ready:
     """The model, executed in this way on `inputs`, which hold `images`; its output is compared with its twin in numpy.
 
     A BEAM search runs in a process of its own for at most `search_s` seconds, TimeoutError then; what it found is
@@ -37,11 +37,11 @@ def ready(made: "Made", execution: str, inputs: Any, images: Array, device: str,
     """
     from experiments.bench.tinygrad.capture import captured_work
     from experiments.bench.tinygrad.runtime import Counted
-    from experiments.models.techniques.quantization.numpy_backend import fake_forward_numpy
-    from experiments.models.techniques.quantization.tinygrad_backend import build
+    from experiments.models.techniques.quantization.numpy_backend import fake_quantized_forward_numpy
+    from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
-    function = build(made.restored, device)
-    reference = fake_forward_numpy(made.restored, images, len(images))
+    function = build_forward(made.restored, device)
+    reference = fake_quantized_forward_numpy(made.restored, images, len(images))
     if execution == "eager":
         function(inputs)
         with Counted() as counted:
@@ -55,7 +55,7 @@ def ready(made: "Made", execution: str, inputs: Any, images: Array, device: str,
     return Ready(call, work, error, error > tolerance(reference, ATOL, RTOL))
 
 
-def _captured(made: "Made", execution: str, function: Any, inputs: Any, device: str, search_s: float) -> Any:
+def _captured(made: "BuiltModel", execution: str, function: Any, inputs: Any, device: str, search_s: float) -> Any:
     """The TinyJit of `function`, captured on `inputs`."""
     from tinygrad import TinyJit
 
@@ -79,10 +79,10 @@ def _captured(made: "Made", execution: str, function: Any, inputs: Any, device: 
 def prepared(device: str, recipe: str, batch: int) -> Callable[[], object]:
     """In the process that searches: the kept model of a recipe as a call on `batch` images."""
     from experiments.bench.tinygrad.runtime import tensor
-    from experiments.models.builder import make
+    from experiments.models.builder import build_model
     from experiments.models.data.mnist import mnist
     from experiments.models.recipe import from_json
-    from experiments.models.techniques.quantization.tinygrad_backend import build
+    from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
     inputs = tensor(np.ascontiguousarray(mnist().test.images[:batch]), device)
-    return partial(build(make(from_json(recipe), device).restored, device), inputs)
+    return partial(build_forward(build_model(from_json(recipe), device).restored, device), inputs)

@@ -27,7 +27,7 @@ from experiments.studies.tradeoffs.measuring import Record, factors_of, rows_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.models.builder import Made
+    from experiments.models.builder import BuiltModel
     from experiments.models.recipe import Recipe
     from experiments.studies.tradeoffs.calls import Ready
 
@@ -126,10 +126,10 @@ class TradeoffsSpec(MeasuredSpec):
 
     def need(self) -> Need:
         """All models of a grid point at once, as float32."""
-        from experiments.models.recipe import whole
-        from experiments.models.sequential.network import parameters
+        from experiments.models.recipe import full_network
+        from experiments.models.sequential.network import parameter_count
 
-        largest = max(parameters(whole(one)) for one in self.grid.recipes(self.seeds[0]).values())
+        largest = max(parameter_count(full_network(one)) for one in self.grid.recipes(self.seeds[0]).values())
         return Need(8 * largest * len(self.grid.choices), f"a grid point of {len(self.grid.choices)} variants")
 
 
@@ -244,12 +244,12 @@ def tradeoffs(spec: TradeoffsSpec, bench: Bench) -> Iterator[Row]:
         yield from _measure(spec, bench, made, failed, batch, seed, 0.5 + number / (2 * len(points)))
 
 
-def _make(spec: TradeoffsSpec, bench: Bench) -> tuple[dict["Recipe", "Made"], dict["Recipe", str]]:
+def _make(spec: TradeoffsSpec, bench: Bench) -> tuple[dict["Recipe", "BuiltModel"], dict["Recipe", str]]:
     """Phase 1: every model once, and the message of each that could not be made."""
-    from experiments.models.builder import make
+    from experiments.models.builder import build_model
     from experiments.models.format import tensor_file
 
-    made: dict[Recipe, Made] = {}
+    made: dict[Recipe, BuiltModel] = {}
     failed: dict[Recipe, str] = {}
     models, began = spec.grid.models(), time.monotonic()
     for number, recipe in enumerate(models):
@@ -263,27 +263,27 @@ def _make(spec: TradeoffsSpec, bench: Bench) -> tuple[dict["Recipe", "Made"], di
             failed[recipe] = GIVEN_UP
             continue
         try:
-            one = make(recipe, bench.device, say)
+            one = build_model(recipe, bench.device, say)
         except Exception as error:  # noqa: BLE001 - whatever one model raises is said in its row; the study goes on
             failed[recipe] = one_line(error)
             continue
         made[recipe] = one
         bench.artifact(f"{recipe.hash}.tinylab", one.file)
         bench.detail("models", [_model_record(one)])
-    answers = {one.hash: np.packbits(made[one].right) for one in made}
-    images = max((len(one.right) for one in made.values()), default=0)
+    answers = {one.hash: np.packbits(made[one].correct) for one in made}
+    images = max((len(one.correct) for one in made.values()), default=0)
     bench.artifact("answers.safetensors", tensor_file.encode(answers, {"images": str(images)}))
     return made, failed
 
 
-def _model_record(made: "Made") -> Record:
+def _model_record(made: "BuiltModel") -> Record:
     return {
         "recipe": made.recipe.hash,
         "text": made.recipe.json(),
         "size_bytes": len(made.file),
-        "accuracy": float(made.right.mean()),
+        "accuracy": float(made.correct.mean()),
         "validation_accuracy": made.validation_accuracy,
-        "kept": made.kept,
+        "kept": made.from_cache,
         "seconds": made.seconds,
     }
 
@@ -291,7 +291,7 @@ def _model_record(made: "Made") -> Record:
 def _measure(
     spec: TradeoffsSpec,
     bench: Bench,
-    made: dict["Recipe", "Made"],
+    made: dict["Recipe", "BuiltModel"],
     failed: dict["Recipe", str],
     batch: int,
     seed: int,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.models.builder import path_of
+from experiments.models.builder import cache_path
 from experiments.models.recipe import Recipe
 from experiments.models.sequential.network import NETWORKS
 from experiments.models.techniques.quantization.post_training import QuantSpec
@@ -152,7 +152,7 @@ class Grid:
     def plan(self) -> str:
         """`8 variants of 4 models, 2 of them kept from before; about 1.2 minutes`."""
         models = self.models()
-        missing = [one for one in models if not path_of(one).exists()]
+        missing = [one for one in models if not cache_path(one).exists()]
         kept = f", {len(models) - len(missing)} of them kept from before" if len(missing) < len(models) else ""
         minutes = self.minutes(missing)
         about = f"{minutes:.1f}" if minutes < 10 else f"{minutes:.0f}"

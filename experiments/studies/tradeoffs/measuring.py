@@ -11,7 +11,7 @@ from experiments.bench.session import timed_row
 from experiments.bench.statistics.effects import effects
 from experiments.bench.statistics.intervals import paired_difference, wilson
 from experiments.bench.statistics.pareto import Place, Resampled, Study, front, resample
-from experiments.models.builder import Made
+from experiments.models.builder import BuiltModel
 from experiments.studies.tradeoffs.calls import Ready
 from experiments.studies.tradeoffs.grid import FACTORS, Choice
 
@@ -23,11 +23,11 @@ Record = dict[str, Value]
 RESPONSES = ("accuracy", "latency", "bytes")
 
 
-def said_of(made: Made, base: Made) -> Record:
+def said_of(made: BuiltModel, base: BuiltModel) -> Record:
     """The columns of a model: its size and accuracy, also against the baseline's, image by image."""
-    right = wilson(int(made.right.sum()), len(made.right))
-    lost, won = int((base.right & ~made.right).sum()), int((made.right & ~base.right).sum())
-    loss = paired_difference(lost, won, len(made.right))
+    right = wilson(int(made.correct.sum()), len(made.correct))
+    lost, won = int((base.correct & ~made.correct).sum()), int((made.correct & ~base.correct).sum())
+    loss = paired_difference(lost, won, len(made.correct))
     return {
         "recipe": made.recipe.hash,
         "accuracy": right.median,
@@ -45,7 +45,11 @@ def said_of(made: Made, base: Made) -> Record:
 
 
 def rows_of(
-    compared: "Comparison", calls: Mapping[Choice, Ready], models: Mapping[Choice, Made], base: Choice, point: Record
+    compared: "Comparison",
+    calls: Mapping[Choice, Ready],
+    models: Mapping[Choice, BuiltModel],
+    base: Choice,
+    point: Record,
 ) -> tuple[list[Row], list[Record]]:
     """The rows of all variants that ran, and the records of the detail `effects`.
 
@@ -53,7 +57,7 @@ def rows_of(
     """
     right = [one for one, ready in calls.items() if not ready.wrong]
     study = Study(
-        np.stack([models[one].right for one in right]),
+        np.stack([models[one].correct for one in right]),
         np.array([compared.timings[one.name].blocks for one in right]),
         np.array([len(models[one].file) for one in right]),
     )

@@ -283,10 +283,10 @@ import json
 from experiments.bench.timing.measure import Budget
 from experiments.bench.session import Bench
 from experiments.compiler import jit as module
-from experiments.models.functions import Workload, elementwise
+from experiments.models.functions import FunctionModel, elementwise
 
 right = elementwise()
-wrong = Workload(lambda x, y: (right.function(x, y) + 1).realize(), right.draw, right.reference)
+wrong = FunctionModel(lambda x, y: (right.function(x, y) + 1).realize(), right.sample, right.reference)
 module.build = lambda spec, device: wrong
 spec = module.JitSpec(model="elementwise", size=[8], calls=3)
 ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]

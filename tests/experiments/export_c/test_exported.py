@@ -30,7 +30,7 @@ from experiments.bench.tinygrad.c_kernels import export, program_of
 from experiments.bench.tinygrad.c_program import NotExportable
 from experiments.export_c.source import header, source
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.tinygrad_backend import build
+from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
 
 folder, images = Path(sys.argv[1]), held_out(20).images
@@ -47,7 +47,7 @@ for network, weights in (trained(), mixed()):
         for _ in range(2):
             given = tensor(images[:1].copy(), "CPU")
             lanes = 1 if scheme == "static" else 16
-            _, program = export(build(quantized, "CPU", lanes), given, noopt=scheme == "static")
+            _, program = export(build_forward(quantized, "CPU", lanes), given, noopt=scheme == "static")
             texts.append(source(program, "a test", "0.14.0"))
         (own / "model.c").write_text(texts[0])
         (own / "model.h").write_text(header(program, "a test"))

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.network import Conv, Linear, Network, Weights, initial, mlp
+from experiments.models.sequential.network import Conv, Linear, Network, Weights, initial_weights, mlp
 
 STEPS, BATCH, RATE = 400, 100, 0.3
 
@@ -26,7 +26,7 @@ MIXED = Network(
 def trained() -> tuple[Network, Weights]:
     """784-24-16-10 after 400 steps of plain gradient descent: about 94 % on the test set."""
     network = Network("small", (Linear(784, 24, True), Linear(24, 16, True), Linear(16, 10)), mlp().image)
-    weights, train = initial(network, 7), mnist().train
+    weights, train = initial_weights(network, 7), mnist().train
     rng = np.random.default_rng(7)
     for _ in range(STEPS):
         chosen = rng.integers(0, len(train), BATCH)
@@ -41,7 +41,7 @@ def held_out(count: int = 2_000) -> Split:
 
 def mixed() -> tuple[Network, Weights]:
     """The network of all kinds of layers, untrained, with biases that are not 0."""
-    weights = initial(MIXED, 3)
+    weights = initial_weights(MIXED, 3)
     rng = np.random.default_rng(3)
     for name in weights:
         if name.endswith("bias"):

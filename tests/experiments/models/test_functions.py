@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.models.functions import Workload, elementwise, matmul_chain
+from experiments.models.functions import FunctionModel, elementwise, matmul_chain
 
 NAMES = ("elementwise", "matmul_chain", "mlp3", "tiny_layers")
 LOOK = """
@@ -24,7 +24,7 @@ for name, workload, n in (
     ("mlp3", layers("CPU", [784, 128, 64, 10]), 16),
     ("tiny_layers", layers("CPU", [32] * 13, relu_last=True), 8),
 ):
-    arrays, inputs = workload.draw(n), workload.inputs(n, "CPU")
+    arrays, inputs = workload.sample(n), workload.inputs(n, "CPU")
     output, reference = workload.function(*inputs).numpy(), workload.reference(*arrays)
     seen[name] = {
         "error": max_abs_error(output, reference),
@@ -85,7 +85,7 @@ def test_activations_neither_vanish_nor_grow(seen, name):
 
 
 def test_the_inputs_of_one_call_differ_from_each_other():
-    x, y = elementwise().draw(4)
+    x, y = elementwise().sample(4)
     assert not np.array_equal(x, y)
 
 
@@ -98,5 +98,5 @@ def test_the_twins_are_right_on_numbers_worked_out_by_hand():
 
 
 def test_a_workload_draws_for_its_own_size():
-    counting = Workload(lambda x: x, lambda n: (np.zeros(n, np.float32),), lambda x: x)
-    assert counting.draw(5)[0].shape == (5,)
+    counting = FunctionModel(lambda x: x, lambda n: (np.zeros(n, np.float32),), lambda x: x)
+    assert counting.sample(5)[0].shape == (5,)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.models.format.packed import pack
-from experiments.models.recipe import Recipe, apply, build, from_json, whole
-from experiments.models.sequential.network import initial
-from experiments.models.techniques.prune_units import keep_units, shrink
+from experiments.models.recipe import Recipe, apply_quantization, from_json, full_network, pruned_network
+from experiments.models.sequential.network import initial_weights
+from experiments.models.techniques.prune_units import select_units, shrink
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 from experiments.models.techniques.quantization.post_training import QuantSpec
 from tests.experiments.models.small_network import held_out
@@ -41,13 +41,13 @@ def test_the_hash_stays_the_same_between_versions():
 
 
 def test_a_recipe_is_applied():
-    network, images = build(RECIPE), held_out(50).images
-    weights = initial(network, 1)
-    model = apply(RECIPE, weights, images)
+    network, images = pruned_network(RECIPE), held_out(50).images
+    weights = initial_weights(network, 1)
+    model = apply_quantization(RECIPE, weights, images)
     assert [layer.bits for layer in model.layers] == [3, 4, 4]
     assert model.layers[0].weight.shape == (30, 784)
-    assert pack(model) == pack(apply(RECIPE, weights, images))
-    floats = apply(Recipe("lenet_300_100", RECIPE.sizes), weights)
+    assert pack(model) == pack(apply_quantization(RECIPE, weights, images))
+    floats = apply_quantization(Recipe("lenet_300_100", RECIPE.sizes), weights)
     assert np.array_equal(floats.layers[1].weight, weights["layers.1.weight"])
     assert 0 <= accuracy_numpy(model, images, held_out(50).labels) <= 1
 
@@ -58,8 +58,14 @@ def test_a_recipe_is_applied():
         (lambda: Recipe("resnet"), "network: resnet is unknown; give one of mlp, lenet_300_100, cnn, lenet_5"),
         (lambda: Recipe("mlp", (("width", 3),)), "sizes: mlp has no width"),
         (lambda: Recipe("mlp", (("hidden", 0),)), "at least one input and one output"),
-        (lambda: apply(RECIPE, initial(build(RECIPE), 1)), "the scheme static needs calibration images"),
-        (lambda: apply(Recipe(), initial(build(RECIPE), 1)), "weights of another network"),
+        (
+            lambda: apply_quantization(RECIPE, initial_weights(pruned_network(RECIPE), 1)),
+            "the scheme static needs calibration images",
+        ),
+        (
+            lambda: apply_quantization(Recipe(), initial_weights(pruned_network(RECIPE), 1)),
+            "weights of another network",
+        ),
         (lambda: from_json("{"), "not the text of a recipe"),
         (lambda: from_json("[]"), "a recipe is network, sizes, seed and quant"),
         (lambda: from_json('{"network":"mlp","quant":3,"seed":0,"sizes":[]}'), "spec: its fields are not"),
@@ -85,9 +91,9 @@ def test_what_is_done_besides_is_said_only_where_it_is_done():
 @pytest.mark.parametrize("name", ["mlp", "lenet_300_100", "cnn", "lenet_5"])
 def test_the_network_of_a_recipe_is_the_one_that_shrinking_leaves(name):
     recipe = Recipe(name, width=0.3)
-    network = whole(recipe)
-    weights = initial(network, 0)
-    assert build(recipe) == shrink(network, weights, keep_units(network, weights, 0.3))[0]
+    network = full_network(recipe)
+    weights = initial_weights(network, 0)
+    assert pruned_network(recipe) == shrink(network, weights, select_units(network, weights, 0.3))[0]
 
 
 @pytest.mark.parametrize(

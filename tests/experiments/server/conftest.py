@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.models.format.packed import pack
-from experiments.models.sequential.network import initial, mlp
+from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
 from experiments.server.launch import running
@@ -20,7 +20,7 @@ class Served:
 
     def __init__(self, folder):
         network = mlp()
-        self.quantized = quantize(network, initial(network, 3), QuantSpec("float32"), None)
+        self.quantized = quantize(network, initial_weights(network, 3), QuantSpec("float32"), None)
         self.images = np.random.default_rng(0).random((64, 784), dtype=np.float32)
         self.logits = logits_numpy(self.quantized, self.images)
         self.model, self.payload = folder / "model.tinylab", folder / "payload.npz"

@@ -17,17 +17,17 @@ import numpy as np
 from experiments.bench.tinygrad import direct_replay as direct
 from experiments.server.runner import TinygradRunner
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.tinygrad_backend import build
-from experiments.models.sequential.network import cnn, initial, mlp
+from experiments.models.techniques.quantization.tinygrad_backend import build_forward
+from experiments.models.sequential.network import cnn, initial_weights, mlp
 from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
 
 images = np.random.default_rng(0).random((8, 784), dtype=np.float32)
 seen = []
 for network, scheme in ((mlp(), "float32"), (mlp(), "static"), (cnn(), "float32")):
-    weights = initial(network, 1)
+    weights = initial_weights(network, 1)
     model = quantize(network, weights, QuantSpec(scheme), calibrate(network, weights, images))
     for fast in (True, False):
-        runner = TinygradRunner(build(model, "CPU"), 3, 784, "CPU", fast)
+        runner = TinygradRunner(build_forward(model, "CPU"), 3, 784, "CPU", fast)
         errors = []
         for start in (0, 3):
             runner.input[:] = images[start : start + 3]
@@ -44,7 +44,7 @@ kept = []
 for name, broken in (("__call__", answers_wrongly), ("__init__", raises)):
     whole = getattr(direct.DirectReplay, name)
     setattr(direct.DirectReplay, name, broken)
-    runner = TinygradRunner(build(model, "CPU"), 2, 784, "CPU")
+    runner = TinygradRunner(build_forward(model, "CPU"), 2, 784, "CPU")
     runner.input[:] = images[:2]
     kept.append([runner.path, runner.why, float(np.abs(runner.run() - logits_numpy(model, images[:2])).max())])
     setattr(direct.DirectReplay, name, whole)

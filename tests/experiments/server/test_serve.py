@@ -9,7 +9,7 @@ import pytest
 from experiments import __main__ as cli
 from experiments.models.format.packed import pack
 from experiments.models.recipe import Recipe
-from experiments.models.sequential.network import initial, mlp
+from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
 from experiments.server import packed_model, serve
 
@@ -63,7 +63,7 @@ def test_a_port_in_use_is_refused_before_anything_is_compiled(capsys, served):
 
 def test_scales_of_a_whole_batch_are_not_served_in_batches(capsys, tmp_path):
     file = tmp_path / "dynamic.tinylab"
-    file.write_bytes(pack(quantize(mlp(), initial(mlp(), 1), QuantSpec("dynamic"), None)))
+    file.write_bytes(pack(quantize(mlp(), initial_weights(mlp(), 1), QuantSpec("dynamic"), None)))
     code, said = refused(capsys, "--model", str(file), "--port", "0")
     assert code == 2
     assert said.startswith("--max-batch: 32 is not allowed for the scheme dynamic")

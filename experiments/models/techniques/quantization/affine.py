@@ -7,26 +7,26 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 
-FEWEST_BITS, MOST_BITS = 2, 8
-SMALLEST = float(np.finfo(np.float32).tiny) * 2**10  # scales below it have no reciprocal in float32
+MIN_BITS, MAX_BITS = 2, 8
+MIN_SCALE = float(np.finfo(np.float32).tiny) * 2**10  # scales below it have no reciprocal in float32
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class QParams:
     """real = scale * (integer - zero), integers from `low` to `high`.
 
     `scales` (float32) and `zeros` (int32) have one entry for the whole tensor, or one for each index of its first axis.
     """
 
     scales: Array
-    zeros: Array
-    low: int
-    high: int
+    zero_points: Array
+    qmin: int
+    qmax: int
 
     @property
     def dtype(self) -> type[np.int8] | type[np.uint8]:
         """The byte type that holds every integer of the grid."""
-        return np.int8 if self.low < 0 else np.uint8
+        return np.int8 if self.qmin < 0 else np.uint8
 
     @property
     def scale(self) -> np.float32:
@@ -34,30 +34,30 @@ class Grid:
         return np.float32(self.scales.item())
 
     @property
-    def zero(self) -> int:
+    def zero_point(self) -> int:
         """The zero point of a grid that has one."""
-        return int(self.zeros.item())
+        return int(self.zero_points.item())
 
     @property
-    def inverse(self) -> Array:
+    def inverse_scales(self) -> Array:
         """1 / scale in float32: all forms multiply by this same number, so that they round alike."""
         return np.asarray(np.float32(1) / self.scales)
 
     def quantize(self, real: Array) -> Array:
         """The nearest integers, halves to even; what lies beyond the ends is clipped to them."""
-        nearest = np.rint(real * _along(self.inverse, real)) + _along(self.zeros, real)
-        return np.asarray(np.clip(nearest, self.low, self.high).astype(self.dtype))
+        nearest = np.rint(real * _along(self.inverse_scales, real)) + _along(self.zero_points, real)
+        return np.asarray(np.clip(nearest, self.qmin, self.qmax).astype(self.dtype))
 
-    def centred(self, integers: Array, dtype: Any = np.int32) -> Array:
+    def subtract_zero_point(self, integers: Array, dtype: Any = np.int32) -> Array:
         """integer - zero: what integer products multiply, as `dtype`."""
-        return np.asarray(integers.astype(dtype) - _along(self.zeros, integers).astype(dtype))
+        return np.asarray(integers.astype(dtype) - _along(self.zero_points, integers).astype(dtype))
 
-    def real(self, integers: Array, dtype: Any = np.float32) -> Array:
+    def dequantize(self, integers: Array, dtype: Any = np.float32) -> Array:
         """The numbers that the integers stand for."""
-        return np.asarray(self.centred(integers, dtype) * _along(self.scales, integers).astype(dtype))
+        return np.asarray(self.subtract_zero_point(integers, dtype) * _along(self.scales, integers).astype(dtype))
 
 
-def grid_over(lo: Array | float, hi: Array | float, bits: int, symmetric: bool) -> Grid:
+def qparams_from_range(lo: Array | float, hi: Array | float, bits: int, symmetric: bool) -> QParams:
     """The grid of `bits` bits over the range `lo` to `hi`, widened to hold 0; arrays give one grid per entry.
 
     Symmetric: the zero point is 0 and the integers are -(2^(bits-1) - 1) to 2^(bits-1) - 1, or 0 to 2^bits - 1 where
@@ -71,15 +71,15 @@ def grid_over(lo: Array | float, hi: Array | float, bits: int, symmetric: bool) 
     low, high = (-(2 ** (bits - 1)) + 1, 2 ** (bits - 1) - 1) if symmetric and signed else (0, 2**bits - 1)
     scales = np.maximum(-lo, hi) / high if symmetric else (hi - lo) / (high - low)
     widest = float(scales.max())
-    scales = np.where(scales < SMALLEST, widest if widest >= SMALLEST else 1.0, scales).astype(np.float32)
+    scales = np.where(scales < MIN_SCALE, widest if widest >= MIN_SCALE else 1.0, scales).astype(np.float32)
     zeros = np.zeros(len(scales)) if symmetric else np.clip(np.rint(low - lo / scales), low, high)
-    return Grid(scales, zeros.astype(np.int32), low, high)
+    return QParams(scales, zeros.astype(np.int32), low, high)
 
 
 def check_bits(field: str, bits: int) -> None:
     """ValueError where `bits` is not 2 to 8: one bit has no level beside zero."""
-    if not FEWEST_BITS <= bits <= MOST_BITS:
-        raise ValueError(f"{field}: {bits} is not allowed; give {FEWEST_BITS} to {MOST_BITS}")
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise ValueError(f"{field}: {bits} is not allowed; give {MIN_BITS} to {MAX_BITS}")
 
 
 def _along(values: Array, tensor: Array) -> Array:

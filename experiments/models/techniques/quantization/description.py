@@ -8,7 +8,7 @@ from typing import Any, get_args
 from experiments.models.sequential.network import Conv, Layer, Linear, Network, Pool
 from experiments.models.techniques.quantization.post_training import QuantSpec
 
-MOST_LAYERS, MOST_SIDE, MOST_PIXELS, MOST_NAME = 64, 2**24, 2**24, 64
+MAX_LAYERS, MAX_SIDE, MAX_PIXELS, MAX_NAME = 64, 2**24, 2**24, 64
 KINDS: dict[str, type[Linear] | type[Conv]] = {"linear": Linear, "conv": Conv}
 
 
@@ -16,34 +16,34 @@ class BadDescription(ValueError):
     """A description of no network or spec, or one beyond the limits: one line."""
 
 
-def describe(network: Network) -> dict[str, Any]:
+def describe_network(network: Network) -> dict[str, Any]:
     """The network as JSON values; `network_of` gives it back."""
     layers = [{"kind": type(layer).__name__.lower(), **asdict(layer)} for layer in network.layers]
     return {"name": network.name, "image": list(network.image), "layers": layers}
 
 
-def network_of(value: Any) -> Network:
+def network_from_json(value: Any) -> Network:
     """The network that `describe` wrote; BadDescription with one line where it is none."""
     fields = _fields(value, "network", {"name", "image", "layers"})
     name, image, layers = fields["name"], fields["image"], fields["layers"]
-    if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         raise BadDescription("network: its name is not a short text")
     sides = [_size("image", side) for side in image] if isinstance(image, list) else []
-    if len(sides) not in (1, 3) or math.prod(sides) > MOST_PIXELS:
+    if len(sides) not in (1, 3) or math.prod(sides) > MAX_PIXELS:
         raise BadDescription("network: its image shape is not allowed")
-    if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
-        raise BadDescription(f"network: its layers are not a list of at most {MOST_LAYERS}")
+    if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
+        raise BadDescription(f"network: its layers are not a list of at most {MAX_LAYERS}")
     try:
         return Network(name, tuple(_layer(layer) for layer in layers), tuple(sides))
     except ValueError as error:
         raise BadDescription(f"network: {error}") from None
 
 
-def spec_of(value: Any) -> QuantSpec:
+def quant_spec_from_json(value: Any) -> QuantSpec:
     """The spec whose fields `dataclasses.asdict` wrote; BadDescription with one line where they are none."""
     fields = _fields(value, "spec", {field.name for field in dataclasses.fields(QuantSpec)})
     pairs = fields["layer_bits"]
-    if not isinstance(pairs, list | tuple) or len(pairs) > MOST_LAYERS:
+    if not isinstance(pairs, list | tuple) or len(pairs) > MAX_LAYERS:
         raise BadDescription("spec: layer_bits is not a short list")
     for pair in pairs:
         if not isinstance(pair, list | tuple) or [type(part) for part in pair] != [str, int]:
@@ -80,6 +80,6 @@ def _fields(value: Any, what: str, names: set[str]) -> dict[str, Any]:
 
 
 def _size(field: str, value: Any, least: int = 1) -> int:
-    if type(value) is not int or not least <= value <= MOST_SIDE:
-        raise BadDescription(f"{field}: not a whole number from {least} to {MOST_SIDE}")
+    if type(value) is not int or not least <= value <= MAX_SIDE:
+        raise BadDescription(f"{field}: not a whole number from {least} to {MAX_SIDE}")
     return value

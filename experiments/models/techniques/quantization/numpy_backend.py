@@ -11,26 +11,26 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.sequential.network import (
+    LayerNode,
     Linear,
-    Placed,
     apply_numpy,
-    chunks,
     forward_numpy,
+    image_chunks,
     pool_numpy,
     product_numpy,
 )
-from experiments.models.techniques.quantization.affine import Grid
+from experiments.models.techniques.quantization.affine import QParams
 from experiments.models.techniques.quantization.post_training import (
-    Quantized,
     QuantizedLayer,
+    QuantizedNetwork,
     QuantSpec,
-    averaged,
     largest_sum,
+    pooled_positions,
 )
 
 BATCH = 32  # images that share an activation scale, where it is taken at run time
 TOLERANCE = 1e-6  # of the largest logit: twin and static integer path differ by float32 rounding of the logits alone
-SMALLEST_SCALE = 2.0**-100  # of a batch of zeros; its reciprocal is still float32
+MIN_BATCH_SCALE = 2.0**-100  # of a batch of zeros; its reciprocal is still float32
 MULTIPLIER_BITS = 31
 FLOAT32_INTEGERS = 2**24  # below it float32 holds every integer
 
@@ -51,9 +51,9 @@ class Rescale:
         return 1 << (self.shift - 1)
 
 
-def rescale(place: Placed, layer: QuantizedLayer, following: Grid) -> Rescale:
+def rescale(place: LayerNode, layer: QuantizedLayer, following: QParams) -> Rescale:
     """The fixed-point form of the step from the sums of `layer` to the grid of the following layer's input."""
-    factors = layer.bias_scales / float(following.scale) / averaged(place)
+    factors = layer.bias_scales / float(following.scale) / pooled_positions(place)
     shift = MULTIPLIER_BITS - math.frexp(float(factors.max()))[1]
     if shift < 1:
         raise ValueError(f"{place.name}: its input scale is too large for the scale of its output")
@@ -61,28 +61,28 @@ def rescale(place: Placed, layer: QuantizedLayer, following: Grid) -> Rescale:
     return Rescale(np.rint(factors * 2.0**shift).astype(np.int64), shift)
 
 
-def batch_grid(x: Array, bits: int) -> Grid:
+def batch_qparams(x: Array, bits: int) -> QParams:
     """The grid over the values of one batch, 0 included, in float32 step by step as the kernel computes it."""
     lo, hi = np.float32(min(x.min(), 0)), np.float32(max(x.max(), 0))
     high = 2**bits - 1
-    scale = np.maximum((hi - lo) * np.float32(1 / high), np.float32(SMALLEST_SCALE))
+    scale = np.maximum((hi - lo) * np.float32(1 / high), np.float32(MIN_BATCH_SCALE))
     zero = np.rint(-lo * (np.float32(1) / scale))
-    return Grid(np.array([scale], np.float32), np.array([zero], np.int32), 0, high)
+    return QParams(np.array([scale], np.float32), np.array([zero], np.int32), 0, high)
 
 
-def logits_numpy(quantized: Quantized, images: Array, batch: int = BATCH) -> Array:
+def logits_numpy(quantized: QuantizedNetwork, images: Array, batch: int = BATCH) -> Array:
     """Float32 logits (n, classes) of images (n, pixels): integer arithmetic where the scheme has it, else float."""
     if quantized.spec.activation_bits is None:
-        return forward_numpy(quantized.network, quantized.real_weights(), images.astype(np.float32))
+        return forward_numpy(quantized.network, quantized.float_weights(), images.astype(np.float32))
     return integer_forward_numpy(quantized, images, batch)
 
 
-def accuracy_numpy(quantized: Quantized, images: Array, labels: Array, batch: int = BATCH) -> float:
+def accuracy_numpy(quantized: QuantizedNetwork, images: Array, labels: Array, batch: int = BATCH) -> float:
     """The share of `images` whose largest logit is at their label, 0..1."""
     return float((logits_numpy(quantized, images, batch).argmax(axis=1) == labels).mean())
 
 
-def integer_forward_numpy(quantized: Quantized, images: Array, batch: int = BATCH) -> Array:
+def integer_forward_numpy(quantized: QuantizedNetwork, images: Array, batch: int = BATCH) -> Array:
     """Float32 logits by integer products and int32 sums; ValueError for a scheme that has none.
 
     `static`: integers from the first layer's input to the last layer's sums. `dynamic`: each batch of `batch` images
@@ -91,7 +91,7 @@ def integer_forward_numpy(quantized: Quantized, images: Array, batch: int = BATC
     images, forward = images.astype(np.float32), _static
     match quantized.spec.scheme:
         case "static":
-            parts = chunks(quantized.network, images)
+            parts = image_chunks(quantized.network, images)
         case "dynamic":
             parts, forward = _batches(images, batch), _dynamic
         case other:
@@ -100,96 +100,100 @@ def integer_forward_numpy(quantized: Quantized, images: Array, batch: int = BATC
     return np.concatenate([forward(quantized, weights, part) for part in parts])
 
 
-def fake_forward_numpy(quantized: Quantized, images: Array, batch: int = BATCH) -> Array:
+def fake_quantized_forward_numpy(quantized: QuantizedNetwork, images: Array, batch: int = BATCH) -> Array:
     """Float32 logits of the fake-quantized twin: float64 products of the numbers that the integers stand for.
 
     Rounded to float32 at the end, so that two equal integer sums are a tie here too.
     """
-    images, forward = images.astype(np.float32), _static_twin
+    images, forward = images.astype(np.float32), _static_fake_quantized
     match quantized.spec.scheme:
         case "static":
-            parts = chunks(quantized.network, images)
+            parts = image_chunks(quantized.network, images)
         case "dynamic":
-            parts, forward = _batches(images, batch), _dynamic_twin
+            parts, forward = _batches(images, batch), _dynamic_fake_quantized
         case _:
-            named = {name: values.astype(np.float64) for name, values in quantized.real_weights().items()}
+            named = {name: values.astype(np.float64) for name, values in quantized.float_weights().items()}
             return forward_numpy(quantized.network, named, images.astype(np.float64)).astype(np.float32)
-    weights = [layer.real_weight(np.float64) for layer in quantized.layers]
+    weights = [layer.float_weight(np.float64) for layer in quantized.layers]
     return np.concatenate([forward(quantized, weights, part).astype(np.float32) for part in parts])
 
 
-def _static(quantized: Quantized, weights: list[Array], images: Array) -> Array:
+def _static(quantized: QuantizedNetwork, weights: list[Array], images: Array) -> Array:
     places, layers = quantized.network.walk(), quantized.layers
-    q = layers[0].input_grid.quantize(images)
+    q = layers[0].fixed_input_qparams.quantize(images)
     for place, layer, weight, following in zip(places, layers, weights, (*layers[1:], None), strict=True):
-        sums = _sums(place, weight, layer.input_grid.centred(q, weight.dtype))
+        sums = _sums(place, weight, layer.fixed_input_qparams.subtract_zero_point(q, weight.dtype))
         sums += _per_output(layer.bias, sums)
         sums = _pooled_sums(place, np.maximum(sums, 0) if place.layer.relu else sums)
         if following is None:
             break
-        step, grid = rescale(place, layer, following.input_grid), following.input_grid
+        step, grid = rescale(place, layer, following.fixed_input_qparams), following.fixed_input_qparams
         scaled = sums.astype(np.int64) * _per_output(step.multipliers, sums)
-        q = np.clip((scaled + step.half >> step.shift) + grid.zero, grid.low, grid.high).astype(grid.dtype)
+        q = np.clip((scaled + step.half >> step.shift) + grid.zero_point, grid.qmin, grid.qmax).astype(grid.dtype)
     return np.asarray(sums.astype(np.float32) * _per_output(logit_scales(places[-1], layers[-1]), sums))
 
 
-def _static_twin(quantized: Quantized, weights: list[Array], images: Array) -> Array:
+def _static_fake_quantized(quantized: QuantizedNetwork, weights: list[Array], images: Array) -> Array:
     places, layers = quantized.network.walk(), quantized.layers
-    x = layers[0].input_grid.real(layers[0].input_grid.quantize(images), np.float64)
+    x = layers[0].fixed_input_qparams.dequantize(layers[0].fixed_input_qparams.quantize(images), np.float64)
     for place, layer, weight, following in zip(places, layers, weights, (*layers[1:], None), strict=True):
-        x = apply_numpy(place.layer, weight, layer.real_bias(np.float64), _shaped(place, x))
+        x = apply_numpy(place.layer, weight, layer.float_bias(np.float64), _shaped(place, x))
         if following is None:
             break
-        step, grid = rescale(place, layer, following.input_grid), following.input_grid
+        step, grid = rescale(place, layer, following.fixed_input_qparams), following.fixed_input_qparams
         # 1 / scale of the next grid as the fixed-point multiplier has it, to 31 bits: both round at the same places
-        inverse = step.multipliers * 2.0**-step.shift / layer.bias_scales * averaged(place)
-        q = np.floor(x * _per_output(inverse, x) + 0.5) + grid.zero
-        x = (np.clip(q, grid.low, grid.high) - grid.zero) * float(grid.scale)
+        inverse = step.multipliers * 2.0**-step.shift / layer.bias_scales * pooled_positions(place)
+        q = np.floor(x * _per_output(inverse, x) + 0.5) + grid.zero_point
+        x = (np.clip(q, grid.qmin, grid.qmax) - grid.zero_point) * float(grid.scale)
     return x
 
 
-def _dynamic(quantized: Quantized, weights: list[Array], images: Array) -> Array:
+def _dynamic(quantized: QuantizedNetwork, weights: list[Array], images: Array) -> Array:
     x = images
     for place, layer, weight in zip(quantized.network.walk(), quantized.layers, weights, strict=True):
-        grid = batch_grid(x, quantized.spec.activation_bits or 8)
-        sums = _sums(place, weight, grid.centred(grid.quantize(x), weight.dtype))
-        scales = layer.integer_grid.scales * grid.scale
+        grid = batch_qparams(x, quantized.spec.activation_bits or 8)
+        sums = _sums(place, weight, grid.subtract_zero_point(grid.quantize(x), weight.dtype))
+        scales = layer.integer_qparams.scales * grid.scale
         x = sums.astype(np.float32) * _per_output(scales, sums) + _per_output(layer.bias, sums)
         x = pool_numpy(place.layer, np.maximum(x, 0) if place.layer.relu else x)
     return x
 
 
-def _dynamic_twin(quantized: Quantized, weights: list[Array], images: Array) -> Array:
+def _dynamic_fake_quantized(quantized: QuantizedNetwork, weights: list[Array], images: Array) -> Array:
     x = images.astype(np.float64)
     for place, layer, weight in zip(quantized.network.walk(), quantized.layers, weights, strict=True):
         narrow = x.astype(np.float32)
-        grid = batch_grid(narrow, quantized.spec.activation_bits or 8)
-        x = grid.real(grid.quantize(narrow), np.float64)
-        x = apply_numpy(place.layer, weight, layer.real_bias(np.float64), _shaped(place, x))
+        grid = batch_qparams(narrow, quantized.spec.activation_bits or 8)
+        x = grid.dequantize(grid.quantize(narrow), np.float64)
+        x = apply_numpy(place.layer, weight, layer.float_bias(np.float64), _shaped(place, x))
     return x
 
 
-def logit_scales(last: Placed, layer: QuantizedLayer) -> Array:
+def logit_scales(last: LayerNode, layer: QuantizedLayer) -> Array:
     """What the sums of the last layer are multiplied by to be logits, float32."""
-    return np.asarray((layer.bias_scales / averaged(last)).astype(np.float32))
+    return np.asarray((layer.bias_scales / pooled_positions(last)).astype(np.float32))
 
 
 def _exact_weight(layer: QuantizedLayer, spec: QuantSpec) -> Array:
     """The centred integers of the weights in the narrowest float that holds all their sums exactly."""
     exact = np.float32 if largest_sum(layer, spec) < FLOAT32_INTEGERS else np.float64
-    return layer.integer_grid.centred(layer.weight, exact)
+    return layer.integer_qparams.subtract_zero_point(layer.weight, exact)
 
 
-def _sums(place: Placed, weight: Array, centred: Array) -> Array:
+def _sums(place: LayerNode, weight: Array, centred: Array) -> Array:
     return np.asarray(product_numpy(place.layer, weight, _shaped(place, centred)).astype(np.int32))
 
 
-def _pooled_sums(place: Placed, sums: Array) -> Array:
+def _pooled_sums(place: LayerNode, sums: Array) -> Array:
     """The pooling of integer sums; an average stays a sum, its division is part of the rescaling."""
-    return np.asarray(sums.sum(axis=(2, 3), dtype=np.int32)) if averaged(place) > 1 else pool_numpy(place.layer, sums)
+    return (
+        np.asarray(sums.sum(axis=(2, 3), dtype=np.int32))
+        if pooled_positions(place) > 1
+        else pool_numpy(place.layer, sums)
+    )
 
 
-def _shaped(place: Placed, x: Array) -> Array:
+def _shaped(place: LayerNode, x: Array) -> Array:
     return x.reshape(len(x), *((-1,) if isinstance(place.layer, Linear) else place.input_shape))
 
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.techniques.quantization.affine import Grid, grid_over
+from experiments.models.techniques.quantization.affine import QParams, qparams_from_range
 
 Observer = Literal["minmax", "percentile", "mse", "entropy"]
 Range = tuple[float, float]
@@ -55,7 +55,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Fit:
+class QuantizationError:
     """What a grid over `lo` to `hi` does to the values of a histogram.
 
     `clipped` is the share of values beyond the range, `mse` the mean squared error, `sqnr_db` the ratio of the
@@ -88,7 +88,7 @@ def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None, 
     return Histogram(lo, hi, counts)
 
 
-def choose(observer: Observer, seen: Histogram, bits: int, symmetric: bool, percentile: float = 0.999) -> Range:
+def choose_range(observer: Observer, seen: Histogram, bits: int, symmetric: bool, percentile: float = 0.999) -> Range:
     """The range, holding 0, that `observer` gives the values of a histogram for a grid of `bits` bits."""
     match observer:
         case "minmax":
@@ -97,7 +97,9 @@ def choose(observer: Observer, seen: Histogram, bits: int, symmetric: bool, perc
             return _percentile(seen, percentile)
         case "mse":
             shares = [part / CANDIDATES for part in range(CANDIDATES, 0, -1)]
-            errors = [_squared_error(seen, grid_over(seen.lo * s, seen.hi * s, bits, symmetric)) for s in shares]
+            errors = [
+                _squared_error(seen, qparams_from_range(seen.lo * s, seen.hi * s, bits, symmetric)) for s in shares
+            ]
             best = shares[int(np.argmin(errors))]
             return seen.lo * best, seen.hi * best
         case "entropy":
@@ -105,13 +107,13 @@ def choose(observer: Observer, seen: Histogram, bits: int, symmetric: bool, perc
             return max(seen.lo, -threshold), min(seen.hi, threshold)
 
 
-def fit(seen: Histogram, chosen: Range, bits: int, symmetric: bool) -> Fit:
+def quantization_error(seen: Histogram, chosen: Range, bits: int, symmetric: bool) -> QuantizationError:
     """What a grid of `bits` bits over the range `chosen` does to the values of a histogram."""
     lo, hi = chosen
     centres, total = seen.centres, max(int(seen.counts.sum()), 1)
     clipped = float(seen.counts[(centres < lo) | (centres > hi)].sum() / total)
-    error = _squared_error(seen, grid_over(lo, hi, bits, symmetric))
-    return Fit(lo, hi, clipped, error, sqnr_db(float((seen.counts * centres**2).sum() / total), error))
+    error = _squared_error(seen, qparams_from_range(lo, hi, bits, symmetric))
+    return QuantizationError(lo, hi, clipped, error, sqnr_db(float((seen.counts * centres**2).sum() / total), error))
 
 
 def sqnr_db(power: float, error: float) -> float | None:
@@ -119,9 +121,9 @@ def sqnr_db(power: float, error: float) -> float | None:
     return 10 * math.log10(power / error) if power > 0 and error > 0 else None
 
 
-def _squared_error(seen: Histogram, grid: Grid) -> float:
+def _squared_error(seen: Histogram, grid: QParams) -> float:
     centres = seen.centres
-    off = centres - grid.real(grid.quantize(centres), np.float64)
+    off = centres - grid.dequantize(grid.quantize(centres), np.float64)
     return float((seen.counts * off**2).sum() / max(int(seen.counts.sum()), 1))
 
 

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Linear, Network, Placed, Weights, check, forward_numpy
-from experiments.models.techniques.quantization.affine import Grid, check_bits, grid_over
-from experiments.models.techniques.quantization.observers import OBSERVERS, Histogram, Observer, choose, histogram
+from experiments.models.sequential.network import LayerNode, Linear, Network, Weights, check_weights, forward_numpy
+from experiments.models.techniques.quantization.affine import QParams, check_bits, qparams_from_range
+from experiments.models.techniques.quantization.observers import OBSERVERS, Histogram, Observer, choose_range, histogram
 
 VERSION = 1  # raise it when the same weights and spec give other integers
 
@@ -30,8 +30,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "observer": OBSERVERS,
     "weight_observer": OBSERVERS,
 }
-ACCUMULATOR = 2**31  # what an int32 sum may not reach
-BIAS = 2**30  # half of it is left to the products
+INT32_LIMIT = 2**31  # what an int32 sum may not reach
+BIAS_LIMIT = 2**30  # half of it is left to the products
 
 
 @dataclass(frozen=True)
@@ -120,50 +120,54 @@ class QuantizedLayer:
     bits: int
     weight: Array
     bias: Array
-    grid: Grid | None
-    activation: Grid | None
+    weight_qparams: QParams | None
+    input_qparams: QParams | None
 
     @property
     def bias_scales(self) -> Array:
         """What one step of the integer bias and of the integer sums is worth, float64: one for each output, or one."""
-        return self.integer_grid.scales.astype(np.float64) * float(self.input_grid.scale)
+        return self.integer_qparams.scales.astype(np.float64) * float(self.fixed_input_qparams.scale)
 
     @property
-    def integer_grid(self) -> Grid:
+    def integer_qparams(self) -> QParams:
         """The grid of the weights; ValueError where they are floats."""
-        if self.grid is None:
+        if self.weight_qparams is None:
             raise ValueError(f"the weights of {self.name} are floats")
-        return self.grid
+        return self.weight_qparams
 
     @property
-    def input_grid(self) -> Grid:
+    def fixed_input_qparams(self) -> QParams:
         """The fixed grid of the layer's input; ValueError where it has none."""
-        if self.activation is None:
+        if self.input_qparams is None:
             raise ValueError(f"the input of {self.name} has no fixed scale")
-        return self.activation
+        return self.input_qparams
 
-    def real_weight(self, dtype: Any = np.float32) -> Array:
+    def float_weight(self, dtype: Any = np.float32) -> Array:
         """The weights that the integers stand for, as floats."""
-        return self.weight.astype(dtype) if self.grid is None else self.grid.real(self.weight, dtype)
+        return (
+            self.weight.astype(dtype)
+            if self.weight_qparams is None
+            else self.weight_qparams.dequantize(self.weight, dtype)
+        )
 
-    def real_bias(self, dtype: Any = np.float32) -> Array:
+    def float_bias(self, dtype: Any = np.float32) -> Array:
         """The bias as floats."""
-        return (self.bias * self.bias_scales if self.activation else self.bias).astype(dtype)
+        return (self.bias * self.bias_scales if self.input_qparams else self.bias).astype(dtype)
 
 
 @dataclass(frozen=True, eq=False)
-class Quantized:
+class QuantizedNetwork:
     """A network with quantized weights: all that is needed to run it, and what is packed into a file."""
 
     network: Network
     spec: QuantSpec
     layers: tuple[QuantizedLayer, ...]
 
-    def real_weights(self) -> Weights:
+    def float_weights(self) -> Weights:
         """Float32 weights and biases that the integers stand for, named as the network's."""
         named: Weights = {}
         for layer in self.layers:
-            named |= {f"{layer.name}.weight": layer.real_weight(), f"{layer.name}.bias": layer.real_bias()}
+            named |= {f"{layer.name}.weight": layer.float_weight(), f"{layer.name}.bias": layer.float_bias()}
         return named
 
 
@@ -173,7 +177,7 @@ def calibrate(network: Network, weights: Mapping[str, Array], images: Array) -> 
     ValueError where there are no images, where an input holds NaN or infinity, or where it is 0 for all images; a
     constant other than 0 is fine, since every range holds 0.
     """
-    check(network, weights)
+    check_weights(network, weights)
     if not len(images):
         raise ValueError("calibration needs at least one image")
     extremes: dict[str, tuple[float, float]] = {}
@@ -194,13 +198,13 @@ def calibrate(network: Network, weights: Mapping[str, Array], images: Array) -> 
 
 def quantize(
     network: Network, weights: Mapping[str, Array], spec: QuantSpec, calibration: Calibration | None = None
-) -> Quantized:
+) -> QuantizedNetwork:
     """The network with weights of `spec`; the scheme `static` needs a calibration.
 
     ValueError where weights are not finite or of another network, where `layer_bits` names no layer of it, and where
     int32 sums could overflow.
     """
-    check(network, weights)
+    check_weights(network, weights)
     places = network.walk()
     if unknown := sorted({layer for layer, _ in spec.layer_bits} - {place.name for place in places}):
         raise ValueError(f"layer_bits: {network.name} has no layer {unknown[0]}")
@@ -210,17 +214,17 @@ def quantize(
     for place in places:
         weight, bias = weights[place.weight], weights[place.bias]
         layers.append(_quantize_layer(place, weight, bias, spec, calibration))
-    return Quantized(network, spec, tuple(layers))
+    return QuantizedNetwork(network, spec, tuple(layers))
 
 
-def activation_grid(seen: Histogram, spec: QuantSpec) -> Grid:
+def activation_qparams(seen: Histogram, spec: QuantSpec) -> QParams:
     """The grid that `spec` gives activations with this histogram."""
     bits, symmetric = spec.activation_bits or 8, spec.symmetry == "symmetric"
-    lo, hi = choose(spec.observer, seen, bits, symmetric, spec.percentile)
-    return grid_over(lo, hi, bits, symmetric)
+    lo, hi = choose_range(spec.observer, seen, bits, symmetric, spec.percentile)
+    return qparams_from_range(lo, hi, bits, symmetric)
 
 
-def weight_grid(name: str, weight: Array, spec: QuantSpec) -> Grid:
+def weight_qparams(name: str, weight: Array, spec: QuantSpec) -> QParams:
     """The grid that `spec` gives the weights [out, ...] of the layer `name`."""
     bits, symmetric = spec.bits(name), spec.symmetry == "symmetric"
     rows = weight.reshape(len(weight), -1) if spec.granularity == "per_channel" else weight.reshape(1, -1)
@@ -229,24 +233,24 @@ def weight_grid(name: str, weight: Array, spec: QuantSpec) -> Grid:
         for row, values in enumerate(rows):
             if values.any():  # an output whose weights are all 0 keeps the empty range
                 seen = histogram(f"{name}.weight", [values])
-                ranges[row] = choose(spec.weight_observer, seen, bits, symmetric, spec.percentile)
-    return grid_over(ranges[:, 0], ranges[:, 1], bits, symmetric)
+                ranges[row] = choose_range(spec.weight_observer, seen, bits, symmetric, spec.percentile)
+    return qparams_from_range(ranges[:, 0], ranges[:, 1], bits, symmetric)
 
 
 def _quantize_layer(
-    place: Placed, weight: Array, bias: Array, spec: QuantSpec, calibration: Calibration | None
+    place: LayerNode, weight: Array, bias: Array, spec: QuantSpec, calibration: Calibration | None
 ) -> QuantizedLayer:
     if spec.is_float:
         kind = np.float16 if spec.scheme == "float16" else np.float32
         return QuantizedLayer(place.name, spec.weight_bits, weight.astype(kind), bias.astype(kind), None, None)
-    grid = weight_grid(place.name, weight, spec)
+    grid = weight_qparams(place.name, weight, spec)
     bits, activation = spec.bits(place.name), None
     if spec.scheme != "static" or calibration is None:
         layer = QuantizedLayer(place.name, bits, grid.quantize(weight), bias.astype(np.float32), grid, None)
     else:
-        activation = activation_grid(calibration.inputs[place.name], spec)
+        activation = activation_qparams(calibration.inputs[place.name], spec)
         # outputs with next to no weights but a bias: coarser weight steps, so that the bias fits its integer
-        least = np.abs(bias).astype(np.float64) / (float(activation.scale) * BIAS)
+        least = np.abs(bias).astype(np.float64) / (float(activation.scale) * BIAS_LIMIT)
         least = least.max(keepdims=True) if len(grid.scales) == 1 else least
         grid = dataclasses.replace(grid, scales=np.maximum(grid.scales, least.astype(np.float32)))
         steps = np.rint(bias / (grid.scales.astype(np.float64) * float(activation.scale))).astype(np.int32)
@@ -255,13 +259,13 @@ def _quantize_layer(
     return layer
 
 
-def check_sums(place: Placed, layer: QuantizedLayer, spec: QuantSpec) -> None:
+def check_sums(place: LayerNode, layer: QuantizedLayer, spec: QuantSpec) -> None:
     """ValueError where an int32 sum of the layer could overflow."""
-    if largest_sum(layer, spec) * averaged(place) >= ACCUMULATOR:
+    if largest_sum(layer, spec) * pooled_positions(place) >= INT32_LIMIT:
         raise ValueError(f"{place.name} has too many inputs: its sums could overflow int32; take fewer bits")
 
 
-def averaged(place: Placed) -> int:
+def pooled_positions(place: LayerNode) -> int:
     """How many positions the layer's pooling averages over; their integer sums are added up before the division."""
     layer = place.layer
     if isinstance(layer, Linear) or layer.pool != "average":
@@ -271,12 +275,16 @@ def averaged(place: Placed) -> int:
 
 def largest_sum(layer: QuantizedLayer, spec: QuantSpec) -> int:
     """What no integer sum of products of `layer`, its integer bias included, exceeds in magnitude."""
-    if layer.grid is None or spec.activation_bits is None:
+    if layer.weight_qparams is None or spec.activation_bits is None:
         return 0
-    grid = layer.activation
+    grid = layer.input_qparams
     largest_input = 2**spec.activation_bits - 1
     if grid is not None:
-        largest_input = max(grid.high - grid.zero, grid.zero - grid.low)
-    per_output = np.abs(layer.grid.centred(layer.weight, np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
+        largest_input = max(grid.qmax - grid.zero_point, grid.zero_point - grid.qmin)
+    per_output = (
+        np.abs(layer.weight_qparams.subtract_zero_point(layer.weight, np.int64))
+        .reshape(len(layer.weight), -1)
+        .sum(axis=1)
+    )
     steps = np.abs(layer.bias.astype(np.int64)) if grid is not None else np.zeros(1, np.int64)
     return int((per_output * largest_input + steps).max())

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Layer, Linear, Placed
-from experiments.models.techniques.quantization.affine import Grid
-from experiments.models.techniques.quantization.numpy_backend import SMALLEST_SCALE, logit_scales, rescale
-from experiments.models.techniques.quantization.post_training import Quantized, QuantizedLayer, averaged
+from experiments.models.sequential.network import Layer, LayerNode, Linear
+from experiments.models.techniques.quantization.affine import QParams
+from experiments.models.techniques.quantization.numpy_backend import MIN_BATCH_SCALE, logit_scales, rescale
+from experiments.models.techniques.quantization.post_training import QuantizedLayer, QuantizedNetwork, pooled_positions
 
 Forward = Callable[[Any], Any]
-Stage = Callable[[Any], Any]
+LayerForward = Callable[[Any], Any]
 
 
-def build(quantized: Quantized, device: str, lanes: int = 1) -> Forward:
+def build_forward(quantized: QuantizedNetwork, device: str, lanes: int = 1) -> Forward:
     """The network as a function of a realised float32 tensor (n, pixels) on `device` to realised logits (n, classes).
 
     Its weights are realised on `device` once, in the type they are stored in. Wrap it in a JIT to replay it. The
@@ -32,9 +32,12 @@ def build(quantized: Quantized, device: str, lanes: int = 1) -> Forward:
     places = quantized.network.walk()
     match quantized.spec.scheme:
         case "static":
-            followers = [*(layer.input_grid for layer in quantized.layers[1:]), None]
+            followers = [*(layer.fixed_input_qparams for layer in quantized.layers[1:]), None]
             triples = zip(places, quantized.layers, followers, strict=True)
-            stages = [_first(quantized.layers[0].input_grid), *(_static(*triple, device) for triple in triples)]
+            stages = [
+                _first(quantized.layers[0].fixed_input_qparams),
+                *(_static(*triple, device) for triple in triples),
+            ]
         case "dynamic":
             bits = quantized.spec.activation_bits or 8
             rectified = [False, *(place.layer.relu for place in places[:-1])]
@@ -51,33 +54,33 @@ def build(quantized: Quantized, device: str, lanes: int = 1) -> Forward:
     return network
 
 
-def _first(grid: Grid) -> Stage:
-    inverse = float(grid.inverse.item())
-    return lambda x: _quantized(x, inverse, grid.zero, grid)
+def _first(grid: QParams) -> LayerForward:
+    inverse = float(grid.inverse_scales.item())
+    return lambda x: _quantized(x, inverse, grid.zero_point, grid)
 
 
-def _static(place: Placed, layer: QuantizedLayer, following: Grid | None, device: str) -> Stage:
+def _static(place: LayerNode, layer: QuantizedLayer, following: QParams | None, device: str) -> LayerForward:
     """Integers in, integers out; the last layer gives float32 logits."""
     from tinygrad import dtypes
 
     products, bias = _products(place.layer, layer, device), _per_output(layer.bias, place.layer, device)
-    zero = layer.input_grid.zero
+    zero = layer.fixed_input_qparams.zero_point
     step = rescale(place, layer, following) if following else None
     factors = step.multipliers if step else logit_scales(place, layer)
-    factors_held = _per_output(factors, place.layer, device, pooled=averaged(place) > 1)
+    factors_held = _per_output(factors, place.layer, device, pooled=pooled_positions(place) > 1)
 
     def stage(q: Any) -> Any:
         sums = _shaped(place, q).cast(dtypes.int32)
         sums = _pooled(place, products(sums - zero if zero else sums) + bias, whole=True)
         if step is None or following is None:
             return sums.cast(dtypes.float32) * factors_held
-        scaled = ((sums.cast(dtypes.int64) * factors_held + step.half) >> step.shift) + following.zero
-        return scaled.clip(following.low, following.high).cast(_type(following)).contiguous()
+        scaled = ((sums.cast(dtypes.int64) * factors_held + step.half) >> step.shift) + following.zero_point
+        return scaled.clip(following.qmin, following.qmax).cast(_type(following)).contiguous()
 
     return stage
 
 
-def _dynamic(place: Placed, layer: QuantizedLayer, rectified: bool, bits: int, device: str) -> Stage:
+def _dynamic(place: LayerNode, layer: QuantizedLayer, rectified: bool, bits: int, device: str) -> LayerForward:
     """Floats in and out; the input's scale and zero point are computed in the program.
 
     A `rectified` input has no negative values: its zero point is 0, and nobody looks for its minimum.
@@ -85,13 +88,13 @@ def _dynamic(place: Placed, layer: QuantizedLayer, rectified: bool, bits: int, d
     from tinygrad import dtypes
 
     products, bias = _products(place.layer, layer, device), _per_output(layer.bias, place.layer, device)
-    scales = _per_output(layer.integer_grid.scales, place.layer, device)
+    scales = _per_output(layer.integer_qparams.scales, place.layer, device)
     high = 2**bits - 1
-    grid = Grid(np.ones(1, np.float32), np.zeros(1, np.int32), 0, high)
+    grid = QParams(np.ones(1, np.float32), np.zeros(1, np.int32), 0, high)
 
     def stage(x: Any) -> Any:
         lo: Any = 0 if rectified else x.min().minimum(0)
-        scale = ((x.max().maximum(0) - lo) * float(np.float32(1 / high))).maximum(SMALLEST_SCALE).contiguous()
+        scale = ((x.max().maximum(0) - lo) * float(np.float32(1 / high))).maximum(MIN_BATCH_SCALE).contiguous()
         inverse = scale.reciprocal().contiguous()
         zero: Any = 0 if rectified else (-lo * inverse).round().contiguous()
         q = _shaped(place, _quantized(x, inverse, zero, grid)).cast(dtypes.int32)
@@ -101,7 +104,7 @@ def _dynamic(place: Placed, layer: QuantizedLayer, rectified: bool, bits: int, d
     return stage
 
 
-def _float(place: Placed, layer: QuantizedLayer, device: str, lanes: int) -> Stage:
+def _float(place: LayerNode, layer: QuantizedLayer, device: str, lanes: int) -> LayerForward:
     """Float products; stored integers or float16 become float32 in the kernel that multiplies them.
 
     The weights' scale is taken out of the sum: one multiplication for each output instead of one for each weight.
@@ -110,9 +113,9 @@ def _float(place: Placed, layer: QuantizedLayer, device: str, lanes: int) -> Sta
 
     weight, bias = _held(layer.weight, device), _per_output(layer.bias, place.layer, device)
     zeros = scales = None
-    if layer.grid:
-        scales = _per_output(layer.grid.scales, place.layer, device)
-        zeros = _weight_zeros(layer.grid, place.layer, device)
+    if layer.weight_qparams:
+        scales = _per_output(layer.weight_qparams.scales, place.layer, device)
+        zeros = _weight_zeros(layer.weight_qparams, place.layer, device)
 
     def stage(x: Any) -> Any:
         real = weight.cast(dtypes.float32)
@@ -123,11 +126,11 @@ def _float(place: Placed, layer: QuantizedLayer, device: str, lanes: int) -> Sta
     return stage
 
 
-def _products(layer: Layer, quantized: QuantizedLayer, device: str) -> Stage:
+def _products(layer: Layer, quantized: QuantizedLayer, device: str) -> LayerForward:
     """The int32 sums of centred int32 inputs with the layer's weights, held as bytes."""
     from tinygrad import dtypes
 
-    weight, zeros = _held(quantized.weight, device), _weight_zeros(quantized.integer_grid, layer, device)
+    weight, zeros = _held(quantized.weight, device), _weight_zeros(quantized.integer_qparams, layer, device)
 
     def products(centred: Any) -> Any:
         wide = weight.cast(dtypes.int32)
@@ -153,7 +156,7 @@ def _in_lanes(x: Any, weight: Any, lanes: int) -> Any:
     return sums.contiguous(arg=(Opt(OptOps.UPCAST, axis, lanes),)).sum(-1)
 
 
-def _pooled(place: Placed, x: Any, whole: bool) -> Any:
+def _pooled(place: LayerNode, x: Any, whole: bool) -> Any:
     """ReLU and pooling; `whole` numbers are not divided by the positions they are averaged over."""
     layer = place.layer
     x = x.relu() if layer.relu else x
@@ -165,18 +168,18 @@ def _pooled(place: Placed, x: Any, whole: bool) -> Any:
     return (x.sum((2, 3)) if whole else x.mean((2, 3))).contiguous()
 
 
-def _quantized(x: Any, inverse: Any, zero: Any, grid: Grid) -> Any:
+def _quantized(x: Any, inverse: Any, zero: Any, grid: QParams) -> Any:
     # contiguous: else every product that reads an input quantizes it again
-    return ((x * inverse).round() + zero).clip(grid.low, grid.high).cast(_type(grid)).contiguous()
+    return ((x * inverse).round() + zero).clip(grid.qmin, grid.qmax).cast(_type(grid)).contiguous()
 
 
-def _type(grid: Grid) -> Any:
+def _type(grid: QParams) -> Any:
     from tinygrad import dtypes
 
-    return dtypes.int8 if grid.low < 0 else dtypes.uint8
+    return dtypes.int8 if grid.qmin < 0 else dtypes.uint8
 
 
-def _shaped(place: Placed, x: Any) -> Any:
+def _shaped(place: LayerNode, x: Any) -> Any:
     return x.reshape(x.shape[0], *((-1,) if isinstance(place.layer, Linear) else place.input_shape))
 
 
@@ -185,11 +188,11 @@ def _per_output(values: Array, layer: Layer, device: str, pooled: bool = False) 
     return _held(values.reshape((1, -1) if isinstance(layer, Linear) or pooled else (1, -1, 1, 1)), device)
 
 
-def _weight_zeros(grid: Grid, layer: Layer, device: str) -> Any:
+def _weight_zeros(grid: QParams, layer: Layer, device: str) -> Any:
     """Zero points shaped to broadcast over the weights; None where all are 0."""
-    if not grid.zeros.any():
+    if not grid.zero_points.any():
         return None
-    return _held(grid.zeros.reshape(-1, *[1] * (len(layer.weight_shape) - 1)).astype(np.int32), device)
+    return _held(grid.zero_points.reshape(-1, *[1] * (len(layer.weight_shape) - 1)).astype(np.int32), device)
 
 
 def _held(values: Array, device: str) -> Any:

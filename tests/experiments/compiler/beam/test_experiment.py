@@ -257,7 +257,7 @@ import json
 from experiments.bench.timing.measure import Budget
 from experiments.bench.session import Bench
 from experiments.compiler import beam as module
-from experiments.models.functions import Workload
+from experiments.models.functions import FunctionModel
 
 module.MAKE = "hanging:hangs"
 ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
@@ -267,7 +267,7 @@ print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
 right = module._workload
 def wrong(spec):
     one = right(spec)
-    return Workload(one.function, one.draw, lambda *arrays: one.reference(*arrays) + 1)
+    return FunctionModel(one.function, one.sample, lambda *arrays: one.reference(*arrays) + 1)
 module._workload, module.search = wrong, lambda device, make, variant, *_, **__: module.Found(
     variant, "done", 1.0, 2.0, (), {"of none": ()} if variant.width else {})
 print(json.dumps([row.values for row in module.beam.run(spec, bench)]))

@@ -25,9 +25,9 @@ def error(function, arrays, reference):
 seen = {}
 for name in NAMES:
     one = build(name, "float32", 2, 3, 5)
-    seen[name] = error(one.function, one.draw(24), one.reference)
+    seen[name] = error(one.function, one.sample(24), one.reference)
 half = build("matmul", "float16", 2, 3, 5)
-seen["float16"] = error(half.function, half.draw(24), half.reference)
+seen["float16"] = error(half.function, half.sample(24), half.reference)
 for name, one in PATTERNS.items():
     seen[f"pattern {name}"] = error(one.function, one.draw((36, 50)), one.reference)
 print(json.dumps(seen))

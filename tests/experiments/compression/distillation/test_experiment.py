@@ -9,9 +9,9 @@ from experiments.bench.statistics.intervals import mean_interval
 from experiments.compression.distillation.experiment import DistillationSpec, answer, distillation
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import unpack
-from experiments.models.sequential.network import lenet_300_100, parameters
+from experiments.models.sequential.network import lenet_300_100, parameter_count
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
-from experiments.models.training.checkpoints import load
+from experiments.models.training.checkpoints import load_checkpoint
 from experiments.runs import store
 
 TAUGHT = ["distilled T=3 α=0.7", "distilled T=3 α=0.7 without T²"]
@@ -43,8 +43,8 @@ def test_teacher_and_student_alone_come_first_and_are_timed_side_by_side(rows):
 
 def test_the_teacher_is_the_carried_network_whole(rows):
     teacher = rows.iloc[0]
-    assert teacher["accuracy"] == pytest.approx(load(lenet_300_100()).test_accuracy)
-    assert teacher["parameters"] == parameters(lenet_300_100())
+    assert teacher["accuracy"] == pytest.approx(load_checkpoint(lenet_300_100()).test_accuracy)
+    assert teacher["parameters"] == parameter_count(lenet_300_100())
     assert (teacher["data_fraction"], teacher["label_noise"], teacher["seeds"], teacher["agreement"]) == (1, 0, 1, 1)
     student = rows.iloc[1]
     assert student["smaller"] == pytest.approx(teacher["parameters"] / student["parameters"])

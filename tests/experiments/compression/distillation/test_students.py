@@ -22,7 +22,7 @@ from experiments.compression.distillation.students import (
     with_label_noise,
 )
 from experiments.models.data.mnist import Dataset, Split, mnist
-from experiments.models.sequential.network import lenet_300_100, mlp, parameters
+from experiments.models.sequential.network import lenet_300_100, mlp, parameter_count
 from tests.experiments.models.small_network import trained
 
 
@@ -30,7 +30,7 @@ def test_a_network_is_found_by_name_by_hidden_widths_and_by_all_widths():
     assert network_called("lenet_5").name == "lenet_5"
     assert network_called("512-256") == network_called("784-512-256-10")
     assert network_called("512-256").name == "784-512-256-10"
-    assert parameters(network_called("512-256")) == 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
+    assert parameter_count(network_called("512-256")) == 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
 
 
 def test_widths_of_a_named_network_are_that_network_so_that_its_checkpoint_is_found():

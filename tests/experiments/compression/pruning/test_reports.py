@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from experiments.compression.pruning.reports import layer_records, picture_records, sensitivity_records
-from experiments.models.sequential.network import Linear, Network, initial
-from experiments.models.techniques.prune_units import keep_units, unit_masks
-from experiments.models.techniques.prune_weights import masked, masks_of
+from experiments.models.sequential.network import Linear, Network, initial_weights
+from experiments.models.techniques.prune_units import select_units, unit_masks
+from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 from tests.experiments.models.small_network import held_out, mixed, trained
 
 
 def test_layers_say_what_is_left_of_weights_and_units():
     network, weights = trained()
-    records = layer_records(network, masked(weights, unit_masks(network, keep_units(network, weights, 0.5))))
+    records = layer_records(network, apply_masks(weights, unit_masks(network, select_units(network, weights, 0.5))))
     assert [record["units"] for record in records] == [12, 8, 10]
     assert records[0]["sparsity"] == pytest.approx(0.5)
     assert records[1]["nonzero"] == 8 * 12
@@ -29,7 +29,7 @@ def test_the_sensitivity_of_a_layer_prunes_that_layer_alone():
 
 def test_a_picture_shows_the_filters_of_a_convolution():
     network, weights = mixed()
-    pruned = masked(weights, masks_of(network, weights, 0.5))
+    pruned = apply_masks(weights, pruning_masks(network, weights, 0.5))
     records = picture_records(network, weights, pruned)
     assert len(records) == 3 * 5 * 5
     last = records[-1]
@@ -48,7 +48,7 @@ def test_a_picture_of_neurons_is_the_image_they_look_at_those_with_the_largest_n
 
 def test_a_matrix_without_an_image_shows_units_from_all_over_it():
     network = Network("matrix", (Linear(1000, 500),), (1000,))
-    weights = initial(network, 0)
+    weights = initial_weights(network, 0)
     records = picture_records(network, weights, weights)
     assert len(records) == 40 * 40
     assert records[41]["before"] == pytest.approx(weights["layers.0.weight"][12, 1])

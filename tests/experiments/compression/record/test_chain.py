@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.models.sequential.network import Conv, Linear, Network, forward_numpy, initial
-from experiments.models.techniques.prune_units import alive, shrink
-from experiments.models.techniques.prune_weights import masked, masks_of
+from experiments.models.sequential.network import Conv, Linear, Network, forward_numpy, initial_weights
+from experiments.models.techniques.prune_units import active_units, shrink
+from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 
 LOOK = """
 import json
@@ -19,13 +19,13 @@ from tinygrad import Tensor
 from experiments.compression.record.codebooks import Codebooks
 from experiments.models.training.checkpoints import Checkpoint
 from experiments.models.data.mnist import Split
-from experiments.models.training.feeding import teacher_table
-from experiments.models.sequential.network import initial, mlp
+from experiments.models.training.feeding import teacher_logits
+from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.training.settings import Settings
-from experiments.models.techniques.teacher_logits import device_table, table_of
+from experiments.models.techniques.teacher_logits import device_teacher_logits, cached_teacher_logits
 
 network = mlp(8, 5, 3)
-weights = initial(network, 1)
+weights = initial_weights(network, 1)
 weights["layers.0.weight"][:, ::2] = 0
 books = Codebooks(network, "CPU", 4, 2)
 def used(name):
@@ -48,12 +48,12 @@ books.restart()
 seen["off again"] = bool((used(name)[0] == weights[name]).all())
 
 pixels = mlp(16, 5, 3)
-weights, images = initial(pixels, 1), np.random.default_rng(0).random((1007, 16), np.float32)
-by_numpy = teacher_table(pixels, weights, images, 1)
-by_device = device_table(pixels, weights, images, 1, "CPU")
+weights, images = initial_weights(pixels, 1), np.random.default_rng(0).random((1007, 16), np.float32)
+by_numpy = teacher_logits(pixels, weights, images, 1)
+by_device = device_teacher_logits(pixels, weights, images, 1, "CPU")
 seen["tables"] = [by_numpy.shape, by_device.shape, float(np.abs(by_numpy - by_device).max())]
 teacher = Checkpoint(pixels, Settings(), weights, [], 0.0, 0.0, 0.0, "CPU")
-first, again = (table_of(teacher, Split(images, np.zeros(1007, int)), 1, "CPU") for _ in range(2))
+first, again = (cached_teacher_logits(teacher, Split(images, np.zeros(1007, int)), 1, "CPU") for _ in range(2))
 seen["kept"] = bool((first == by_numpy).all() and (first == again).all())
 print(json.dumps(seen))
 """
@@ -105,14 +105,16 @@ CONVOLVED = Network(
 
 @pytest.mark.parametrize("network", [DENSE, CONVOLVED])
 def test_a_network_without_its_dead_units_computes_the_same(network):
-    weights = initial(network, 0)  # biases of 0: a unit that nothing reaches sends nothing
-    weights = masked(weights, masks_of(network, weights, 0.93))
-    kept = alive(network, weights)
+    weights = initial_weights(network, 0)  # biases of 0: a unit that nothing reaches sends nothing
+    weights = apply_masks(weights, pruning_masks(network, weights, 0.93))
+    kept = active_units(network, weights)
     small, left = shrink(network, weights, kept)
     assert sum(layer.outputs for layer in small.layers) < sum(layer.outputs for layer in network.layers)
     images = np.random.default_rng(1).random((20, int(np.prod(network.image))), np.float32)
     assert forward_numpy(small, left, images) == pytest.approx(forward_numpy(network, weights, images), abs=1e-6)
-    assert all(len(units) == small.layers[number].outputs for number, units in enumerate(alive(small, left).values()))
+    assert all(
+        len(units) == small.layers[number].outputs for number, units in enumerate(active_units(small, left).values())
+    )
 
 
 def test_a_unit_whose_only_follower_is_dead_is_dead_too():
@@ -120,6 +122,6 @@ def test_a_unit_whose_only_follower_is_dead_is_dead_too():
     weights = {name: np.ones(shape, np.float32) for name, shape in network.shapes().items()}
     weights["layers.1.weight"][:] = np.eye(2)
     weights["layers.2.weight"][:, 1] = 0
-    assert [units.tolist() for units in alive(network, weights).values()] == [[0], [0]]
+    assert [units.tolist() for units in active_units(network, weights).values()] == [[0], [0]]
     nothing = {name: 0 * one for name, one in weights.items()}
-    assert [units.tolist() for units in alive(network, nothing).values()] == [[0], [0]]
+    assert [units.tolist() for units in active_units(network, nothing).values()] == [[0], [0]]

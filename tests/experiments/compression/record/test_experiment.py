@@ -10,7 +10,7 @@ from experiments.compression.record.experiment import RecordSpec, answer, record
 from experiments.compression.record.promote_best import CARRIED
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import unpack
-from experiments.models.sequential.network import mlp, parameters
+from experiments.models.sequential.network import mlp, parameter_count
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 from experiments.runs import examples, frames, store
 
@@ -42,7 +42,7 @@ def test_every_row_is_what_its_file_restores(rows, files):
         content = files[row["variant"]]
         model = unpack(content)
         assert len(content) == row["size_bytes"]
-        assert row["compression"] == pytest.approx(4 * parameters(mlp()) / len(content))
+        assert row["compression"] == pytest.approx(4 * parameter_count(mlp()) / len(content))
         assert accuracy_numpy(model, data.test.images, data.test.labels) == pytest.approx(row["accuracy"])
         assert row["accuracy_lo"] < row["accuracy"] < row["accuracy_hi"]
         assert row["validation_lo"] < row["validation_accuracy"] < row["validation_hi"]

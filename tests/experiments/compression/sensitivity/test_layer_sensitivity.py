@@ -28,7 +28,7 @@ def test_each_layer_alone_has_the_accuracy_of_that_model(found, validation):
     for one in found[::4]:
         quantized = quantize(network, weights, QuantSpec("weight_only", weight_bits=one.bits))
         alone = {name: values.copy() for name, values in weights.items()}
-        alone[f"{one.layer}.weight"] = quantized.real_weights()[f"{one.layer}.weight"]
+        alone[f"{one.layer}.weight"] = quantized.float_weights()[f"{one.layer}.weight"]
         model = quantize(network, alone, QuantSpec("float32"))
         assert one.accuracy == accuracy_numpy(model, validation.images, validation.labels)
     assert len({one.accuracy + one.drop for one in found}) == 1

@@ -19,7 +19,7 @@ from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
-from experiments.models.training.checkpoints import load
+from experiments.models.training.checkpoints import load_checkpoint
 from experiments.runs import store
 
 
@@ -162,7 +162,7 @@ def model(files, tmp_path_factory):
     with zipfile.ZipFile(io.BytesIO(files["mlp int8.zip"])) as archive:
         archive.extract("model.c", folder)
     data, network = mnist(), mlp()
-    weights = load(network).weights
+    weights = load_checkpoint(network).weights
     quantized = quantize(network, weights, QuantSpec(), calibrate(network, weights, data.train.first(512).images))
     few = data.test.first(200)
     return folder / "model.c", checks.Reference(few.images, few.labels, logits_numpy(quantized, few.images[:100]))

@@ -10,7 +10,7 @@ from experiments.models.format.bits import pack_bits, packed_size, unpack_bits
 from experiments.models.format.header import read_header, write_header
 from experiments.models.format.packed import MAGIC, DamagedModel, layer_bytes, pack, unpack
 from experiments.models.format.storage import STORAGES
-from experiments.models.sequential.network import Linear, Network, parameters
+from experiments.models.sequential.network import Linear, Network, parameter_count
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy, logits_numpy
 from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
 from tests.experiments.models.small_network import held_out, mixed, trained
@@ -90,11 +90,11 @@ def test_a_model_comes_back_bit_for_bit(spec, model):
         for field in ("weight", "bias"):
             assert getattr(old, field).dtype == getattr(new, field).dtype
             assert np.array_equal(getattr(old, field), getattr(new, field))
-        for grids in ((old.grid, new.grid), (old.activation, new.activation)):
+        for grids in ((old.weight_qparams, new.weight_qparams), (old.input_qparams, new.input_qparams)):
             if grids[0] is not None:
                 assert np.array_equal(grids[0].scales, grids[1].scales)
-                assert np.array_equal(grids[0].zeros, grids[1].zeros)
-                assert (grids[0].low, grids[0].high) == (grids[1].low, grids[1].high)
+                assert np.array_equal(grids[0].zero_points, grids[1].zero_points)
+                assert (grids[0].qmin, grids[0].qmax) == (grids[1].qmin, grids[1].qmax)
     images = held_out(40).images
     assert np.array_equal(logits_numpy(before, images), logits_numpy(after, images))
 
@@ -149,7 +149,7 @@ def test_the_size_is_that_of_the_bits():
     lengths = 3  # each array may need one byte more to say how long it is
     assert 0 <= sizes[8] - sizes[4] - weights // 2 <= lengths
     assert 0 <= sizes[4] - sizes[2] - weights // 4 <= lengths
-    floats = len(pack(quantized(QuantSpec("float32")))) - parameters(trained()[0]) * 4
+    floats = len(pack(quantized(QuantSpec("float32")))) - parameter_count(trained()[0]) * 4
     assert 0 < floats < 800  # the header and the checksum
 
 

@@ -5,7 +5,14 @@ import pytest
 
 from experiments.models.format.coding import ONE, Decoder, Encoder
 from experiments.models.format.sparse import decode_mask, decode_symbols, encode_mask, encode_symbols
-from experiments.models.format.storage import WAYS, Form, Reader, restore, store, write_length
+from experiments.models.format.storage import (
+    ENCODINGS,
+    ArrayLayout,
+    ByteReader,
+    decode_array,
+    encode_array,
+    write_length,
+)
 
 
 def sparse(form, density, seed=0):
@@ -14,64 +21,66 @@ def sparse(form, density, seed=0):
     return words * (rng.random(words.shape) < density).astype(np.uint32)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ENCODINGS)
 @pytest.mark.parametrize("width", [1, 3, 8, 16, 32])
 @pytest.mark.parametrize("density", [0, 0.002, 0.3, 1])
 def test_words_come_back(way, width, density):
-    form = Form(49, 13, width, across=7)
+    form = ArrayLayout(49, 13, width, across=7)
     words = sparse(form, density)
-    content = store(words, form, way)
-    assert content[0] == WAYS.index(way)
-    reader = Reader(content)
-    assert np.array_equal(restore(reader, form), words)
+    content = encode_array(words, form, way)
+    assert content[0] == ENCODINGS.index(way)
+    reader = ByteReader(content)
+    assert np.array_equal(decode_array(reader, form), words)
     reader.finish()
 
 
 def test_the_smallest_way_depends_on_how_many_zeros_there_are():
-    form = Form(400, 50, 4)
-    chosen = [WAYS[store(sparse(form, density), form, "smallest", coded=False)[0]] for density in (1, 0.4, 0.01)]
+    form = ArrayLayout(400, 50, 4)
+    chosen = [
+        ENCODINGS[encode_array(sparse(form, density), form, "smallest", coded=False)[0]] for density in (1, 0.4, 0.01)
+    ]
     assert chosen == ["dense", "bitmask", "csr"]
-    assert WAYS[store(sparse(form, 0.1), form, "smallest")[0]] == "entropy"
+    assert ENCODINGS[encode_array(sparse(form, 0.1), form, "smallest")[0]] == "entropy"
 
 
 def test_gaps_longer_than_a_byte_are_bridged():
-    form = Form(1, 2000, 8)
+    form = ArrayLayout(1, 2000, 8)
     words = np.zeros((1, 2000), np.uint32)
     words[0, [254, 510, 1021, 1999]] = 7  # 254, 255, 510 and 977 zeros before them
-    content = store(words, form, "csr")
+    content = encode_array(words, form, "csr")
     assert len(content) == 2 + 1 + (1 + 2 + 3 + 4) + 4
-    assert np.array_equal(restore(Reader(content), form), words)
+    assert np.array_equal(decode_array(ByteReader(content), form), words)
 
 
 def test_few_values_are_stored_once():
-    form = Form(100, 40, 32)
+    form = ArrayLayout(100, 40, 32)
     words = sparse(form, 0.2)
     few = np.where(words, 0x3F000000 + words % 5, 0).astype(np.uint32)
-    assert len(store(few, form, "entropy")) < len(store(words, form, "entropy")) / 3
+    assert len(encode_array(few, form, "entropy")) < len(encode_array(words, form, "entropy")) / 3
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ENCODINGS)
 def test_damaged_words_are_refused_or_at_least_come_in_their_shape(way):
-    form = Form(30, 20, 16, across=5)
-    content = store(sparse(form, 0.2), form, way)
+    form = ArrayLayout(30, 20, 16, across=5)
+    content = encode_array(sparse(form, 0.2), form, way)
     rng = np.random.default_rng(2)
     for at in range(1, len(content), 5):
         wrong = bytearray(content)
         wrong[at] ^= 1 << int(rng.integers(8))
         try:
-            words = restore(Reader(bytes(wrong)), form)
+            words = decode_array(ByteReader(bytes(wrong)), form)
         except ValueError:
             continue
         assert words.shape == (30, 20)
     for end in range(0, len(content), 7):
         with pytest.raises(ValueError, match=r"left|cut short|end where"):
-            restore(Reader(content[:end]), form)
+            decode_array(ByteReader(content[:end]), form)
 
 
 def test_absurd_parts_are_refused():
-    form = Form(4, 4, 8)
+    form = ArrayLayout(4, 4, 8)
     for wrong, said in [
-        (bytes([len(WAYS), 0]), "unknown way"),
+        (bytes([len(ENCODINGS), 0]), "unknown way"),
         (b"\0\xff\xff\xff\xff\xff", "a length is too long"),
         (b"\0" + write_length(2**30), "1073741824 bytes are asked for, 0 are left"),
         (b"\0" + write_length(17) + bytes(17), "1 bytes are left over"),
@@ -79,9 +88,9 @@ def test_absurd_parts_are_refused():
         (bytes([2, 2, 1, 255]), "beyond their matrix"),
     ]:
         with pytest.raises(ValueError, match=said):
-            restore(Reader(wrong), form)
+            decode_array(ByteReader(wrong), form)
     with pytest.raises(ValueError, match="more is entropy-coded than is allowed"):
-        restore(Reader(store(np.zeros((4, 4), np.uint32), form, "entropy")), form, coded=False)
+        decode_array(ByteReader(encode_array(np.zeros((4, 4), np.uint32), form, "entropy")), form, coded=False)
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 64])

@@ -10,7 +10,7 @@ import pytest
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.batch_norm import PARTS, convolutions, fold, forward_normed_numpy, load_normed
-from experiments.models.sequential.network import Conv, Linear, Network, accuracy_numpy, forward_numpy, initial
+from experiments.models.sequential.network import Conv, Linear, Network, accuracy_numpy, forward_numpy, initial_weights
 
 NETWORK = Network(
     "two convolutions",
@@ -24,7 +24,7 @@ NETWORK = Network(
 
 
 def weights():
-    rng, made = np.random.default_rng(1), initial(NETWORK, 1)
+    rng, made = np.random.default_rng(1), initial_weights(NETWORK, 1)
     for layer, channels in convolutions(NETWORK).items():
         made[f"{layer}.bias"] = rng.normal(size=channels).astype(np.float32)
         for part in PARTS:

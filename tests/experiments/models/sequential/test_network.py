@@ -13,30 +13,31 @@ from experiments.models.sequential.network import (
     Linear,
     Network,
     accuracy_numpy,
-    check,
+    check_weights,
     cnn,
     forward_numpy,
-    initial,
+    initial_weights,
     lenet_5,
     lenet_300_100,
     mlp,
-    parameters,
+    parameter_count,
 )
 
 TWINS = """
 import json
 import numpy as np
 from tinygrad import Tensor
-from experiments.models.sequential.network import cnn, forward, forward_numpy, initial, lenet_5, mlp
+from experiments.models.sequential.network import cnn, forward_tinygrad, forward_numpy, initial_weights, lenet_5, mlp
 
 seen = {}
 rng = np.random.default_rng(0)
 for network in (mlp(), cnn(4, 6), lenet_5(3, 5, 7)):
-    weights = {name: one + np.float32(0.01) for name, one in initial(network, 0).items()}
+    weights = {name: one + np.float32(0.01) for name, one in initial_weights(network, 0).items()}
     images = rng.random((3, 784), np.float32)
     tensors = {name: Tensor(one) for name, one in weights.items()}
     names = []
-    logits = forward(network, tensors, Tensor(images), lambda name, x: names.append((name, list(x.shape[1:]))) or x)
+    look = lambda name, x: names.append((name, list(x.shape[1:]))) or x
+    logits = forward_tinygrad(network, tensors, Tensor(images), look)
     wanted = forward_numpy(network, {name: one.astype(np.float64) for name, one in weights.items()}, images)
     seen[network.name] = {"error": float(np.abs(logits.numpy() - wanted).max() / np.abs(wanted).max()), "names": names}
 print(json.dumps(seen))
@@ -47,7 +48,7 @@ print(json.dumps(seen))
     ("network", "count"), [(mlp(), 101_770), (lenet_300_100(), 266_610), (cnn(), 13_578), (lenet_5(), 431_080)]
 )
 def test_the_standard_sizes_have_the_known_number_of_parameters(network, count):
-    assert parameters(network) == count == sum(one.size for one in initial(network, 0).values())
+    assert parameter_count(network) == count == sum(one.size for one in initial_weights(network, 0).values())
 
 
 @pytest.mark.parametrize("network", [make() for make in NETWORKS.values()], ids=list(NETWORKS))
@@ -92,12 +93,12 @@ def test_layers_that_do_not_fit_one_another_are_refused(layers, message):
 
 
 def test_initial_weights_are_seeded_and_scaled_to_their_inputs():
-    one, same, other = (initial(mlp(), seed)["layers.0.weight"] for seed in (1, 1, 2))
+    one, same, other = (initial_weights(mlp(), seed)["layers.0.weight"] for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert one.dtype == np.float32
     assert one.std() == pytest.approx(np.sqrt(2 / 784), rel=0.01)
-    assert not initial(cnn(), 0)["layers.1.bias"].any()
+    assert not initial_weights(cnn(), 0)["layers.1.bias"].any()
 
 
 def test_a_linear_network_is_right_on_numbers_worked_out_by_hand():
@@ -145,16 +146,16 @@ def test_a_convolution_is_what_its_sum_says(layer):
 
 def test_chunks_of_images_give_what_all_at_once_give(monkeypatch):
     network, images = lenet_5(2, 3, 4), np.random.default_rng(0).random((7, 784), np.float32)
-    weights = initial(network, 0)
+    weights = initial_weights(network, 0)
     whole = forward_numpy(network, weights, images)
-    monkeypatch.setattr(network, "CHUNK_FLOATS", 1)
+    monkeypatch.setattr("experiments.models.sequential.network.CHUNK_FLOATS", 1)
     assert np.allclose(forward_numpy(network, weights, images), whole, atol=1e-5)
     assert forward_numpy(network, weights, images[:0]).shape == (0, 10)
 
 
 def test_the_hook_sees_and_replaces_the_input_of_each_layer():
     network, images = lenet_5(2, 3, 4), np.ones((2, 784), np.float32)
-    weights, shapes = initial(network, 0), []
+    weights, shapes = initial_weights(network, 0), []
     logits = forward_numpy(network, weights, images, lambda name, x: shapes.append((name, x.shape)) or x * 0)
     assert shapes == [
         ("layers.0", (2, 1, 28, 28)),
@@ -167,7 +168,7 @@ def test_the_hook_sees_and_replaces_the_input_of_each_layer():
 
 def test_precision_is_that_of_weights_and_images():
     network, images = cnn(2, 2), np.ones((1, 784), np.float32)
-    weights = initial(network, 0)
+    weights = initial_weights(network, 0)
     assert forward_numpy(network, weights, images).dtype == np.float32
     double = {name: one.astype(np.float64) for name, one in weights.items()}
     assert forward_numpy(network, double, images).dtype == np.float64
@@ -175,7 +176,7 @@ def test_precision_is_that_of_weights_and_images():
 
 def test_forward_leaves_its_inputs_alone():
     network, images = mlp(4, 3, 2), np.ones((1, 4), np.float32)
-    weights = initial(network, 0)
+    weights = initial_weights(network, 0)
     forward_numpy(network, weights, images)
     assert np.array_equal(images, np.ones((1, 4)))
     assert not weights["layers.0.bias"].any()
@@ -199,11 +200,11 @@ def test_accuracy_is_the_share_of_largest_logits_at_the_label():
 )
 def test_weights_that_are_not_the_networks_own_are_refused_in_one_line(change, message):
     network = mlp(4, 5, 2)
-    weights = initial(network, 0)
-    check(network, weights)
+    weights = initial_weights(network, 0)
+    check_weights(network, weights)
     change(weights)
     with pytest.raises(ValueError, match=message) as error:
-        check(network, weights)
+        check_weights(network, weights)
     assert "\n" not in str(error.value)
 
 

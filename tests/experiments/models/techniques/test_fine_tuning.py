@@ -16,8 +16,8 @@ from experiments.models.data.mnist import Dataset, Split
 from experiments.models.techniques.fine_tuning import fine_tune
 from experiments.compression.pruning.gradients import gradients_on
 from experiments.models.sequential.network import forward_numpy, mlp
-from experiments.models.techniques.pruning_methods import plan_of
-from experiments.models.techniques.prune_weights import masked, sparsity_of
+from experiments.models.techniques.pruning_methods import mask_function
+from experiments.models.techniques.prune_weights import apply_masks, total_sparsity
 from experiments.models.training.settings import Settings
 from experiments.models.training.trainer import Trainer
 
@@ -33,9 +33,9 @@ def made(count):
 
 data, trainer = Dataset(made(320), made(200), made(1), "made"), Trainer(network, batch=8)
 weights = trainer.fit(data, Settings(epochs=5, batch=8, rate=0.05)).weights
-plan = plan_of(network, "magnitude")
+plan = mask_function(network, "magnitude")
 def lists(arrays): return {name: np.asarray(one).tolist() for name, one in arrays.items()}
-seen = {"first": lists(masked(weights, plan(weights, 0.75, {})))}
+seen = {"first": lists(apply_masks(weights, plan(weights, 0.75, {})))}
 
 told = []
 def tell(*what): told.append(what)
@@ -45,14 +45,14 @@ seen["one shot"], seen["told"] = lists(one.weights), told
 asked = []
 def watched(now, amount, within):
     masks = plan(now, amount, within)
-    asked.append([amount, sparsity_of(network, masked(now, masks)), bool(within)])
+    asked.append([amount, total_sparsity(network, apply_masks(now, masks)), bool(within)])
     return masks
 gradual = fine_tune(trainer, data, weights, watched, 0.75, steps=100, curve=True)
 seen["gradual"], seen["asked"], seen["curve"] = lists(gradual.weights), asked, gradual.curve
 seen["masks"] = lists(gradual.masks)
 seen["none"] = lists(fine_tune(trainer, data, weights, plan, 0.75, steps=0).weights)
 seen["dense"] = lists(fine_tune(trainer, data, weights, plan, 0.0, steps=100).weights)
-two_of_four = plan_of(network, "2:4")
+two_of_four = mask_function(network, "2:4")
 seen["n of m"] = lists(fine_tune(trainer, data, weights, two_of_four, 0.5, steps=20, schedule="one_shot").weights)
 
 gradients = gradients_on(network, data.train.first(40), "CPU", 8)
@@ -73,7 +73,7 @@ for name in weights:
     slopes.append([float(found[0][name][place]), (sides[0] - sides[1]) / 2e-4])
 seen["slopes"] = slopes
 for score in ("l2", "taylor", "random"):
-    by_units = plan_of(network, f"{score} units", seed=1, gradients=gradients)
+    by_units = mask_function(network, f"{score} units", seed=1, gradients=gradients)
     units = fine_tune(trainer, data, weights, by_units, 0.5, steps=60)
     seen[score] = lists(units.weights)
 try:

@@ -1,12 +1,24 @@
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import Linear, Network, accuracy_numpy, forward_numpy, initial, lenet_5, mlp
-from experiments.models.techniques.prune_units import keep_units, shrink, structure, unit_masks
-from experiments.models.techniques.prune_weights import masked
+from experiments.models.sequential.network import (
+    Linear,
+    Network,
+    accuracy_numpy,
+    forward_numpy,
+    initial_weights,
+    lenet_5,
+    mlp,
+)
+from experiments.models.techniques.prune_units import layer_widths, select_units, shrink, unit_masks
+from experiments.models.techniques.prune_weights import apply_masks
 from tests.experiments.models.small_network import held_out, mixed, trained
 
-NETWORKS = {"linear": trained, "every kind": mixed, "flattened convolution": lambda: (lenet_5(), initial(lenet_5(), 1))}
+NETWORKS = {
+    "linear": trained,
+    "every kind": mixed,
+    "flattened convolution": lambda: (lenet_5(), initial_weights(lenet_5(), 1)),
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -14,17 +26,17 @@ NETWORKS = {"linear": trained, "every kind": mixed, "flattened convolution": lam
 def test_the_shrunken_network_computes_what_the_masked_one_computes(name, score):
     network, weights = NETWORKS[name]()
     images = held_out(20).images
-    kept = keep_units(network, weights, 0.5, score)
+    kept = select_units(network, weights, 0.5, score)
     smaller, left = shrink(network, weights, kept)
-    zeroed = masked(weights, unit_masks(network, kept))
+    zeroed = apply_masks(weights, unit_masks(network, kept))
     assert forward_numpy(smaller, left, images) == pytest.approx(forward_numpy(network, zeroed, images), abs=1e-4)
     assert smaller.classes == network.classes
 
 
 def test_both_dimensions_go():
-    network, weights = lenet_5(), initial(lenet_5(), 1)
-    smaller, left = shrink(network, weights, keep_units(network, weights, 0.5))
-    assert structure(smaller) == "10-25-250-10"
+    network, weights = lenet_5(), initial_weights(lenet_5(), 1)
+    smaller, left = shrink(network, weights, select_units(network, weights, 0.5))
+    assert layer_widths(smaller) == "10-25-250-10"
     assert left["layers.1.weight"].shape == (25, 10, 5, 5)
     assert left["layers.2.weight"].shape == (250, 25 * 16)
     assert left["layers.3.weight"].shape == (10, 250)
@@ -32,8 +44,8 @@ def test_both_dimensions_go():
 
 def test_widths_may_be_given_by_layer():
     network, weights = trained()
-    smaller, _ = shrink(network, weights, keep_units(network, weights, {"layers.1": 3}))
-    assert structure(smaller) == "24-3-10"
+    smaller, _ = shrink(network, weights, select_units(network, weights, {"layers.1": 3}))
+    assert layer_widths(smaller) == "24-3-10"
 
 
 def test_the_norms_are_of_both_sides_of_a_unit():
@@ -45,9 +57,9 @@ def test_the_norms_are_of_both_sides_of_a_unit():
         "layers.1.bias": np.zeros(1, np.float32),
     }
     # l1: 7 * 1, 1 * 9, 4 * 2; l2: 5 * 1, 1 * 9, 2.83 * 2
-    assert keep_units(network, weights, {"layers.0": 1}, "l1")["layers.0"].tolist() == [1]
-    assert keep_units(network, weights, {"layers.0": 2}, "l1")["layers.0"].tolist() == [1, 2]
-    assert keep_units(network, weights, {"layers.0": 2}, "l2")["layers.0"].tolist() == [1, 2]
+    assert select_units(network, weights, {"layers.0": 1}, "l1")["layers.0"].tolist() == [1]
+    assert select_units(network, weights, {"layers.0": 2}, "l1")["layers.0"].tolist() == [1, 2]
+    assert select_units(network, weights, {"layers.0": 2}, "l2")["layers.0"].tolist() == [1, 2]
 
 
 def test_taylor_keeps_the_units_whose_removal_would_change_the_loss():
@@ -55,7 +67,7 @@ def test_taylor_keeps_the_units_whose_removal_would_change_the_loss():
     gradients = {name: np.zeros_like(one) for name, one in weights.items()}
     gradients["layers.0.bias"][5] = 1.0
     gradients["layers.1.weight"][[2, 9]] = 1.0
-    kept = keep_units(network, weights, {"layers.0": 1, "layers.1": 2}, "taylor", gradients=[gradients])
+    kept = select_units(network, weights, {"layers.0": 1, "layers.1": 2}, "taylor", gradients=[gradients])
     assert kept["layers.0"].tolist() == [5]
     assert kept["layers.1"].tolist() == [2, 9]
 
@@ -65,7 +77,7 @@ def test_units_with_the_largest_norms_are_worth_more_than_random_ones():
     test = held_out()
 
     def accuracy(score):
-        smaller, left = shrink(network, weights, keep_units(network, weights, 0.6, score))
+        smaller, left = shrink(network, weights, select_units(network, weights, 0.6, score))
         return accuracy_numpy(smaller, left, test.images, test.labels)
 
     assert accuracy("l2") > accuracy("random")
@@ -73,19 +85,19 @@ def test_units_with_the_largest_norms_are_worth_more_than_random_ones():
 
 def test_a_matrix_alone_loses_outputs_where_they_are_said_to_be_units():
     network = Network("matrix", (Linear(6, 4),), (6,))
-    weights = initial(network, 0)
-    assert keep_units(network, weights, 0.5) == {}
-    smaller, left = shrink(network, weights, keep_units(network, weights, 0.5, last=True))
+    weights = initial_weights(network, 0)
+    assert select_units(network, weights, 0.5) == {}
+    smaller, left = shrink(network, weights, select_units(network, weights, 0.5, last=True))
     strongest = np.sort(np.argsort(-np.linalg.norm(weights["layers.0.weight"], axis=1))[:2])
-    assert structure(smaller) == "2"
+    assert layer_widths(smaller) == "2"
     assert (left["layers.0.weight"] == weights["layers.0.weight"][strongest]).all()
 
 
 def test_a_random_choice_is_seeded_and_its_smaller_one_is_part_of_the_larger():
     network, weights = trained()
-    few, many = (keep_units(network, weights, width, "random", seed=2)["layers.0"] for width in (0.25, 0.75))
+    few, many = (select_units(network, weights, width, "random", seed=2)["layers.0"] for width in (0.25, 0.75))
     assert set(few) < set(many)
-    assert set(few) != set(keep_units(network, weights, 0.25, "random", seed=3)["layers.0"])
+    assert set(few) != set(select_units(network, weights, 0.25, "random", seed=3)["layers.0"])
 
 
 @pytest.mark.parametrize(
@@ -104,7 +116,7 @@ def test_a_random_choice_is_seeded_and_its_smaller_one_is_part_of_the_larger():
 def test_bad_input_is_refused_in_one_line(given, said):
     network = mlp()
     with pytest.raises(ValueError, match=r"^[^\n]+$") as refused:
-        keep_units(network, initial(network, 0), **{"width": 0.5, **given})
+        select_units(network, initial_weights(network, 0), **{"width": 0.5, **given})
     assert str(refused.value).startswith(said)
 
 
@@ -112,6 +124,6 @@ def test_bad_input_is_refused_in_one_line(given, said):
 def test_units_that_are_none_are_refused(units):
     network = mlp()
     with pytest.raises(ValueError, match="kept: not ascending units of layers"):
-        shrink(network, initial(network, 0), {"layers.0": np.array(units, int)})
+        shrink(network, initial_weights(network, 0), {"layers.0": np.array(units, int)})
     with pytest.raises(ValueError, match="kept: mlp has no layer"):
         unit_masks(network, {"layers.5": np.arange(2)})

@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import Linear, Network, accuracy_numpy, initial, mlp
-from experiments.models.techniques.prune_weights import cubic, masked, masks_of, nonzero, sparsities, sparsity_of
+from experiments.models.sequential.network import Linear, Network, accuracy_numpy, initial_weights, mlp
+from experiments.models.techniques.prune_weights import (
+    apply_masks,
+    count_nonzero,
+    cubic_sparsity,
+    pruning_masks,
+    sparsities,
+    total_sparsity,
+)
 from tests.experiments.models.small_network import held_out, mixed, trained
 
 TWO = Network("two", (Linear(3, 2, True), Linear(2, 2)), (3,))
@@ -21,14 +28,14 @@ def kept(masks):
 
 
 def test_global_magnitude_keeps_the_largest_of_all_layers():
-    assert kept(masks_of(TWO, WEIGHTS, 0.5)) == {
+    assert kept(pruning_masks(TWO, WEIGHTS, 0.5)) == {
         "layers.0.weight": [[0, 1, 0], [0, 0, 0]],
         "layers.1.weight": [[1, 1], [1, 1]],
     }
 
 
 def test_layer_magnitude_keeps_the_share_in_every_layer():
-    assert kept(masks_of(TWO, WEIGHTS, 0.5, scope="layer")) == {
+    assert kept(pruning_masks(TWO, WEIGHTS, 0.5, scope="layer")) == {
         "layers.0.weight": [[0, 1, 0], [1, 0, 1]],
         "layers.1.weight": [[1, 0], [1, 0]],
     }
@@ -37,22 +44,22 @@ def test_layer_magnitude_keeps_the_share_in_every_layer():
 def test_lamp_ranks_by_the_share_of_the_squares_that_are_left():
     # squares of layer 0 from the largest: .81 .36 .16 .09 .01 .0025; scores 1, .3077, .1203, .0634, .007, .0017
     # of layer 1: 64 16 4 1; scores 1, .2, .0476, .0118
-    assert kept(masks_of(TWO, WEIGHTS, 0.5, "lamp")) == {
+    assert kept(pruning_masks(TWO, WEIGHTS, 0.5, "lamp")) == {
         "layers.0.weight": [[0, 1, 0], [1, 0, 1]],
         "layers.1.weight": [[1, 0], [1, 0]],
     }
 
 
 def test_lamp_leaves_every_layer_its_largest_weight():
-    masks = masks_of(TWO, WEIGHTS, 0.8, "lamp")
+    masks = pruning_masks(TWO, WEIGHTS, 0.8, "lamp")
     assert masks["layers.0.weight"][0, 1]
     assert masks["layers.1.weight"][0, 0]
 
 
 def test_random_is_seeded_and_its_smaller_choice_is_part_of_the_larger():
     network, weights = trained()
-    few, many = (masks_of(network, weights, sparsity, "random", seed=3) for sparsity in (0.9, 0.5))
-    other = masks_of(network, weights, 0.9, "random", seed=4)
+    few, many = (pruning_masks(network, weights, sparsity, "random", seed=3) for sparsity in (0.9, 0.5))
+    other = pruning_masks(network, weights, 0.9, "random", seed=4)
     for name in few:
         assert not (few[name] & ~many[name]).any()
     assert any((few[name] != other[name]).any() for name in few)
@@ -64,16 +71,16 @@ def test_two_of_four_keeps_the_two_largest_of_every_four_inputs():
         "layers.0.weight": np.array([[1, -4, 3, 2, 0.5, -0.1]], np.float32),
         "layers.0.bias": np.zeros(1, np.float32),
     }
-    assert kept(masks_of(network, weights, None, "2:4")) == {"layers.0.weight": [[0, 1, 1, 0, 1, 1]]}
-    assert kept(masks_of(network, weights, 0.75, "1:4")) == {"layers.0.weight": [[0, 1, 0, 0, 1, 0]]}
+    assert kept(pruning_masks(network, weights, None, "2:4")) == {"layers.0.weight": [[0, 1, 1, 0, 1, 1]]}
+    assert kept(pruning_masks(network, weights, 0.75, "1:4")) == {"layers.0.weight": [[0, 1, 0, 0, 1, 0]]}
 
 
 @pytest.mark.parametrize("method", ["magnitude", "lamp", "random"])
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_the_share_of_zeros_is_the_one_asked_for_in_every_kind_of_layer(method, scope):
     network, weights = mixed()
-    pruned = masked(weights, masks_of(network, weights, 0.75, method, scope))
-    assert sparsity_of(network, pruned) == pytest.approx(0.75, abs=0.01)
+    pruned = apply_masks(weights, pruning_masks(network, weights, 0.75, method, scope))
+    assert total_sparsity(network, pruned) == pytest.approx(0.75, abs=0.01)
     if scope == "layer":
         assert sparsities(network, pruned) == pytest.approx(dict.fromkeys(sparsities(network, pruned), 0.75), abs=0.02)
     assert all((pruned[name] == weights[name]).all() for name in weights if name.endswith("bias"))
@@ -81,23 +88,23 @@ def test_the_share_of_zeros_is_the_one_asked_for_in_every_kind_of_layer(method, 
 
 def test_masks_within_masks_only_tighten():
     network, weights = trained()
-    loose = masks_of(network, weights, 0.5)
+    loose = pruning_masks(network, weights, 0.5)
     grown = {name: one + (~loose[name] * 100 if name in loose else 0) for name, one in weights.items()}
     for method in ("magnitude", "2:4"):
         sparsity = 0.8 if method == "magnitude" else None
-        tight = masks_of(network, grown, sparsity, method, within=loose)
+        tight = pruning_masks(network, grown, sparsity, method, within=loose)
         assert all(not (tight[name] & ~loose[name]).any() for name in tight)
 
 
 def test_masks_within_tighter_masks_are_those_masks():
     network, weights = trained()
-    tight = masks_of(network, weights, 0.9)
-    again = masks_of(network, weights, 0.5, within=tight)
+    tight = pruning_masks(network, weights, 0.9)
+    again = pruning_masks(network, weights, 0.5, within=tight)
     assert all((again[name] == tight[name]).all() for name in tight)
 
 
 def test_only_the_layers_asked_for_get_masks():
-    assert list(masks_of(TWO, WEIGHTS, 0.5, layers=["layers.1"])) == ["layers.1.weight"]
+    assert list(pruning_masks(TWO, WEIGHTS, 0.5, layers=["layers.1"])) == ["layers.1.weight"]
 
 
 def test_the_smallest_weights_cost_little_and_random_ones_a_lot():
@@ -105,7 +112,7 @@ def test_the_smallest_weights_cost_little_and_random_ones_a_lot():
     test = held_out()
 
     def accuracy(method):
-        pruned = masked(weights, masks_of(network, weights, 0.7, method))
+        pruned = apply_masks(weights, pruning_masks(network, weights, 0.7, method))
         return accuracy_numpy(network, pruned, test.images, test.labels)
 
     dense = accuracy_numpy(network, weights, test.images, test.labels)
@@ -114,17 +121,17 @@ def test_the_smallest_weights_cost_little_and_random_ones_a_lot():
 
 
 def test_nonzero_counts_weights_and_biases():
-    assert nonzero(masked(WEIGHTS, masks_of(TWO, WEIGHTS, 0.5))) == 5 + 2
+    assert count_nonzero(apply_masks(WEIGHTS, pruning_masks(TWO, WEIGHTS, 0.5))) == 5 + 2
 
 
 def test_the_cubic_schedule_starts_fast_and_ends_at_the_final_sparsity():
-    assert cubic(0, 10, 110, 0.8) == 0
-    assert cubic(10, 10, 110, 0.8) == 0
-    assert cubic(60, 10, 110, 0.8) == pytest.approx(0.8 * (1 - 0.125))
-    assert cubic(110, 10, 110, 0.8) == 0.8
-    assert cubic(500, 10, 110, 0.8) == 0.8
-    assert cubic(60, 10, 110, 0.8, start=0.4) == pytest.approx(0.8 - 0.4 * 0.125)
-    assert cubic(0, 0, 0, 0.8) == 0.8
+    assert cubic_sparsity(0, 10, 110, 0.8) == 0
+    assert cubic_sparsity(10, 10, 110, 0.8) == 0
+    assert cubic_sparsity(60, 10, 110, 0.8) == pytest.approx(0.8 * (1 - 0.125))
+    assert cubic_sparsity(110, 10, 110, 0.8) == 0.8
+    assert cubic_sparsity(500, 10, 110, 0.8) == 0.8
+    assert cubic_sparsity(60, 10, 110, 0.8, start=0.4) == pytest.approx(0.8 - 0.4 * 0.125)
+    assert cubic_sparsity(0, 0, 0, 0.8) == 0.8
 
 
 @pytest.mark.parametrize(
@@ -145,5 +152,5 @@ def test_the_cubic_schedule_starts_fast_and_ends_at_the_final_sparsity():
 def test_bad_input_is_refused_in_one_line(given, said):
     network = mlp()
     with pytest.raises(ValueError, match=r"^[^\n]+$") as refused:
-        masks_of(network, initial(network, 0), **{"sparsity": 0.5, **given})
+        pruning_masks(network, initial_weights(network, 0), **{"sparsity": 0.5, **given})
     assert str(refused.value).startswith(said)

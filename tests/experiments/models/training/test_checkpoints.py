@@ -11,18 +11,18 @@ import pytest
 
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.format import tensor_file
-from experiments.models.sequential.network import NETWORKS, initial, lenet_300_100, mlp
+from experiments.models.sequential.network import NETWORKS, initial_weights, lenet_300_100, mlp
 from experiments.models.training import checkpoints
 from experiments.models.training.checkpoints import (
-    CARRIED,
+    BUNDLED,
     BadCheckpoint,
     Checkpoint,
-    cached,
-    carried,
-    key,
-    load,
-    read,
-    write,
+    bundled_file,
+    cached_file,
+    checkpoint_key,
+    load_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
 )
 from experiments.models.training.settings import Settings, default_settings
 
@@ -32,11 +32,11 @@ CURVE = [{"epoch": 1, "train_loss": 0.5, "validation_accuracy": 0.25, "learning_
 
 JUDGE = """
 import json
-from experiments.models.training.checkpoints import load
+from experiments.models.training.checkpoints import load_checkpoint
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import NETWORKS, accuracy_numpy
 
-found, data = [load(make()) for make in NETWORKS.values()], mnist()
+found, data = [load_checkpoint(make()) for make in NETWORKS.values()], mnist()
 splits = (data.validation, data.test)
 print(json.dumps({
     one.network.name: [accuracy_numpy(one.network, one.weights, split.images, split.labels) for split in splits]
@@ -46,7 +46,7 @@ print(json.dumps({
 
 
 def made(network=SMALL, settings=SETTINGS, seed=0):
-    return Checkpoint(network, settings, initial(network, seed), CURVE, 0.25, 0.125, 1.5, "CPU")
+    return Checkpoint(network, settings, initial_weights(network, seed), CURVE, 0.25, 0.125, 1.5, "CPU")
 
 
 @pytest.fixture
@@ -70,42 +70,45 @@ def same(one, other):
 
 
 def test_a_checkpoint_comes_back_as_it_was_stored(tmp_path):
-    write(tmp_path / "x.safetensors", made())
-    back = read(tmp_path / "x.safetensors", SMALL, SETTINGS)
+    write_checkpoint(tmp_path / "x.safetensors", made())
+    back = read_checkpoint(tmp_path / "x.safetensors", SMALL, SETTINGS)
     assert same(back, made())
     assert dataclasses.replace(back, weights={}) == dataclasses.replace(made(), weights={})
 
 
 def test_the_key_changes_with_everything_that_determines_the_weights(monkeypatch):
     keys = [
-        key(SMALL, SETTINGS),
-        key(mlp(16, 6, 3), SETTINGS),
-        key(
+        checkpoint_key(SMALL, SETTINGS),
+        checkpoint_key(mlp(16, 6, 3), SETTINGS),
+        checkpoint_key(
             dataclasses.replace(SMALL, layers=(dataclasses.replace(SMALL.layers[0], relu=False), SMALL.layers[1])),
             SETTINGS,
         ),
-        *(key(SMALL, dataclasses.replace(SETTINGS, **one)) for one in ({"epochs": 3}, {"seed": 1}, {"rate": 0.1})),
+        *(
+            checkpoint_key(SMALL, dataclasses.replace(SETTINGS, **one))
+            for one in ({"epochs": 3}, {"seed": 1}, {"rate": 0.1})
+        ),
     ]
     monkeypatch.setattr(checkpoints, "TRAINER_VERSION", -1)
-    keys.append(key(SMALL, SETTINGS))
+    keys.append(checkpoint_key(SMALL, SETTINGS))
     monkeypatch.undo()
     monkeypatch.setattr(checkpoints, "SHA256", "other data")
-    keys.append(key(SMALL, SETTINGS))
+    keys.append(checkpoint_key(SMALL, SETTINGS))
     assert len(set(keys)) == len(keys)
 
 
 def test_it_is_trained_once_and_then_loaded(trained):
-    first = load(SMALL, SETTINGS, device="CUDA")
-    assert same(load(SMALL, SETTINGS), first)
-    assert load(SMALL, SETTINGS).device == "CUDA"
-    assert trained == [("mlp", "CUDA", f"mlp-{key(SMALL, SETTINGS)}.partial")]
+    first = load_checkpoint(SMALL, SETTINGS, device="CUDA")
+    assert same(load_checkpoint(SMALL, SETTINGS), first)
+    assert load_checkpoint(SMALL, SETTINGS).device == "CUDA"
+    assert trained == [("mlp", "CUDA", f"mlp-{checkpoint_key(SMALL, SETTINGS)}.partial")]
 
 
 def test_it_is_trained_anew_where_asked(trained):
-    first = load(SMALL, SETTINGS)
-    again = load(SMALL, SETTINGS, train=True)
+    first = load_checkpoint(SMALL, SETTINGS)
+    again = load_checkpoint(SMALL, SETTINGS, train=True)
     assert not same(first, again)
-    assert same(load(SMALL, SETTINGS), again)
+    assert same(load_checkpoint(SMALL, SETTINGS), again)
 
 
 @pytest.mark.parametrize("anew", [False, True])
@@ -113,7 +116,7 @@ def test_two_that_want_the_same_at_once_train_it_once(trained, anew):
     found, told = [], []
 
     def one():
-        found.append(load(SMALL, SETTINGS, train=anew, progress=lambda *what: told.append(what)))
+        found.append(load_checkpoint(SMALL, SETTINGS, train=anew, progress=lambda *what: told.append(what)))
 
     threads = [threading.Thread(target=one) for _ in range(2)]
     for thread in threads:
@@ -126,12 +129,12 @@ def test_two_that_want_the_same_at_once_train_it_once(trained, anew):
 
 def test_who_waits_for_another_process_is_told(trained):
     told = []
-    file = cached(SMALL, SETTINGS)
+    file = cached_file(SMALL, SETTINGS)
     file.parent.mkdir(parents=True)
     lock = checkpoints.FileLock(file.with_suffix(".lock"))
     lock.acquire()
     waiting = threading.Thread(
-        target=load, args=(SMALL, SETTINGS), kwargs={"progress": lambda *what: told.append(what)}
+        target=load_checkpoint, args=(SMALL, SETTINGS), kwargs={"progress": lambda *what: told.append(what)}
     )
     waiting.start()
     while not told:
@@ -152,9 +155,9 @@ def damage(file, how):
     elif how == "nan":
         write_anyway(file, {**made().weights, "layers.0.bias": np.full(5, np.nan, np.float32)})
     elif how == "other network":
-        write(file, made(mlp(16, 6, 3)))
+        write_checkpoint(file, made(mlp(16, 6, 3)))
     elif how == "other settings":
-        write(file, made(settings=Settings(epochs=3)))
+        write_checkpoint(file, made(settings=Settings(epochs=3)))
     elif how == "no description":
         about = tensor_file.read(file)[1]
         tensor_file.write(file, made().weights, {name: about[name] for name in ("key", "weights")})
@@ -163,7 +166,7 @@ def damage(file, how):
 
 
 def write_anyway(file, weights):
-    tensor_file.write(file, weights, {"key": key(SMALL, SETTINGS)})
+    tensor_file.write(file, weights, {"key": checkpoint_key(SMALL, SETTINGS)})
 
 
 @pytest.mark.parametrize(
@@ -180,10 +183,10 @@ def write_anyway(file, weights):
 )
 def test_a_bad_file_gives_one_clear_line_and_no_weights(tmp_path, how, message):
     file = tmp_path / "x.safetensors"
-    write(file, made())
+    write_checkpoint(file, made())
     damage(file, how)
     with pytest.raises(BadCheckpoint, match=message) as error:
-        read(file, SMALL, SETTINGS)
+        read_checkpoint(file, SMALL, SETTINGS)
     assert str(error.value).startswith("x.safetensors: ")
     assert "\n" not in str(error.value)
 
@@ -192,21 +195,21 @@ def test_weights_with_nan_are_never_stored(tmp_path):
     broken = made()
     broken.weights["layers.0.bias"][0] = np.nan
     with pytest.raises(BadCheckpoint, match="NaN"):
-        write(tmp_path / "x.safetensors", broken)
+        write_checkpoint(tmp_path / "x.safetensors", broken)
     assert not list(tmp_path.iterdir())
 
 
 def test_training_anew_mends_a_damaged_cache(trained):
-    load(SMALL, SETTINGS)
-    damage(cached(SMALL, SETTINGS), "cut")
+    load_checkpoint(SMALL, SETTINGS)
+    damage(cached_file(SMALL, SETTINGS), "cut")
     with pytest.raises(BadCheckpoint, match="train=true trains it anew"):
-        load(SMALL, SETTINGS)
-    assert same(load(SMALL, SETTINGS, train=True), load(SMALL, SETTINGS))
+        load_checkpoint(SMALL, SETTINGS)
+    assert same(load_checkpoint(SMALL, SETTINGS, train=True), load_checkpoint(SMALL, SETTINGS))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_nobody_waits_for_the_standard_networks(trained, name):
-    found = load(NETWORKS[name]())
+    found = load_checkpoint(NETWORKS[name]())
     assert not trained
     assert found.settings == default_settings(name)
     assert found.curve[-1]["validation_accuracy"] == found.validation_accuracy
@@ -214,10 +217,10 @@ def test_nobody_waits_for_the_standard_networks(trained, name):
 
 
 def test_other_sizes_settings_or_seeds_are_not_carried():
-    assert carried(mlp(), default_settings("mlp"))
-    assert not carried(mlp(hidden=64), default_settings("mlp"))
-    assert not carried(mlp(), Settings(seed=1))
-    assert not carried(dataclasses.replace(lenet_300_100(), name="mine"), Settings())
+    assert bundled_file(mlp(), default_settings("mlp"))
+    assert not bundled_file(mlp(hidden=64), default_settings("mlp"))
+    assert not bundled_file(mlp(), Settings(seed=1))
+    assert not bundled_file(dataclasses.replace(lenet_300_100(), name="mine"), Settings())
 
 
 @pytest.fixture(scope="module")
@@ -230,8 +233,8 @@ def accuracies():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_carried_checkpoint_has_the_accuracy_that_its_readme_states(accuracies, name):
-    stated = re.search(rf"^\| {name} \|.*?\| ([\d.]+)% \| ([\d.]+)% \|", (CARRIED / "README.md").read_text(), re.M)
-    found = load(NETWORKS[name]())
+    stated = re.search(rf"^\| {name} \|.*?\| ([\d.]+)% \| ([\d.]+)% \|", (BUNDLED / "README.md").read_text(), re.M)
+    found = load_checkpoint(NETWORKS[name]())
     assert stated
     assert [f"{found.validation_accuracy:.2%}", f"{found.test_accuracy:.2%}"] == [f"{one}%" for one in stated.groups()]
     assert accuracies[name] == pytest.approx([found.validation_accuracy, found.test_accuracy], abs=2e-4)
@@ -239,4 +242,4 @@ def test_a_carried_checkpoint_has_the_accuracy_that_its_readme_states(accuracies
 
 def test_the_carried_checkpoints_are_good_enough_to_experiment_with():
     least = {"mlp": 0.975, "lenet_300_100": 1 - 0.0164, "cnn": 0.97, "lenet_5": 0.992}
-    assert all(load(NETWORKS[name]()).test_accuracy >= accuracy for name, accuracy in least.items())
+    assert all(load_checkpoint(NETWORKS[name]()).test_accuracy >= accuracy for name, accuracy in least.items())

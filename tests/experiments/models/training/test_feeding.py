@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import forward_numpy, initial, mlp
-from experiments.models.training.feeding import Feeder, Teacher, teacher_table, windows
+from experiments.models.sequential.network import forward_numpy, initial_weights, mlp
+from experiments.models.training.feeding import Feeder, Teacher, shifted_views, teacher_logits
 from experiments.models.training.settings import Settings
 
 IMAGES = np.random.default_rng(0).random((10, 16), np.float32)
@@ -39,7 +39,7 @@ def test_how_batches_are_cut_into_chunks_changes_nothing():
 
 
 def test_windows_hold_each_image_moved_by_every_shift():
-    moved = windows(IMAGES, 1)
+    moved = shifted_views(IMAGES, 1)
     assert moved.shape == (10, 3, 3, 4, 4)
     image = IMAGES[0].reshape(4, 4)
     assert np.array_equal(moved[0, 1, 1], image)
@@ -55,14 +55,14 @@ def test_all_shifts_are_drawn():
 
 def test_images_that_are_no_squares_cannot_be_shifted():
     with pytest.raises(ValueError, match="15 pixels are no squares"):
-        windows(IMAGES[:, :15], 1)
-    assert windows(IMAGES[:, :15], 0).shape == (10, 1, 1, 1, 15)
+        shifted_views(IMAGES[:, :15], 1)
+    assert shifted_views(IMAGES[:, :15], 0).shape == (10, 1, 1, 1, 15)
 
 
 def test_the_teachers_logits_belong_to_the_shifted_images():
     network = mlp(16, 4, 3)
-    weights, settings = initial(network, 0), Settings(batch=5)
-    table = teacher_table(network, weights, IMAGES, 1)
+    weights, settings = initial_weights(network, 0), Settings(batch=5)
+    table = teacher_logits(network, weights, IMAGES, 1)
     assert (table.shape, table.dtype) == ((9, 10, 3), np.float16)
     for chunk in batches(settings, teacher=Teacher(table, 2.0, 0.5)):
         wanted = forward_numpy(network, weights, chunk.images.reshape(-1, 16))

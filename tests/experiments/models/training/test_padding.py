@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import cnn, forward_numpy, initial, lenet_5, lenet_300_100, mlp
+from experiments.models.sequential.network import cnn, forward_numpy, initial_weights, lenet_5, lenet_300_100, mlp
 from experiments.models.training.padding import pad, padded, unpad
 
 ODD = [mlp(), lenet_300_100(), mlp(16, 7, 3), cnn(3, 5), lenet_5(3, 5, 7)]
@@ -17,7 +17,7 @@ def test_widths_are_rounded_up_and_images_stay():
 @pytest.mark.parametrize("network", ODD, ids=lambda one: f"{one.name}-{one.layers[0].outputs}")
 def test_a_padded_network_computes_the_same(network):
     images = np.random.default_rng(0).random((4, np.prod(network.image)), np.float32)
-    weights = {name: one + np.float32(0.01) for name, one in initial(network, 0).items()}
+    weights = {name: one + np.float32(0.01) for name, one in initial_weights(network, 0).items()}
     wide = forward_numpy(padded(network), pad(network, weights), images)
     assert np.allclose(wide[:, : network.classes], forward_numpy(network, weights, images), atol=1e-3)
     assert not wide[:, network.classes :].any()
@@ -25,7 +25,7 @@ def test_a_padded_network_computes_the_same(network):
 
 @pytest.mark.parametrize("network", ODD, ids=lambda one: f"{one.name}-{one.layers[0].outputs}")
 def test_unpadding_gives_back_what_was_padded(network):
-    weights = initial(network, 0)
+    weights = initial_weights(network, 0)
     back = unpad(network, pad(network, weights))
     assert back.keys() == weights.keys()
     assert all(np.array_equal(back[name], weights[name]) for name in weights)

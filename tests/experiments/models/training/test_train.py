@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from experiments.models.sequential.network import initial, mlp
+from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.training import checkpoints, train
 from experiments.models.training.checkpoints import Checkpoint
 from experiments.models.training.settings import Settings
@@ -19,11 +19,11 @@ def inside(monkeypatch, tmp_path):
         record = {"epoch": 1, "train_loss": 0.5, "validation_accuracy": 0.75, "learning_rate": 0.0}
         progress(0.5, "epoch 1 of 1", None)
         progress(1.0, "epoch 1 of 1", record)
-        return Checkpoint(network, Settings(1), initial(network, 0), [record], 0.75, 0.7, 12.3, device)
+        return Checkpoint(network, Settings(1), initial_weights(network, 0), [record], 0.75, 0.7, 12.3, device)
 
     monkeypatch.setenv(train.INSIDE, "1")
-    monkeypatch.setattr(checkpoints, "load", load)
-    monkeypatch.setattr(checkpoints, "CARRIED", tmp_path / "pretrained")
+    monkeypatch.setattr(checkpoints, "load_checkpoint", load)
+    monkeypatch.setattr(checkpoints, "BUNDLED", tmp_path / "pretrained")
     return asked
 
 
@@ -38,7 +38,7 @@ def test_it_trains_what_is_named_anew_and_prints_a_line_for_the_readme(inside, c
 
 def test_the_carried_checkpoint_is_only_written_where_asked(inside, tmp_path):
     assert train.main(["mlp", "--carry"]) == 0
-    kept = checkpoints.read(tmp_path / "pretrained" / "mlp.safetensors", mlp(), Settings(1))
+    kept = checkpoints.read_checkpoint(tmp_path / "pretrained" / "mlp.safetensors", mlp(), Settings(1))
     assert kept.validation_accuracy == 0.75
 
 
@@ -47,7 +47,7 @@ def test_what_goes_wrong_is_said_in_one_line(inside, monkeypatch, capsys, error,
     def load(*_, **__):
         raise error
 
-    monkeypatch.setattr(checkpoints, "load", load)
+    monkeypatch.setattr(checkpoints, "load_checkpoint", load)
     assert train.main(["mlp"]) == status
     assert capsys.readouterr().err.count("\n") == 1
 

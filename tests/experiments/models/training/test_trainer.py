@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from experiments.models.data.mnist import Dataset, Split
 from experiments.models.training.feeding import Feeder, Teacher
-from experiments.models.sequential.network import initial, mlp
+from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.training.settings import Settings
-from experiments.models.training.trainer import Trainer, trainer
+from experiments.models.training.trainer import Trainer, shared_trainer
 
 rng = np.random.default_rng(0)
 network, settings = mlp(16, 6, 3), Settings(epochs=3, batch=8, rate=0.05, seed=5)
@@ -31,8 +31,8 @@ def made(count):
     return Split(images.reshape(count, 16), labels)
 
 data = Dataset(made(320), made(200), made(1), "made")
-plain = trainer(network, "CPU", 8)
-seen = {"same object": trainer(network, "CPU", 8) is plain}
+plain = shared_trainer(network, "CPU", 8)
+seen = {"same object": shared_trainer(network, "CPU", 8) is plain}
 def lists(weights): return {name: one.tolist() for name, one in weights.items()}
 def refused(call):
     try:
@@ -46,7 +46,7 @@ told = []
 def watch(one, step, of):
     if step < 3: steps.append((step, of, lists(one.weights())))
 first = plain.fit(data, settings, on_step=watch, progress=lambda *what: told.append(what))
-seen["start"] = lists(initial(network, 5))
+seen["start"] = lists(initial_weights(network, 5))
 chunk = next(Feeder(data.train, settings).epoch(0, 2))
 seen["batches"] = [chunk.images.tolist(), chunk.labels.tolist()]
 seen["steps"], seen["told"], seen["curve"] = steps, told, first.curve
@@ -64,7 +64,7 @@ seen["masked"] = lists(plain.fit(data, settings, masks=masks).weights)
 late = plain.fit(data, settings, on_step=lambda one, step, of: one.set_masks(masks) if step == of // 2 else None)
 seen["masked late"] = lists(late.weights)
 seen["compiled once"] = plain._step.captured is captured
-seen["own start"] = refused(lambda: plain.fit(data, settings, start=initial(mlp(16, 7, 3), 0)))
+seen["own start"] = refused(lambda: plain.fit(data, settings, start=initial_weights(mlp(16, 7, 3), 0)))
 seen["no such mask"] = refused(lambda: plain.set_masks({"layers.9.bias": np.ones(1)}))
 judged = plain.fit(data, settings, evaluate=lambda weights: 0.25)
 seen["judged"] = [record["validation_accuracy"] for record in judged.curve]
@@ -104,7 +104,7 @@ seen["diverged"] = refused(lambda: plain.fit(broken, settings))
 swapped = 10 * np.eye(3, dtype=np.float32)[(data.train.labels + 1) % 3]
 table = np.tile(swapped, (9, 1, 1))
 seen["no teacher"] = refused(lambda: plain.fit(data, settings, teacher=Teacher(table, 1.0, 0.5)))
-student = Trainer(network, "CPU", 8, distil=True)
+student = Trainer(network, "CPU", 8, distill=True)
 seen["alpha 0"] = lists(student.fit(data, settings, teacher=Teacher(table, 3.0, 0.0)).weights)
 seen["untaught"] = lists(student.fit(data, settings).weights)
 seen["alpha 1"] = student.fit(data, settings, teacher=Teacher(table, 2.0, 1.0)).curve[-1]["validation_accuracy"]

@@ -24,7 +24,7 @@ def forget(**given):
     """Removes what an earlier run of these tests has kept on this machine."""
     for recipe in parse(TradeoffsSpec, QUICK | given).grid.models():
         if recipe.is_pruned:
-            builder.path_of(recipe).unlink(missing_ok=True)
+            builder.cache_path(recipe).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def in_the_way():
     """A folder where the file of one pruned model is to be written."""
     given = {"pruning": "unstructured 0.531", "quantization": "none,static 8"}
     forget(**given)
-    blocked = builder.path_of(parse(TradeoffsSpec, QUICK | given).grid.models()[-1])
+    blocked = builder.cache_path(parse(TradeoffsSpec, QUICK | given).grid.models()[-1])
     blocked.mkdir(parents=True)
     yield given
     blocked.rmdir()

@@ -62,8 +62,8 @@ def test_the_plan_counts_what_is_kept(tmp_path):
     course = STUDY.preset("course")
     before = course.grid.minutes(course.grid.models())
     for recipe in course.grid.models()[:3]:
-        builder.path_of(recipe).parent.mkdir(exist_ok=True)
-        builder.path_of(recipe).touch()
+        builder.cache_path(recipe).parent.mkdir(exist_ok=True)
+        builder.cache_path(recipe).touch()
     assert "3 of them kept from before" in STUDY.plan(course)
     assert course.grid.minutes(course.grid.models()[3:]) < before
 

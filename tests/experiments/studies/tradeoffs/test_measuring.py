@@ -5,7 +5,7 @@ import pytest
 
 from experiments.bench.timing.measure import Comparison, Timing
 from experiments.bench.tinygrad.capture import CallWork
-from experiments.models.builder import Made
+from experiments.models.builder import BuiltModel
 from experiments.models.recipe import Recipe
 from experiments.studies.tradeoffs.calls import Ready
 from experiments.studies.tradeoffs.grid import Choice
@@ -16,8 +16,8 @@ POINT = {"network": "mlp", "batch": 4, "seed": 0}
 
 
 def made(size, rights):
-    one = Made(Recipe(), b"x" * size, b"", np.arange(1000) < rights, rights / 1000, 1.0, kept=False)
-    one.__dict__["restored"] = type("Restored", (), {"real_weights": lambda self: {"w": np.ones(5)}})()
+    one = BuiltModel(Recipe(), b"x" * size, b"", np.arange(1000) < rights, rights / 1000, 1.0, from_cache=False)
+    one.__dict__["restored"] = type("Restored", (), {"float_weights": lambda self: {"w": np.ones(5)}})()
     return one
 
 

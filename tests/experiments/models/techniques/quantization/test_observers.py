@@ -7,9 +7,9 @@ from experiments.models.techniques.quantization.observers import (
     BINS,
     OBSERVERS,
     Histogram,
-    choose,
-    fit,
+    choose_range,
     histogram,
+    quantization_error,
     sqnr_db,
 )
 
@@ -48,12 +48,12 @@ def test_values_without_a_range_are_refused(values, said):
 def test_a_constant_has_a_range_since_every_range_holds_zero():
     constant = seen(np.full(100, -3.0))
     assert (constant.lo, constant.hi) == (-3, 0)
-    assert choose("minmax", constant, 8, True) == (-3, 0)
+    assert choose_range("minmax", constant, 8, True) == (-3, 0)
 
 
 @pytest.mark.parametrize("observer", OBSERVERS)
 def test_evenly_spread_values_are_hardly_clipped(observer):
-    lo, hi = choose(observer, UNIFORM, 8, True)
+    lo, hi = choose_range(observer, UNIFORM, 8, True)
     assert (lo, hi) == (0, pytest.approx(1, abs=0.02))
 
 
@@ -62,21 +62,21 @@ def test_a_lonely_outlier_is_clipped(observer):
     # percentile: 99.9 % lie below 1; entropy tries no fewer than 256 bins of 20/2048
     # mse: at 4 bits steps of 20/15 for all cost more than the one value that is off by 19; at 8 bits they do not
     most = {"percentile": 1.05, "mse": 5.0, "entropy": 5.0}[observer]
-    _, hi = choose(observer, OUTLIER, 4 if observer == "mse" else 8, True)
+    _, hi = choose_range(observer, OUTLIER, 4 if observer == "mse" else 8, True)
     assert hi <= most
-    assert choose("minmax", OUTLIER, 8, True) == (0, 20)
+    assert choose_range("minmax", OUTLIER, 8, True) == (0, 20)
 
 
 def test_the_percentile_keeps_its_share():
-    assert choose("percentile", UNIFORM, 8, True, 0.9) == (0, pytest.approx(0.9, abs=1e-3))
-    lo, hi = choose("percentile", NORMAL, 8, True, 0.95)
+    assert choose_range("percentile", UNIFORM, 8, True, 0.9) == (0, pytest.approx(0.9, abs=1e-3))
+    lo, hi = choose_range("percentile", NORMAL, 8, True, 0.95)
     assert (lo, hi) == (pytest.approx(-1.96, abs=0.03), pytest.approx(1.96, abs=0.03))
 
 
 @pytest.mark.parametrize(("bits", "best"), [(2, 1.22), (3, 1.95), (4, 2.47)])
 def test_mse_finds_the_known_optimum_for_normal_values(bits, best):
     # 2^bits - 1 levels with a zero: the least squares clipping of a normal distribution, by numerical integration
-    assert choose("mse", NORMAL, bits, True)[1] == pytest.approx(exact_clipping(bits), rel=0.06)
+    assert choose_range("mse", NORMAL, bits, True)[1] == pytest.approx(exact_clipping(bits), rel=0.06)
     assert exact_clipping(bits) == pytest.approx(best, abs=0.01)
 
 
@@ -91,29 +91,29 @@ def exact_clipping(bits: int) -> float:
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 @pytest.mark.parametrize("found", [NORMAL, UNIFORM, OUTLIER])
 def test_no_observer_has_less_squared_error_than_mse(bits, found):
-    errors = {one: fit(found, choose(one, found, bits, True), bits, True).mse for one in OBSERVERS}
+    errors = {one: quantization_error(found, choose_range(one, found, bits, True), bits, True).mse for one in OBSERVERS}
     # mse tries a hundred ranges, others may fall between two of them
     assert errors["mse"] <= min(errors.values()) * 1.05
 
 
 def test_entropy_keeps_the_bulk_of_normal_values():
-    lo, hi = choose("entropy", NORMAL, 8, True)
+    lo, hi = choose_range("entropy", NORMAL, 8, True)
     assert (lo, hi) == (pytest.approx(-hi), pytest.approx(3.8, abs=0.9))
 
 
 def test_entropy_takes_piled_up_zeros_for_no_reason_to_clip():
     half = np.abs(np.random.default_rng(2).standard_normal(100_000))
-    plain = choose("entropy", seen(half), 8, True)[1]
-    piled = choose("entropy", seen(half, np.zeros(900_000)), 8, True)[1]
+    plain = choose_range("entropy", seen(half), 8, True)[1]
+    piled = choose_range("entropy", seen(half, np.zeros(900_000)), 8, True)[1]
     assert piled == pytest.approx(plain, rel=0.1)
 
 
 def test_the_fit_says_what_a_range_does():
-    done = fit(UNIFORM, (0.0, 0.5), 8, True)
+    done = quantization_error(UNIFORM, (0.0, 0.5), 8, True)
     assert done.clipped == pytest.approx(0.5, abs=1e-3)
     assert done.mse == pytest.approx(1 / 24, rel=0.01)  # the upper half is off by 0 to 0.5: 0.5 * 0.25 / 3
     assert done.sqnr_db == pytest.approx(10 * np.log10((1 / 3) / (1 / 24)), abs=0.05)
-    whole = fit(UNIFORM, (0.0, 1.0), 4, True)
+    whole = quantization_error(UNIFORM, (0.0, 1.0), 4, True)
     assert (whole.clipped, whole.mse) == (0, pytest.approx((1 / 15) ** 2 / 12, rel=0.01))
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from experiments.compression.quantization.reports import calibration_report, histogram_report, layer_report
-from experiments.models.sequential.network import Linear, Network, forward_numpy, initial, mlp
+from experiments.models.sequential.network import Linear, Network, forward_numpy, initial_weights, mlp
 from experiments.models.techniques.quantization.numpy_backend import (
     TOLERANCE,
     accuracy_numpy,
-    fake_forward_numpy,
+    fake_quantized_forward_numpy,
     integer_forward_numpy,
     logits_numpy,
     rescale,
@@ -55,7 +55,7 @@ def model(request, images):
 def test_the_integer_path_equals_its_twin(model, spec):
     network, weights, calibration, inputs = model
     quantized = quantize(network, weights, spec, calibration)
-    integer, twin = integer_forward_numpy(quantized, inputs), fake_forward_numpy(quantized, inputs)
+    integer, twin = integer_forward_numpy(quantized, inputs), fake_quantized_forward_numpy(quantized, inputs)
     assert np.abs(integer - twin).max() <= TOLERANCE * np.abs(twin).max()
     assert (integer.argmax(axis=1) == twin.argmax(axis=1)).all()
 
@@ -64,7 +64,9 @@ def test_the_integer_path_equals_its_twin_on_all_test_images():
     network, weights = trained()
     data = held_out(10_000)
     quantized = quantize(network, weights, QuantSpec(), calibrate(network, weights, data.images[:256]))
-    integer, twin = (one(quantized, data.images).argmax(axis=1) for one in (integer_forward_numpy, fake_forward_numpy))
+    integer, twin = (
+        one(quantized, data.images).argmax(axis=1) for one in (integer_forward_numpy, fake_quantized_forward_numpy)
+    )
     assert (integer == twin).all()
 
 
@@ -72,7 +74,7 @@ def test_the_integer_path_equals_its_twin_on_all_test_images():
 def test_dynamic_equals_its_twin_but_for_a_step_here_and_there(model, symmetry):
     network, weights, _, inputs = model
     quantized = quantize(network, weights, QuantSpec("dynamic", symmetry=symmetry))
-    integer, twin = integer_forward_numpy(quantized, inputs), fake_forward_numpy(quantized, inputs)
+    integer, twin = integer_forward_numpy(quantized, inputs), fake_quantized_forward_numpy(quantized, inputs)
     assert np.abs(integer - twin).max() <= 0.02 * np.abs(twin).max()
     assert (integer.argmax(axis=1) == twin.argmax(axis=1)).mean() >= 0.998
 
@@ -125,7 +127,7 @@ def test_weights_worked_out_by_hand():
     seen = calibrate(network, weights, np.array([[0, 2.55]], np.float32))
     layer = quantize(network, weights, QuantSpec(), seen).layers[0]
     assert layer.weight.tolist() == [[64, -127], [127, 0]]
-    assert layer.activation.scale == np.float32(0.01)
+    assert layer.input_qparams.scale == np.float32(0.01)
     # steps of 0.01 * 2/127 and 0.01 * 0.5/127
     assert layer.bias.tolist() == [6350, 25400]
     # input 100 and 50: 64*100 - 127*50 + 6350 = 6400 and 127*100 + 25400 = 38100, times the steps
@@ -136,7 +138,7 @@ def test_weights_worked_out_by_hand():
 def test_the_multiplier_is_exact_to_31_bits():
     network, weights = trained()
     quantized = quantize(network, weights, QuantSpec(), calibrate(network, weights, held_out(64).images))
-    place, layer, following = network.walk()[0], quantized.layers[0], quantized.layers[1].input_grid
+    place, layer, following = network.walk()[0], quantized.layers[0], quantized.layers[1].fixed_input_qparams
     step = rescale(place, layer, following)
     wanted = layer.bias_scales / float(following.scale)
     assert 2**30 <= step.multipliers.max() <= 2**31
@@ -278,13 +280,17 @@ def test_the_histograms_hold_all_values(images):
 
 def test_everything_comes_out_the_same_again(images):
     first, second = (
-        quantize(MIXED, initial(MIXED, 3), spec, calibrate(MIXED, initial(MIXED, 3), images[:32]))
+        quantize(MIXED, initial_weights(MIXED, 3), spec, calibrate(MIXED, initial_weights(MIXED, 3), images[:32]))
         for spec in (STATIC[3], dataclasses.replace(STATIC[3]))
     )
     assert np.array_equal(logits_numpy(first, images[:16]), logits_numpy(second, images[:16]))
 
 
 def test_none_of_it_imports_tinygrad():
-    names = "budgets, integer, integer_kernels, packing, quantizing, recipes, reports, sensitivity"
-    code = f"import sys; from experiments.models import {names}; sys.exit('tinygrad' in sys.modules)"
+    models, compression = "experiments.models", "experiments.compression"
+    names = (
+        f"{models}.builder, {models}.techniques.quantization.tinygrad_backend, {compression}.quantization.reports, "
+        f"{compression}.sensitivity.layer_sensitivity, {compression}.sensitivity.mixed_precision"
+    )
+    code = f"import sys, {names}; sys.exit('tinygrad' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

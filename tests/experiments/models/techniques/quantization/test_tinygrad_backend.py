@@ -21,7 +21,7 @@ from tests.experiments.models.small_network import held_out, mixed, trained
 from tinygrad import TinyJit
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.tinygrad_backend import build
+from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
 
 specs = {
@@ -41,7 +41,7 @@ for network, weights, shift in ((*trained(), 0), (*mixed(), 0.3)):
     for name in json.loads(sys.argv[1])[network.name]:
         spec = specs[name.removesuffix(" lanes")]
         quantized = quantize(network, weights, spec, calibration)
-        run, given = TinyJit(build(quantized, "CPU", 8 if "lanes" in name else 1)), tensor(x, "CPU")
+        run, given = TinyJit(build_forward(quantized, "CPU", 8 if "lanes" in name else 1)), tensor(x, "CPU")
         outputs = [run(given).numpy() for _ in range(3)]
         wanted = logits_numpy(quantized, x, len(x))
         seen[f"{network.name} {name}"] = {
