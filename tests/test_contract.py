@@ -126,7 +126,7 @@ import sys
 for name in ("distributed", "dask", "psycopg", "authlib"):
     sys.modules[name] = None  # as if it were not installed
 from streamlit.testing.v1 import AppTest
-from experiments.__main__ import main
+from experiments.cli.main import main
 assert main(["list"]) == 0
 assert main(["runs"]) == 0
 page = AppTest.from_file("streamlit_app.py", default_timeout=60).run()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dashboard import people
-from experiments import __main__ as command_line
+from experiments.cli.main import parse_arguments
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -22,7 +22,7 @@ def test_scheduler_and_worker_are_services():
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_line_understands_the_commands(name):
     assert OURS[name][:3] == ["python", "-m", "experiments"]
-    assert callable(command_line._parse(OURS[name][3:]).command)
+    assert callable(parse_arguments(OURS[name][3:]).execute)
 
 
 def test_what_the_image_copies_is_there_and_not_ignored():

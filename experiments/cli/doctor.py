@@ -1,9 +1,10 @@
-"""What works on this machine, what does not, and the one command that mends it."""
+"""`doctor`: what works on this machine, what does not, and the command that fixes it."""
 
 import importlib.util
 import os
 import socket
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +16,19 @@ from experiments.bench.machine import devices, toolchain
 from experiments.bench.machine.environment import fingerprint
 from experiments.runs import store, team
 from experiments.runs.team import security
+
+
+def add_options(_: ArgumentParser) -> None:
+    """None."""
+
+
+def execute(_: Namespace) -> int:
+    """Prints one line per finding; 1 where something that every run needs is missing."""
+    healthy = True
+    for finding in examine():
+        print(finding.line)
+        healthy &= finding.works or not finding.needed
+    return 0 if healthy else 1
 
 
 @dataclass(frozen=True)

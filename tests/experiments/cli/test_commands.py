@@ -13,9 +13,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from experiments import registry
-from experiments.__main__ import main
+from experiments import cli, registry
 from experiments.bench.machine import toolchain
+from experiments.cli.main import COMMANDS, main
 from experiments.runs import store
 
 DEVICE = "device=QCOM:9"  # no machine here has it, and the experiments of `lab` compute nothing
@@ -182,15 +182,32 @@ def test_runs_lists_the_newest_first_and_cancel_ends_a_waiting_one(capsys: Said)
     assert [line.split()[5] for line in lines] == ["cancelled", "failed", "done"]
 
 
-def test_list_needs_neither_tinygrad_nor_pandas_nor_a_database() -> None:
-    code = (
-        "import sys; from experiments.__main__ import main; code = main(['list'])\n"
-        "print(code, *(n for n in ('tinygrad', 'pandas', 'sqlalchemy', 'streamlit', 'plotly') if n in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def test_list_imports_no_other_command_and_nothing_heavy() -> None:
+    heavy = ("tinygrad", "pandas", "sqlalchemy", "streamlit", "plotly", "experiments.server.serve", "experiments.runs")
+    command = [sys.executable, "-m", "tests.experiments.cli.list_imports", *heavy]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     *listed, last = done.stdout.splitlines()
     assert last == "0"
     assert len(listed) == len(registry.registered())
+
+
+def test_help_lists_every_command_with_its_module(capsys: Said) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    listed = re.findall(r"^    (\S+)(?: |$)", capsys.readouterr().out, re.MULTILINE)
+    assert listed == list(COMMANDS)
+    modules = {module for module, _ in COMMANDS.values()}
+    helpers = {"__init__", "main", "errors", "fields", "team", "output"}
+    assert {path.stem for path in Path(cli.__file__).parent.glob("*.py")} == modules | helpers
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_own_help(capsys: Said, name: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([name, "--help"])
+    assert left.value.code == 0
+    assert COMMANDS[name][1].split(":")[0] in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.usefixtures("lab")

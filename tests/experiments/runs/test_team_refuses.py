@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from experiments.__main__ import main
 from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
 from experiments.cli import doctor
+from experiments.cli.main import main
 from experiments.registry import find
 from experiments.runs import jobs, store, team
 from experiments.runs.team import VERSION, WorkerEndpoint, WorkerStatus

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from experiments import __main__ as cli
+from experiments.cli.main import main
 from experiments.models.format.packed import pack
 from experiments.models.recipe import Recipe
 from experiments.models.sequential.network import initial_weights, mlp
@@ -15,7 +15,7 @@ from experiments.server import packed_model, serve
 
 
 def refused(capsys, *arguments):
-    code = cli.main(["serve", "--device", "CPU", *arguments])
+    code = main(["serve", "--device", "CPU", *arguments])
     said = capsys.readouterr().err.strip()
     assert "\n" not in said
     return code, said

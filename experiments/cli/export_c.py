@@ -1,0 +1,28 @@
+"""`export-c`: a trained network as one C program, in a zip."""
+
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+
+from experiments.bench.spec import parse
+from experiments.cli.errors import check_writable, report
+from experiments.cli.fields import assigned
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The network's fields and the zip to write."""
+    parser.add_argument("fields", nargs="*", metavar="field=value", help="as `show edge` lists them: network, width …")
+    parser.add_argument("-o", "--output", default="model.zip", metavar="FILE", help="the zip (default model.zip)")
+
+
+def execute(given: Namespace) -> int:
+    """Builds the program in a process of its own; returns its exit code."""
+    from experiments.bench.machine.toolchain import NO_COMPILER, child_environment, compiler
+    from experiments.export_c.spec import ExportSpec
+
+    choice = parse(ExportSpec, assigned(ExportSpec, given.fields))
+    check_writable("--output", given.output)
+    if compiler() is None:
+        return report(NO_COMPILER)
+    command = [sys.executable, "-m", "experiments.export_c.command", choice.model_dump_json(), given.output]
+    return subprocess.run(command, env=child_environment("CPU"), check=False).returncode
