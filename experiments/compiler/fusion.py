@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 ATOL, RTOL = 1e-6, 1e-5  # a few roundings of float32 against float64
 SEED = 1
-FUSED, ONCE, EVERY, REALIZED = "fused", "contiguous once", "contiguous every op", "realize every op"
+FUSED, CONTIGUOUS_ONCE, CONTIGUOUS_EVERY, REALIZE_EVERY = (
+    "fused",
+    "contiguous once",
+    "contiguous every op",
+    "realize every op",
+)
 
 
-class Step(NamedTuple):
+class ChainStep(NamedTuple):
     """One operation of the chain: on a tensor, and on a float64 array."""
 
     name: str
@@ -35,14 +40,14 @@ class Step(NamedTuple):
 
 # The first four are the course's chain. No step undoes or repeats its neighbour, so that none can be folded away.
 CHAIN = (
-    Step("x*2", lambda x: x * 2.0, lambda x: x * 2.0),
-    Step("+1", lambda x: x + 1.0, lambda x: x + 1.0),
-    Step("relu", lambda x: x.relu(), lambda x: np.maximum(x, 0)),
-    Step("/3", lambda x: x / 3.0, lambda x: x / 3.0),
-    Step("sqrt", lambda x: x.sqrt(), np.sqrt),
-    Step("-0.5", lambda x: x - 0.5, lambda x: x - 0.5),
-    Step("square", lambda x: x * x, np.square),
-    Step("*0.7", lambda x: x * 0.7, lambda x: x * 0.7),
+    ChainStep("x*2", lambda x: x * 2.0, lambda x: x * 2.0),
+    ChainStep("+1", lambda x: x + 1.0, lambda x: x + 1.0),
+    ChainStep("relu", lambda x: x.relu(), lambda x: np.maximum(x, 0)),
+    ChainStep("/3", lambda x: x / 3.0, lambda x: x / 3.0),
+    ChainStep("sqrt", lambda x: x.sqrt(), np.sqrt),
+    ChainStep("-0.5", lambda x: x - 0.5, lambda x: x - 0.5),
+    ChainStep("square", lambda x: x * x, np.square),
+    ChainStep("*0.7", lambda x: x * 0.7, lambda x: x * 0.7),
 )
 
 
@@ -142,9 +147,9 @@ def variants(spec: FusionSpec) -> dict[str, Callable[[Any], Any]]:
 
     return {
         FUSED: cut((), lambda x: x),
-        ONCE: cut((spec.cut_after,), lambda x: x.contiguous()),
-        EVERY: cut(every, lambda x: x.contiguous()),
-        REALIZED: cut(every, lambda x: x.realize()),
+        CONTIGUOUS_ONCE: cut((spec.cut_after,), lambda x: x.contiguous()),
+        CONTIGUOUS_EVERY: cut(every, lambda x: x.contiguous()),
+        REALIZE_EVERY: cut(every, lambda x: x.realize()),
     }
 
 
@@ -162,7 +167,7 @@ def _measure(spec: FusionSpec, bench: Bench, elements: int) -> Iterator[Row]:
     errors = {name: _error(result.numpy(), reference, eager) for name, (_, result) in captures.items()}
     works = {name: captured_work(jit) for name, jit in jits.items()}
     calls: dict[str, Call] = {name: partial(jit, x) for name, jit in jits.items()}
-    comparison = bench.compare(calls, EVERY)
+    comparison = bench.compare(calls, CONTIGUOUS_EVERY)
     for name, work in works.items():
         latency_s = comparison.latency(name).median
         values: dict[str, Value] = {
@@ -190,7 +195,7 @@ def _error(replayed: Array, reference: Array, eager: Array) -> float:
 def answer(frame: "pd.DataFrame") -> str:
     """One sentence: the bytes that fusing saves, the time at the largest size, and from which size on it pays."""
     fused = frame[frame["variant"] == FUSED].sort_values("elements")
-    apart = frame[frame["variant"] == EVERY].sort_values("elements")
+    apart = frame[frame["variant"] == CONTIGUOUS_EVERY].sort_values("elements")
     if fused.empty or apart.empty:
         return ""
     largest, most = fused.iloc[-1], apart.iloc[-1]

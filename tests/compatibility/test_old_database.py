@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from experiments.models.packing import unpack  # documented under this name
 
 import experiments
+from experiments.models.packing import unpack  # documented under this name
 from tests.compatibility import internals
 from tests.compatibility.old_data import DATA, FRAMES, RUNS
 

@@ -16,7 +16,7 @@ from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, break_even, median_interval
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.beam.optimizations import in_words
-from experiments.compiler.beam.workloads import FILTER, NAMES, DType, Name, build
+from experiments.compiler.beam.workloads import FILTER, KERNELS, KernelName, NumberFormat, build
 from experiments.models.functions import FunctionModel
 
 if TYPE_CHECKING:
@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 
     from experiments.bench.tinygrad.capture import CallWork
 
-MAKE = f"{__name__}:prepare"
+PREPARE = f"{__name__}:prepare"
 NOOPT, HEURISTIC = Variant(optimised=False), Variant()
 BASELINE = HEURISTIC.name
-HELD = 32  # bytes for each number of inputs and result, all variants and their check included
+BYTES_PER_NUMBER = 32  # bytes for each number of inputs and result, all variants and their check included
 ATOL = 1e-5
-RTOL: dict[DType, float] = {"float32": 1e-4, "float16": 2e-3}  # against float64, of the largest value
+RTOL: dict[NumberFormat, float] = {"float32": 1e-4, "float16": 2e-3}  # against float64, of the largest value
 
 
 class BeamSpec(MeasuredSpec):
     """A kernel, its sizes, and the widths of the searches."""
 
-    kernel: Name = Field("matmul", title="Kernel", description="; ".join(f"{one}: {NAMES[one]}" for one in NAMES))
+    kernel: KernelName = Field(
+        "matmul", title="Kernel", description="; ".join(f"{one}: {KERNELS[one]}" for one in KERNELS)
+    )
     size: list[Annotated[int, Field(ge=4, le=8192)]] = Field(
         [256],
         min_length=1,
@@ -57,7 +59,7 @@ class BeamSpec(MeasuredSpec):
         title="Budget per search [s]",
         description="a search that takes longer is ended, and the best that it had found is timed",
     )
-    dtype: DType = Field("float32", title="Number format", description="float16 is for matmul and conv2d alone")
+    dtype: NumberFormat = Field("float32", title="Number format", description="float16 is for matmul and conv2d alone")
     images: int = Field(4, ge=1, le=256, title="Images", description="in the batch of conv2d")
     channels: int = Field(16, ge=1, le=512, title="Channels", description="of an image of conv2d")
     filters: int = Field(32, ge=1, le=512, title="Filters", description="of conv2d, each 3 x 3")
@@ -79,10 +81,13 @@ class BeamSpec(MeasuredSpec):
         if self.kernel == "conv2d":
             pixels = self.images * (self.channels + self.filters) * n * n
             numbers = pixels + self.filters * self.channels * FILTER**2
-            return Need(HELD * numbers, f"{self.images} images of {n}x{n}, {numbers:,} numbers, {HELD} bytes each,")
+            return Need(
+                BYTES_PER_NUMBER * numbers,
+                f"{self.images} images of {n}x{n}, {numbers:,} numbers, {BYTES_PER_NUMBER} bytes each,",
+            )
         matrices = 1 if self.kernel in ("row_reduce", "column_reduce", "outer_product") else 3
         what = f"{matrices} matrices of {n}x{n}" if matrices > 1 else f"a matrix of {n}x{n}"
-        return Need(HELD * matrices * n * n, f"{what}, {HELD} bytes a number,")
+        return Need(BYTES_PER_NUMBER * matrices * n * n, f"{what}, {BYTES_PER_NUMBER} bytes a number,")
 
 
 @experiment(
@@ -159,13 +164,13 @@ def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
     found: dict[str, Found] = {}
     for number, (size, variant) in enumerate(points):
         done = number / len(points)
-        where = f"{NAMES[spec.kernel]} {size}, {variant.name}"
+        where = f"{KERNELS[spec.kernel]} {size}, {variant.name}"
 
         def look(candidates: int, done: float = done, where: str = where) -> None:
             bench.progress(done, f"{where}: {candidates} candidates timed")
 
         look(0)
-        one = search(bench.device, MAKE, variant, spec.search_budget_s, look, spec=spec.model_dump_json(), n=size)
+        one = search(bench.device, PREPARE, variant, spec.search_budget_s, look, spec=spec.model_dump_json(), n=size)
         bench.detail("candidates", _candidates(one, size))
         found[variant.name] = one
         if variant == spec.variants[-1]:
@@ -237,7 +242,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
             reason = bench.inspect({name: latency_s}, workload.function, jits[name], inputs, size=size)[name]
         wrong = errors[name] > tolerance(reference, ATOL, RTOL[spec.dtype])
         values = _cost(spec, size, one) | {
-            **_optimised(jits[name]),
+            **_optimizations(jits[name]),
             **work.counts,
             **reason,
             **_kernel_time(alone.latency(name), work),
@@ -253,7 +258,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
 def _cost(spec: BeamSpec, size: int, found: Found) -> dict[str, Value]:
     """What is known of a variant before it is timed: the point, its first call, its search."""
     return {
-        "kernel": NAMES[spec.kernel],
+        "kernel": KERNELS[spec.kernel],
         "size": size,
         "dtype": spec.dtype,
         "first_call_ms": None if found.first_call_s is None else found.first_call_s * 1e3,
@@ -272,7 +277,7 @@ def _untimed(spec: BeamSpec, size: int, found: Found) -> Row:
     return Row({"variant": found.variant.name, **_cost(spec, size, found), "verdict": verdict, "note": note})
 
 
-def _optimised(jit: Any) -> dict[str, Value]:
+def _optimizations(jit: Any) -> dict[str, Value]:
     """The optimisations of the captured kernels, as tinygrad names them and in words."""
     from experiments.bench.tinygrad.capture import kernels
 
@@ -325,11 +330,11 @@ def answer(frame: "pd.DataFrame") -> str:
     first = last.iloc[0]
     said = [f"On {first['device']}, {first['kernel']} at size {first['size']}:"]
     for _, row in last[last["variant"] != BASELINE].iterrows():
-        said.append(_unoptimised(row) if row["variant"] == NOOPT.name else _searched(row))
+        said.append(_without_optimizations(row) if row["variant"] == NOOPT.name else _searched(row))
     return " ".join(said)
 
 
-def _unoptimised(row: Any) -> str:
+def _without_optimizations(row: Any) -> str:
     if row["verdict"] == "slower":
         slower = _slower(row)
         return f"without optimisations it is {slower} than with tinygrad's heuristic."

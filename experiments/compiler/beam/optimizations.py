@@ -2,8 +2,8 @@
 
 import re
 
-ONE = re.compile(r"([A-Z]+)\((\w+),(\([^)]*\)|[^)]*)\)")
-WORDS = {
+OPTIMIZATION = re.compile(r"([A-Z]+)\((\w+),(\([^)]*\)|[^)]*)\)")
+DESCRIPTIONS = {
     "UPCAST": "{amount} neighbours of axis {axis} at once in registers",
     "UNROLL": "{amount} steps of sum {axis} written out",
     "LOCAL": "work groups of {amount} along axis {axis}",
@@ -21,9 +21,9 @@ NONE = "none"
 def in_words(opts: str) -> str:
     """`UPCAST(0,4) UNROLL(0,0)`: 4 neighbours of axis 0 at once in registers; all steps of sum 0 written out."""
     said = [
-        WORDS.get(name, f"{name.lower()} {{axis}} {{amount}}").format(
+        DESCRIPTIONS.get(name, f"{name.lower()} {{axis}} {{amount}}").format(
             axis=axis, amount="all" if amount == "0" and name != "SWAP" else amount
         )
-        for name, axis, amount in ONE.findall(opts)
+        for name, axis, amount in OPTIMIZATION.findall(opts)
     ]
     return "; ".join(said) or NONE

@@ -9,9 +9,9 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.models.functions import SEED, FunctionModel
 
-Name = Literal["matmul", "conv2d", "row_reduce", "column_reduce", "products", "outer_product"]
-DType = Literal["float32", "float16"]
-NAMES: dict[Name, str] = {
+KernelName = Literal["matmul", "conv2d", "row_reduce", "column_reduce", "products", "outer_product"]
+NumberFormat = Literal["float32", "float16"]
+KERNELS: dict[KernelName, str] = {
     "matmul": "matmul a@b",
     "conv2d": "3x3 convolution",
     "row_reduce": "row sum",
@@ -22,7 +22,7 @@ NAMES: dict[Name, str] = {
 FILTER = 3  # rows and columns of a filter
 
 
-def matmul(dtype: DType) -> FunctionModel:
+def matmul(dtype: NumberFormat) -> FunctionModel:
     """The product of two n x n matrices."""
     return FunctionModel(
         function=lambda a, b: (a @ b).realize(),
@@ -31,7 +31,7 @@ def matmul(dtype: DType) -> FunctionModel:
     )
 
 
-def conv2d(dtype: DType, images: int, channels: int, filters: int) -> FunctionModel:
+def conv2d(dtype: NumberFormat, images: int, channels: int, filters: int) -> FunctionModel:
     """A convolution of images of n x n pixels with filters of 3 x 3, padded to keep the size."""
     return FunctionModel(
         function=lambda x, w: x.conv2d(w, padding=FILTER // 2).realize(),
@@ -82,9 +82,9 @@ def outer_product() -> FunctionModel:
     )
 
 
-def build(name: Name, dtype: DType, images: int, channels: int, filters: int) -> FunctionModel:
+def build(name: KernelName, dtype: NumberFormat, images: int, channels: int, filters: int) -> FunctionModel:
     """The function called `name`; the last three are those of the convolution."""
-    made: dict[Name, Callable[[], FunctionModel]] = {
+    made: dict[KernelName, Callable[[], FunctionModel]] = {
         "matmul": lambda: matmul(dtype),
         "conv2d": lambda: conv2d(dtype, images, channels, filters),
         "row_reduce": lambda: reduce(1),
@@ -95,6 +95,6 @@ def build(name: Name, dtype: DType, images: int, channels: int, filters: int) ->
     return made[name]()
 
 
-def _normal(dtype: DType, *shapes: tuple[int, ...]) -> tuple[Any, ...]:
+def _normal(dtype: NumberFormat, *shapes: tuple[int, ...]) -> tuple[Any, ...]:
     rng = np.random.default_rng(SEED)
     return tuple(rng.standard_normal(shape, dtype=np.float32).astype(dtype) for shape in shapes)

@@ -10,12 +10,12 @@ from experiments.bench.columns import Column, Value
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench
 from experiments.bench.spec import Need, Spec, experiment
-from experiments.compiler.jit_traps.pitfall import TRAPS, Kind, Name, Seen
+from experiments.compiler.jit_traps.pitfalls import PITFALLS, PitfallKind, PitfallName, PitfallOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BITES: dict[Kind, tuple[str, str]] = {
+EFFECTS: dict[PitfallKind, tuple[str, str]] = {
     "silent": ("is silent", "are silent"),
     "error": ("raises", "raise"),
     "timing": ("falsifies a time", "falsify a time"),
@@ -25,8 +25,8 @@ BITES: dict[Kind, tuple[str, str]] = {
 class JitTrapsSpec(Spec):
     """Which traps to walk into, and how large the matrices of those on the clock are."""
 
-    traps: list[Name] = Field(
-        list(TRAPS), min_length=1, max_length=len(TRAPS), title="Traps", description="to walk into, each once"
+    traps: list[PitfallName] = Field(
+        list(PITFALLS), min_length=1, max_length=len(PITFALLS), title="Traps", description="to walk into, each once"
     )
     size: int = Field(
         512,
@@ -86,16 +86,16 @@ def jit_traps(spec: JitTrapsSpec, bench: Bench) -> Iterator[Row]:
     chosen = list(dict.fromkeys(spec.traps))
     for number, name in enumerate(chosen):
         bench.progress(number / len(chosen), f"trap {number + 1} of {len(chosen)}: {name}")
-        on_the_clock = timing_pitfalls.SHOWN.get(name)
+        on_the_clock = timing_pitfalls.CHECKS.get(name)
         if on_the_clock is not None:
             yield _row(name, partial(on_the_clock, bench.device, spec.size))
         else:
-            yield _row(name, partial(value_pitfalls.SHOWN[name], bench.device))
+            yield _row(name, partial(value_pitfalls.CHECKS[name], bench.device))
 
 
-def _row(name: Name, show: Callable[[], Seen]) -> Row:
+def _row(name: PitfallName, show: Callable[[], PitfallOutcome]) -> Row:
     """The row of one trap; whatever else it raises is its own failure and none of the others'."""
-    told = TRAPS[name]
+    told = PITFALLS[name]
     values: dict[str, Value] = {"variant": name, "trap": told.trap, "kind": told.kind, "mend": told.mend}
     values["source"] = told.source
     try:
@@ -127,7 +127,7 @@ def answer(frame: "pd.DataFrame") -> str:
     bitten = tried[~safe]
     said = f"On {tried['device'].iloc[0]} {len(bitten)} of {len(tried)} traps bite"
     parts = []
-    for kind, (one, many) in BITES.items():
+    for kind, (one, many) in EFFECTS.items():
         names = _words(bitten[bitten["kind"] == kind])
         if names:
             parts.append(f"{len(names)} {one if len(names) == 1 else many} ({', '.join(names)})")

@@ -14,14 +14,14 @@ from tinygrad import Tensor, TinyJit
 from experiments.bench.session import max_abs_error, tolerance
 from experiments.bench.tinygrad.capture import capture, replayed
 from experiments.bench.tinygrad.runtime import Counted, normal, synchronizer
-from experiments.compiler.jit_traps.pitfall import Seen
+from experiments.compiler.jit_traps.pitfalls import PitfallOutcome
 
 ROUNDS = 5
 PRODUCTS = 8  # in one call without a wait: enough work that a GPU is still busy when the call returns
 FAR = 2  # a clock that shows less than this fraction of the true time is wrong beyond any noise
 
 
-def unrealised_inputs(device: str, size: int) -> Seen:
+def unrealised_inputs(device: str, size: int) -> PitfallOutcome:
     """Replays of a product whose inputs were drawn but not realised: their kernels run inside the clock."""
     weight, synchronize = _matrix(device, size), synchronizer(device)
     jit = TinyJit(lambda x: (x @ weight).realize())
@@ -43,7 +43,7 @@ def unrealised_inputs(device: str, size: int) -> Seen:
 
     claimed, counted, _ = clock(lambda: Tensor.rand(size, size, device=device))
     true, mended, right = clock(lambda: Tensor.rand(size, size, device=device).realize())
-    return Seen(
+    return PitfallOutcome(
         expected="1 kernel in the clock: the product",
         observed=f"{_kernels(counted)}, {_ms(claimed)} ms",
         mended=f"{_kernels(mended)}, {_ms(true)} ms",
@@ -54,7 +54,7 @@ def unrealised_inputs(device: str, size: int) -> Seen:
     )
 
 
-def empty_loop(device: str, size: int) -> Seen:
+def empty_loop(device: str, size: int) -> PitfallOutcome:
     """A realised tensor realised again runs nothing: the loop measures itself."""
     x, weight, synchronize = _matrix(device, size), _matrix(device, size), synchronizer(device)
     product = (x @ weight).realize()
@@ -72,7 +72,7 @@ def empty_loop(device: str, size: int) -> Seen:
 
     claimed, ran = clock(product.realize)
     true, mended = clock(lambda: (x @ weight).realize())
-    return Seen(
+    return PitfallOutcome(
         expected=f"{_kernels(ROUNDS)} in {ROUNDS} rounds",
         observed=f"{_kernels(ran)}, {_ms(claimed)} ms a round",
         mended=f"{_kernels(mended)}, {_ms(true)} ms a round",
@@ -83,7 +83,7 @@ def empty_loop(device: str, size: int) -> Seen:
     )
 
 
-def unsynchronised(device: str, size: int) -> Seen:
+def unsynchronised(device: str, size: int) -> PitfallOutcome:
     """A replay of eight products: when the call returns against when its result is there."""
     x, weight, synchronize = _matrix(device, size), _matrix(device, size), synchronizer(device)
     jit, out = capture(_chain, x, weight)
@@ -103,7 +103,7 @@ def unsynchronised(device: str, size: int) -> Seen:
         synchronize()
         waited.append(time.perf_counter() - start)
     claimed, true, mended = min(returned), min(finished), min(waited)
-    return Seen(
+    return PitfallOutcome(
         expected=f"{_ms(true)} ms until {PRODUCTS} products are there",
         observed=f"{_ms(claimed)} ms, without waiting",
         mended=f"{_ms(mended)} ms",
@@ -114,7 +114,7 @@ def unsynchronised(device: str, size: int) -> Seen:
     )
 
 
-SHOWN: dict[str, Callable[[str, int], Seen]] = {
+CHECKS: dict[str, Callable[[str, int], PitfallOutcome]] = {
     one.__name__: one for one in (unrealised_inputs, empty_loop, unsynchronised)
 }
 

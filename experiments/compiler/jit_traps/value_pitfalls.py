@@ -11,13 +11,13 @@ from tinygrad import Tensor, TinyJit
 from tinygrad.engine.jit import JitError
 
 from experiments.bench.tinygrad.runtime import PerShapeJit
-from experiments.compiler.jit_traps.pitfall import Seen
+from experiments.compiler.jit_traps.pitfalls import PitfallOutcome
 
-MOST_TEXT = 120
+MAX_TEXT = 120
 Values = list[float]
 
 
-def output_buffer(device: str) -> Seen:
+def output_buffer(device: str) -> PitfallOutcome:
     """The first of two outputs, read after the second call: a replay returns the same tensor every time."""
 
     def first(keep: Callable[[Any], Any]) -> Values:
@@ -30,7 +30,7 @@ def output_buffer(device: str) -> Seen:
     return _seen("2*1", [2], "kept from x=1", lambda: first(lambda out: out), lambda: first(_copy))
 
 
-def constant(device: str) -> Seen:
+def constant(device: str) -> PitfallOutcome:
     """A number that is no tensor is written into the captured program."""
     x, numbers = _tensor(device, 2), (2.0, 2.0, 3.0)
 
@@ -43,7 +43,7 @@ def constant(device: str) -> Seen:
     return _seen("2*3", [6], "at a=3", trapped, mended)
 
 
-def branch(device: str) -> Seen:
+def branch(device: str) -> PitfallOutcome:
     """The side that a condition took at the capture is taken ever after."""
     x, conditions = _tensor(device, 5), (True, True, False)
 
@@ -57,7 +57,7 @@ def branch(device: str) -> Seen:
     return _seen("5-1", [4], "at up=False", trapped, mended)
 
 
-def shared_method(device: str) -> Seen:
+def shared_method(device: str) -> PitfallOutcome:
     """A TinyJit in the class body is one program for all instances: the second computes with the first's weight."""
 
     class Plain:
@@ -90,7 +90,7 @@ def shared_method(device: str) -> Seen:
     return _seen("1*10", [10], "from the second instance", trapped, mended)
 
 
-def vector_length(device: str) -> Seen:
+def vector_length(device: str) -> PitfallOutcome:
     """A longer vector than the captured one is cut: of an input that is a whole buffer no shape is compared.
 
     Only a longer one is tried: with a shorter one the program would read past its end.
@@ -103,7 +103,7 @@ def vector_length(device: str) -> Seen:
     return _seen("2*[1, 2, 3]", [2, 4, 6], "after [1, 2]", trapped, lambda: _by_shape(short, long))
 
 
-def nested_captured(device: str) -> Seen:
+def nested_captured(device: str) -> PitfallOutcome:
     """An inner TinyJit that replays during the outer capture runs once, then never again."""
     one, five = _tensor(device, 1), _tensor(device, 5)
 
@@ -118,7 +118,7 @@ def nested_captured(device: str) -> Seen:
     return _seen("2*5+1", [11], "at x=5", trapped, mended)
 
 
-def shape_mismatch(device: str) -> Seen:
+def shape_mismatch(device: str) -> PitfallOutcome:
     """A captured program takes the shapes of its capture and no others."""
     narrow = Tensor([[1.0, 2.0]], device=device).realize()
     wide = Tensor([[1.0, 2.0, 3.0]], device=device).realize()
@@ -129,7 +129,7 @@ def shape_mismatch(device: str) -> Seen:
     return _seen("2*[[1, 2, 3]]", [2, 4, 6], "after [[1, 2]]", trapped, lambda: _by_shape(narrow, wide))
 
 
-def duplicate_inputs(device: str) -> Seen:
+def duplicate_inputs(device: str) -> PitfallOutcome:
     """The inputs of a call must be different buffers."""
     x = _tensor(device, 3)
 
@@ -142,7 +142,7 @@ def duplicate_inputs(device: str) -> Seen:
     return _seen("3+3", [6], "from f(x, x)", trapped, mended)
 
 
-def nested(device: str) -> Seen:
+def nested(device: str) -> PitfallOutcome:
     """Two captures at once are refused."""
     x = _tensor(device, 1)
 
@@ -156,7 +156,7 @@ def nested(device: str) -> Seen:
     return _seen("2*1+1", [3], "from the outer call", trapped, mended)
 
 
-def item_inside(device: str) -> Seen:
+def item_inside(device: str) -> PitfallOutcome:
     """A value that is read while capturing would be frozen: tinygrad refuses."""
     x = _tensor(device, 1, 3)
 
@@ -169,7 +169,7 @@ def item_inside(device: str) -> Seen:
     return _seen("[1, 3]/4", [0.25, 0.75], "divided by its sum", trapped, mended)
 
 
-SHOWN: dict[str, Callable[[str], Seen]] = {
+CHECKS: dict[str, Callable[[str], PitfallOutcome]] = {
     one.__name__: one
     for one in (
         *(output_buffer, constant, branch, shared_method, vector_length, nested_captured),
@@ -178,9 +178,11 @@ SHOWN: dict[str, Callable[[str], Seen]] = {
 }
 
 
-def _seen(what: str, value: Values, where: str, trapped: Callable[[], Values], mended: Callable[[], Values]) -> Seen:
+def _seen(
+    what: str, value: Values, where: str, trapped: Callable[[], Values], mended: Callable[[], Values]
+) -> PitfallOutcome:
     observed, after = _outcome(trapped), _outcome(mended)
-    return Seen(
+    return PitfallOutcome(
         expected=f"{what} = {_text(value)} {where}",
         observed=_text(observed),
         mended=_text(after),
@@ -196,7 +198,7 @@ def _outcome(call: Callable[[], Values]) -> Values | str:
     except (JitError, RuntimeError) as error:
         line = (str(error).splitlines() or [""])[0]
         said = f"{type(error).__name__}: {line}"
-        return said if len(said) <= MOST_TEXT else said[: MOST_TEXT - 1] + "…"
+        return said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 1] + "…"
 
 
 def _text(value: Values | str) -> str:

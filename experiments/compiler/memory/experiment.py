@@ -14,16 +14,16 @@ from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Comparison
-from experiments.compiler.memory.access_patterns import PATTERNS, PRODUCTS, Name
+from experiments.compiler.memory.access_patterns import MATMULS, PATTERNS, PatternName
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COPY: Name = "copy"
+COPY: PatternName = "copy"
 ATOL, RTOL = 1e-5, 1e-4  # float32 sums against float64, of the largest value
 POOR = 0.5  # below this fraction of a copy the answer gives the reason
 CHECKED = 6  # a check holds the largest result twice in float64 and once more in float32, with some room
-MOST_NAMED = 4  # patterns, the poorest, that the answer names
+MAX_NAMED = 4  # patterns, the poorest, that the answer names
 
 
 class MemorySpec(MeasuredSpec):
@@ -38,8 +38,8 @@ class MemorySpec(MeasuredSpec):
         description="of the matrix: 4 bytes times this lie between the numbers of a column; the matmuls are of "
         "columns x columns",
     )
-    patterns: list[Name] = Field(
-        [name for name in PATTERNS if name not in PRODUCTS],
+    patterns: list[PatternName] = Field(
+        [name for name in PATTERNS if name not in MATMULS],
         min_length=1,
         max_length=len(PATTERNS),
         title="Patterns",
@@ -47,7 +47,7 @@ class MemorySpec(MeasuredSpec):
     )
 
     @property
-    def names(self) -> list[Name]:
+    def names(self) -> list[PatternName]:
         """The patterns, each once, the yardstick first."""
         return list(dict.fromkeys([COPY, *self.patterns]))
 
@@ -55,7 +55,7 @@ class MemorySpec(MeasuredSpec):
         """The matrix in numpy and on the device, all patterns' inputs and results, and one result in float64."""
         shape = (self.rows, max(self.columns))
         matrix, square = 4 * shape[0] * shape[1], 4 * shape[1] ** 2
-        products = [name for name in self.names if name in PRODUCTS]
+        products = [name for name in self.names if name in MATMULS]
         results = sum(PATTERNS[name].useful_bytes(shape) for name in self.names) + 2 * square * len(products)
         checked = CHECKED * max(matrix, square if products else 0)
         parts = {
@@ -137,7 +137,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
     errors, wrong = {}, {}
     for name in spec.names:
         pattern = PATTERNS[name]
-        arrays = pattern.draw(shape)
+        arrays = pattern.sample(shape)
         for array in arrays:
             if id(array) not in held:
                 held[id(array)] = array, tensor(array, bench.device)
@@ -170,7 +170,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
         yield Row(values | _rates(alone, name, shape, work.ops, wrong[name]), row.samples)
 
 
-def _rates(alone: Comparison, name: Name, shape: tuple[int, int], ops: int, wrong: bool) -> dict[str, Value]:
+def _rates(alone: Comparison, name: PatternName, shape: tuple[int, int], ops: int, wrong: bool) -> dict[str, Value]:
     """The kernels' time with its interval and what follows from it; a wrong result has no rates."""
     kernel, ratio = alone.latency(name), alone.speedup(name)
     control = alone.control_ratio()
@@ -185,7 +185,7 @@ def _rates(alone: Comparison, name: Name, shape: tuple[int, int], ops: int, wron
         return values
     useful = PATTERNS[name].useful_bytes(shape)
     values["gb_s"] = useful / kernel.median / 1e9
-    if name in PRODUCTS:
+    if name in MATMULS:
         return values | {"gflops": ops / kernel.median / 1e9}
     more = useful / PATTERNS[COPY].useful_bytes(shape)
     if name == COPY:
@@ -212,8 +212,8 @@ def answer(frame: "pd.DataFrame") -> str:
     others = frame[frame["fraction_of_copy"].notna() & (frame["variant"] != COPY)].sort_values("fraction_of_copy")
     if len(others):
         patterns = list(dict.fromkeys(others["variant"]))
-        parts = [_poorest(others[others["variant"] == pattern]) for pattern in patterns[:MOST_NAMED]]
-        if more := patterns[MOST_NAMED:]:
+        parts = [_poorest(others[others["variant"] == pattern]) for pattern in patterns[:MAX_NAMED]]
+        if more := patterns[MAX_NAMED:]:
             rest = others.loc[others["variant"].isin(more), "fraction_of_copy"]
             parts.append(f"{len(more)} others reach {_percent(rest.min())} to {_percent(rest.max())} %")
         said += f" Of that rate {', '.join(parts)}."

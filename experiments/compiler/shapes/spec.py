@@ -1,19 +1,25 @@
-"""The parameters of the shapes experiment: an operation, shapes, buckets, and the stream of calls."""
+"""The parameters of the shapes experiment: an operation, its shapes, the buckets, and the stream of calls."""
 
-from typing import Annotated, Literal
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal, get_args
 
+import numpy as np
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from experiments.bench.spec import MeasuredSpec, Need
-from experiments.compiler.shapes.operations import check_shapes, output_shape
-from experiments.compiler.shapes.shape import Shape, check_buckets, numbers, shape_of, stream, text_of
+from experiments.compiler.shapes.operations import TensorShape, check_shapes, format_shape, output_shape, parse_shape
 
-ShapeText = Annotated[str, AfterValidator(lambda text: text_of(shape_of(text)))]
+StrategyName = Literal["eager", "one jit per shape", "symbolic batch", "pad to bucket"]
+STRATEGIES: tuple[StrategyName, ...] = get_args(StrategyName)
+EAGER, PER_SHAPE, SYMBOLIC, BUCKET = STRATEGIES
+ShapeText = Annotated[str, AfterValidator(lambda text: format_shape(parse_shape(text)))]
 
 
 class ShapesSpec(MeasuredSpec):
-    """An operation, the shapes that come, and the stream of calls in which they come."""
+    """An operation, its input shapes, and the stream of calls with these shapes."""
 
     operation: Literal["conv2d", "matmul", "mlp"] = Field(
         "mlp",
@@ -26,14 +32,14 @@ class ShapesSpec(MeasuredSpec):
         min_length=2,
         max_length=24,
         title="Shapes",
-        description="of the input, batch first, the most frequent one first: 1x784 or, for conv2d, 1x3x32x32",
+        description="input shapes, batch first, the most frequent one first: 1x784 or, for conv2d, 1x3x32x32",
     )
     buckets: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
         [4, 32],
         min_length=1,
         max_length=12,
         title="Buckets",
-        description="batch sizes that `pad to bucket` fills up to, rising, each a multiple of the one before",
+        description="batch sizes that `pad to bucket` pads to, ascending, each a multiple of the previous one",
     )
     calls: int = Field(100, ge=4, le=2000, title="Calls", description="length of the stream")
     exponent: float = Field(
@@ -41,7 +47,7 @@ class ShapesSpec(MeasuredSpec):
         ge=0,
         le=4,
         title="Zipf exponent",
-        description="the k-th shape of the list comes with a probability proportional to 1 / k to this power",
+        description="the k-th shape of the list has a probability proportional to 1 / k to this power",
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, title="Seed", description="of the order of the calls")
     rounds: int = Field(
@@ -49,7 +55,7 @@ class ShapesSpec(MeasuredSpec):
         ge=1,
         le=20,
         title="Rounds",
-        description="in each of them every strategy runs through the whole stream once, from cold, in another order",
+        description="how often every strategy runs the whole stream from a cold start, in a new random order",
     )
     budget_s: float = Field(
         1.5,
@@ -62,35 +68,57 @@ class ShapesSpec(MeasuredSpec):
     @field_validator("shapes")
     @classmethod
     def _fit_the_operation(cls, shapes: list[str], info: ValidationInfo) -> list[str]:
-        once = list(dict.fromkeys(shapes))
-        if len(once) < 2:
-            raise ValueError(f"{once[0]} alone is not allowed; give at least two different shapes")
+        unique = list(dict.fromkeys(shapes))
+        if len(unique) < 2:
+            raise ValueError(f"{unique[0]} alone is not allowed; give at least two different shapes")
         if "operation" in info.data:
-            check_shapes(info.data["operation"], [shape_of(text) for text in once])
-        return once
+            check_shapes(info.data["operation"], [parse_shape(text) for text in unique])
+        return unique
 
     @field_validator("buckets")
     @classmethod
-    def _rise_evenly(cls, buckets: list[int], info: ValidationInfo) -> list[int]:
-        largest = max((shape_of(text)[0] for text in info.data.get("shapes", ())), default=0)
+    def _ascend(cls, buckets: list[int], info: ValidationInfo) -> list[int]:
+        largest = max((parse_shape(text)[0] for text in info.data.get("shapes", ())), default=0)
         check_buckets(buckets, largest)
         return buckets
 
     @property
-    def grid(self) -> list[Shape]:
-        """The shapes, each once, the most frequent one first."""
-        return [shape_of(text) for text in self.shapes]
+    def grid(self) -> list[TensorShape]:
+        """The distinct shapes, the most frequent one first."""
+        return [parse_shape(text) for text in self.shapes]
 
     @property
-    def sequence(self) -> list[Shape]:
-        """The calls in the order in which they come."""
-        return stream(self.grid, self.calls, self.exponent, self.seed)
+    def sequence(self) -> list[TensorShape]:
+        """The shape of each call of the stream, in order."""
+        return zipf_stream(self.grid, self.calls, self.exponent, self.seed)
 
     def need(self) -> Need:
         """Inputs and results of four strategies at the largest bucket, here and in their cold processes; weights."""
-        most = self.buckets[-1]
-        padded = [(most, *shape[1:]) for shape in self.grid]
-        each = sum(numbers(shape) + numbers(output_shape(self.operation, shape)) for shape in padded)
+        largest = self.buckets[-1]
+        padded = [(largest, *shape[1:]) for shape in self.grid]
+        each = sum(math.prod(shape) + math.prod(output_shape(self.operation, shape)) for shape in padded)
         weight = self.grid[0][1] ** 2 if self.operation == "matmul" else 0
-        shapes = f"{len(padded)} shapes padded to batch {most}"
-        return Need(48 * each + 24 * weight, f"{shapes}, the largest {text_of(max(padded, key=numbers))}, four ways")
+        shapes = f"{len(padded)} shapes padded to batch {largest}"
+        biggest = format_shape(max(padded, key=math.prod))
+        return Need(48 * each + 24 * weight, f"{shapes}, the largest {biggest}, four ways")
+
+
+def check_buckets(buckets: Sequence[int], largest: int) -> None:
+    """ValueError unless buckets ascend, each is a multiple of the previous one, and the last holds batch `largest`."""
+    given = ",".join(map(str, buckets))
+    for before, after in itertools.pairwise(buckets):
+        if after <= before:
+            raise ValueError(f"{given} is not allowed: {after} follows {before}; give ascending sizes")
+        if after % before:
+            raise ValueError(
+                f"{given} is not allowed: {after} is not a multiple of {before}; make each a multiple of the previous"
+            )
+    if buckets[-1] < largest:
+        raise ValueError(f"{given} is not allowed: no bucket holds batch {largest}; the last must be at least that")
+
+
+def zipf_stream(shapes: Sequence[TensorShape], calls: int, exponent: float, seed: int) -> list[TensorShape]:
+    """A seeded sequence of calls: the k-th shape has a probability proportional to 1 / k**exponent (Zipf)."""
+    weights = np.arange(1, len(shapes) + 1) ** -exponent
+    chosen = np.random.default_rng(seed).choice(len(shapes), size=calls, p=weights / weights.sum())
+    return [shapes[int(index)] for index in chosen]

@@ -1,5 +1,6 @@
-"""The ways to serve calls whose shapes change, all by one rule: which input a shape gets, and whose program runs."""
+"""The strategies for changing shapes: each maps a shape to a prepared input and to the program that runs it."""
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,56 +9,57 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.runtime import stored, tensor, without_cuda_graph
-from experiments.compiler.shapes.shape import Shape, StrategyName, numbers
+from experiments.compiler.shapes.operations import TensorShape
+from experiments.compiler.shapes.spec import StrategyName
 
 SEED = 2
 
 
 @dataclass(frozen=True)
-class Served:
-    """What a strategy gives a call of one shape: its input, how many rows of it are computed, its program."""
+class PreparedCall:
+    """What a strategy runs for one shape: the input, the number of computed rows, and the program."""
 
     input: Any
     rows: int
-    program: Hashable  # calls of the same program share a TinyJit; None runs without one
-    symbolic: bool = False  # its batch is a variable
+    program: Hashable  # calls with the same program share a TinyJit; None runs eagerly
+    symbolic: bool = False  # the batch is a tinygrad Variable
 
 
 class Strategy:
-    """One way to serve calls of `function` whose shapes change; its inputs are on the `device` beforehand."""
+    """Runs calls of `function` with changing shapes; all inputs are on `device` beforehand."""
 
-    def __init__(self, function: Callable[[Any], Any], served: dict[Shape, Served], device: str) -> None:
+    def __init__(self, function: Callable[[Any], Any], prepared: dict[TensorShape, PreparedCall], device: str) -> None:
         from tinygrad import TinyJit
 
-        self.function, self._served, self._device = function, served, device
-        programs = {one.program for one in served.values() if one.program is not None}
+        self.function, self._prepared, self._device = function, prepared, device
+        programs = {call.program for call in prepared.values() if call.program is not None}
         self._jits = {program: TinyJit(function) for program in programs}
 
-    def __call__(self, shape: Shape) -> Any:
-        """Runs the call of this shape; a program's first call is eager, its second captures, later ones replay."""
-        one, jit = self._served[shape], self.jit_of(shape)
+    def __call__(self, shape: TensorShape) -> Any:
+        """Runs one call of this shape; a program's first call is eager, the second captures, later ones replay."""
+        call, jit = self._prepared[shape], self.jit_of(shape)
         if jit is None:
-            return self.function(one.input)
-        if jit.captured is None and one.symbolic:
+            return self.function(call.input)
+        if jit.captured is None and call.symbolic:
             with without_cuda_graph(self._device):
-                return jit(one.input)
-        return jit(one.input)
+                return jit(call.input)
+        return jit(call.input)
 
-    def result(self, shape: Shape, output: Shape) -> Array:
-        """The result of one call as an array of the shape `output`, without the rows that were padded."""
-        return stored(self(shape))[: numbers(output)].reshape(output)
+    def result(self, shape: TensorShape, output: TensorShape) -> Array:
+        """The result of one call as an array of shape `output`, padding rows removed."""
+        return stored(self(shape))[: math.prod(output)].reshape(output)
 
-    def input_of(self, shape: Shape) -> Any:
-        """The tensor that a call of this shape is given."""
-        return self._served[shape].input
+    def input_of(self, shape: TensorShape) -> Any:
+        """The input tensor of calls of this shape."""
+        return self._prepared[shape].input
 
-    def jit_of(self, shape: Shape) -> Any:
-        """The TinyJit that serves this shape; None without one."""
-        return self._jits.get(self._served[shape].program)
+    def jit_of(self, shape: TensorShape) -> Any:
+        """The TinyJit that runs this shape; None if eager."""
+        return self._jits.get(self._prepared[shape].program)
 
-    def wasted(self, shape: Shape) -> float:
+    def wasted(self, shape: TensorShape) -> float:
         """The fraction of the computed rows that are padding."""
-        return 1 - shape[0] / self._served[shape].rows
+        return 1 - shape[0] / self._prepared[shape].rows
 
     @property
     def captures(self) -> int:
@@ -65,49 +67,53 @@ class Strategy:
         return sum(jit.captured is not None for jit in self._jits.values())
 
 
-def drawn(shape: Shape) -> Array:
-    """Seeded float32 values of this shape."""
+def sample_input(shape: TensorShape) -> Array:
+    """Seeded normal float32 values of this shape."""
     return np.random.default_rng([SEED, *shape]).standard_normal(shape, dtype=np.float32)
 
 
 def strategy(
-    name: StrategyName, function: Callable[[Any], Any], shapes: Sequence[Shape], buckets: Sequence[int], device: str
+    name: StrategyName,
+    function: Callable[[Any], Any],
+    shapes: Sequence[TensorShape],
+    buckets: Sequence[int],
+    device: str,
 ) -> Strategy:
-    """The strategy called `name` for these shapes, every input in the form that it wants.
+    """The strategy `name` for these shapes, with every input in the form that the strategy requires.
 
-    Only the batch, the first size, is symbolic or padded: shapes that differ in another size have programs of
-    their own. A symbolic call reads a view, made once, of a buffer that holds the largest batch.
+    Only the batch, the first size, is symbolic or padded: shapes that differ in another size get separate
+    programs. A symbolic call reads a view, created once, of a buffer that holds the largest batch.
     """
-    served = {}
+    prepared = {}
     for shape in shapes:
         match name:
             case "eager":
-                served[shape] = _as_it_is(shape, device, None)
+                prepared[shape] = _unchanged(shape, device, None)
             case "one jit per shape":
-                served[shape] = _as_it_is(shape, device, shape)
+                prepared[shape] = _unchanged(shape, device, shape)
             case "symbolic batch":
-                served[shape] = _symbolic(shape, shapes, device)
+                prepared[shape] = _symbolic(shape, shapes, device)
             case "pad to bucket":
-                served[shape] = _padded(shape, buckets, device)
-    return Strategy(function, served, device)
+                prepared[shape] = _padded(shape, buckets, device)
+    return Strategy(function, prepared, device)
 
 
-def _as_it_is(shape: Shape, device: str, program: Hashable) -> Served:
-    return Served(tensor(drawn(shape), device), shape[0], program)
+def _unchanged(shape: TensorShape, device: str, program: Hashable) -> PreparedCall:
+    return PreparedCall(tensor(sample_input(shape), device), shape[0], program)
 
 
-def _padded(shape: Shape, buckets: Sequence[int], device: str) -> Served:
+def _padded(shape: TensorShape, buckets: Sequence[int], device: str) -> PreparedCall:
     rows = next(size for size in buckets if size >= shape[0])
-    return Served(tensor(_with_rows(drawn(shape), rows), device), rows, (rows, *shape[1:]))
+    return PreparedCall(tensor(_pad_rows(sample_input(shape), rows), device), rows, (rows, *shape[1:]))
 
 
-def _symbolic(shape: Shape, shapes: Sequence[Shape], device: str) -> Served:
+def _symbolic(shape: TensorShape, shapes: Sequence[TensorShape], device: str) -> PreparedCall:
     from tinygrad import Variable
 
-    most = max(2, *(one[0] for one in shapes))  # a variable needs at least two values
-    full = tensor(_with_rows(drawn(shape), most), device)
-    return Served(full[: Variable("batch", 1, most).bind(shape[0])], shape[0], shape[1:], symbolic=True)
+    largest = max(2, *(other[0] for other in shapes))  # a Variable requires at least two values
+    full = tensor(_pad_rows(sample_input(shape), largest), device)
+    return PreparedCall(full[: Variable("batch", 1, largest).bind(shape[0])], shape[0], shape[1:], symbolic=True)
 
 
-def _with_rows(array: Array, rows: int) -> Array:
+def _pad_rows(array: Array, rows: int) -> Array:
     return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]), array.dtype)])

@@ -1,30 +1,29 @@
-"""A stream of calls run through one strategy from cold, and what it cost."""
+"""Runs a stream of calls through one strategy from a cold start, and sums up what it cost."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.bench.columns import Column, Value
-from experiments.compiler.shapes.operations import operation
-from experiments.compiler.shapes.shape import Shape, StrategyName, text_of
-from experiments.compiler.shapes.spec import ShapesSpec
+from experiments.compiler.shapes.operations import TensorShape, format_shape, operation
+from experiments.compiler.shapes.spec import ShapesSpec, StrategyName
 
 STREAM = (
     Column("variant", "text", "the strategy"),
-    Column("round", "integer", "number of the round, from 1; those of one round ran one after another"),
+    Column("round", "integer", "number of the round, from 1; the streams of a round ran one after another"),
     Column("call", "integer", "number of the call, from 1"),
-    Column("called_shape", "text", "shape of the input of this call"),
-    Column("call_ms", "number", "time of this call, synchronised"),
-    Column("compiling_ms", "number", "of this the generating and compiling of kernels"),
-    Column("captures_so_far", "integer", "programs captured up to and with this call"),
-    Column("programs_so_far", "integer", "kernels compiled up to and with this call"),
+    Column("called_shape", "text", "input shape of this call"),
+    Column("call_ms", "number", "time of this call, synchronized"),
+    Column("compiling_ms", "number", "part of call_ms spent on generating and compiling kernels"),
+    Column("captures_so_far", "integer", "programs captured up to and including this call"),
+    Column("programs_so_far", "integer", "kernels compiled up to and including this call"),
 )
 
-Calls = list[dict[str, Any]]  # records of one stream
+CallRecords = list[dict[str, Any]]  # the records of one stream, one per call
 
 
 def replay(device: str, variant: StrategyName, spec: str) -> Callable[[], dict[str, list[Any]]]:
-    """In a fresh process: runs one strategy through the whole stream; lists with one value per call."""
+    """In a fresh process: runs the whole stream through one strategy; returns lists with one value per call."""
     from experiments.bench.tinygrad.phases import Stopwatch, watch_stages
     from experiments.bench.tinygrad.runtime import compiled_programs, synchronizer, throw_away_compile
     from experiments.compiler.shapes.strategies import strategy
@@ -38,68 +37,70 @@ def replay(device: str, variant: StrategyName, spec: str) -> Callable[[], dict[s
     watch_stages(watch)
 
     def measure() -> dict[str, list[Any]]:
-        seen: dict[str, list[Any]] = {"call_s": [], "compile_s": [], "captures": [], "programs": []}
-        before = known = compiled_programs()
+        measured: dict[str, list[Any]] = {"call_s": [], "compile_s": [], "captures": [], "programs": []}
+        start_count = last_count = compiled_programs()
         for shape in parsed.sequence:
             synchronize()
             watch.take()
             start = time.perf_counter()
             call(shape)
             synchronize()
-            seen["call_s"].append(time.perf_counter() - start)
-            phases, now = watch.take(), compiled_programs()
+            measured["call_s"].append(time.perf_counter() - start)
+            phases, count = watch.take(), compiled_programs()
             compiling_s = phases.get("code generation", 0.0) + phases.get("compiler", 0.0)
-            seen["compile_s"].append(compiling_s if now > known else 0.0)  # else it was looking up
-            seen["captures"].append(call.captures)
-            seen["programs"].append(now - before)
-            known = now
-        return seen
+            measured["compile_s"].append(compiling_s if count > last_count else 0.0)  # otherwise only cache lookups
+            measured["captures"].append(call.captures)
+            measured["programs"].append(count - start_count)
+            last_count = count
+        return measured
 
     return measure
 
 
-def records(sequence: Sequence[Shape], variant: str, number_of_round: int, seen: Mapping[str, list[Any]]) -> Calls:
-    """What `replay` has seen as the detail `stream`, one record per call."""
+def records(
+    sequence: Sequence[TensorShape], variant: str, round_number: int, measured: Mapping[str, list[Any]]
+) -> CallRecords:
+    """The lists that `replay` returned, as records of the detail `stream`, one per call."""
     return [
         {
             "variant": variant,
-            "round": number_of_round,
+            "round": round_number,
             "call": number,
-            "called_shape": text_of(shape),
-            "call_ms": seen["call_s"][number - 1] * 1e3,
-            "compiling_ms": seen["compile_s"][number - 1] * 1e3,
-            "captures_so_far": seen["captures"][number - 1],
-            "programs_so_far": seen["programs"][number - 1],
+            "called_shape": format_shape(shape),
+            "call_ms": measured["call_s"][number - 1] * 1e3,
+            "compiling_ms": measured["compile_s"][number - 1] * 1e3,
+            "captures_so_far": measured["captures"][number - 1],
+            "programs_so_far": measured["programs"][number - 1],
         }
         for number, shape in enumerate(sequence, start=1)
     ]
 
 
-def usual(rounds: Sequence[Calls]) -> Calls:
-    """The calls of the round that took the median time in all; of an even number of rounds the lower one."""
+def median_round(rounds: Sequence[CallRecords]) -> CallRecords:
+    """The round with the median total time; of an even number of rounds the faster of the middle two."""
     return sorted(rounds, key=total_ms)[(len(rounds) - 1) // 2]
 
 
-def total_ms(calls: Calls) -> float:
-    """What a whole stream took."""
-    return float(sum(one["call_ms"] for one in calls))
+def total_ms(calls: CallRecords) -> float:
+    """The total time of a stream."""
+    return float(sum(call["call_ms"] for call in calls))
 
 
-def won(streams: Mapping[str, Sequence[Calls]]) -> dict[str, int]:
-    """In how many rounds each strategy's whole stream took least."""
+def rounds_won(streams: Mapping[str, Sequence[CallRecords]]) -> dict[str, int]:
+    """In how many rounds each strategy had the shortest total time."""
     rounds = zip(*streams.values(), strict=True)
-    winners = [min(zip(map(total_ms, one), streams, strict=True))[1] for one in rounds]
+    winners = [min(zip(map(total_ms, streams_of_round), streams, strict=True))[1] for streams_of_round in rounds]
     return {name: winners.count(name) for name in streams}
 
 
-def costs(calls: Calls, shape: str) -> dict[str, Value]:
-    """What the calls of one shape cost a strategy in its stream; summed over the shapes, what the stream cost."""
-    before = [{"captures_so_far": 0, "programs_so_far": 0}, *calls]
-    mine = [(one, last) for one, last in zip(calls, before, strict=False) if one["called_shape"] == shape]
+def costs(calls: CallRecords, shape: str) -> dict[str, Value]:
+    """The cost of one shape's calls in a stream; summed over the shapes, the cost of the whole stream."""
+    previous = [{"captures_so_far": 0, "programs_so_far": 0}, *calls]
+    pairs = [(call, last) for call, last in zip(calls, previous, strict=False) if call["called_shape"] == shape]
     return {
-        "calls": len(mine),
-        "stream_ms": sum((one["call_ms"] for one, _ in mine), 0.0),
-        "captures": sum(one["captures_so_far"] - last["captures_so_far"] for one, last in mine),
-        "compile_ms": sum((one["compiling_ms"] for one, _ in mine), 0.0),
-        "cached_programs": sum(one["programs_so_far"] - last["programs_so_far"] for one, last in mine),
+        "calls": len(pairs),
+        "stream_ms": sum((call["call_ms"] for call, _ in pairs), 0.0),
+        "captures": sum(call["captures_so_far"] - last["captures_so_far"] for call, last in pairs),
+        "compile_ms": sum((call["compiling_ms"] for call, _ in pairs), 0.0),
+        "cached_programs": sum(call["programs_so_far"] - last["programs_so_far"] for call, last in pairs),
     }

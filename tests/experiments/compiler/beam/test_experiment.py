@@ -259,7 +259,7 @@ from experiments.bench.session import Bench
 from experiments.compiler import beam as module
 from experiments.models.functions import FunctionModel
 
-module.MAKE = "hanging:hangs"
+module.PREPARE = "hanging:hangs"
 ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
 bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
 spec = module.BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=4)

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.compiler.beam.optimizations import WORDS, in_words
+from experiments.compiler.beam.optimizations import DESCRIPTIONS, in_words
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_optimisations_are_said_in_words(opts, words):
 def test_every_optimisation_of_this_tinygrad_has_words():
     from tinygrad.codegen.opt import OptOps
 
-    assert {one.name for one in OptOps} == set(WORDS)
+    assert {one.name for one in OptOps} == set(DESCRIPTIONS)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.compiler.beam.workloads import NAMES, build
-from experiments.compiler.memory.access_patterns import GATHERED, PATTERNS, STEP
+from experiments.compiler.beam.workloads import KERNELS, build
+from experiments.compiler.memory.access_patterns import GATHER_STRIDE, PATTERNS, STRIDE
 
 LOOK = """
 import json
 from experiments.bench.session import max_abs_error, tolerance
-from experiments.compiler.beam.workloads import NAMES, build
+from experiments.compiler.beam.workloads import KERNELS, build
 from experiments.compiler.memory.access_patterns import PATTERNS
 from experiments.models.functions import tensors
 
@@ -23,13 +23,13 @@ def error(function, arrays, reference):
     return [max_abs_error(output, expected), tolerance(expected, 1e-5, 1e-4), list(expected.shape)]
 
 seen = {}
-for name in NAMES:
+for name in KERNELS:
     one = build(name, "float32", 2, 3, 5)
     seen[name] = error(one.function, one.sample(24), one.reference)
 half = build("matmul", "float16", 2, 3, 5)
 seen["float16"] = error(half.function, half.sample(24), half.reference)
 for name, one in PATTERNS.items():
-    seen[f"pattern {name}"] = error(one.function, one.draw((36, 50)), one.reference)
+    seen[f"pattern {name}"] = error(one.function, one.sample((36, 50)), one.reference)
 print(json.dumps(seen))
 """
 SHAPE = (36, 50)
@@ -42,7 +42,7 @@ def seen():
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", [*NAMES, *(f"pattern {name}" for name in PATTERNS)])
+@pytest.mark.parametrize("name", [*KERNELS, *(f"pattern {name}" for name in PATTERNS)])
 def test_tinygrad_computes_what_numpy_computes(seen, name):
     error, allowed, _ = seen[name]
     assert error <= allowed
@@ -80,7 +80,7 @@ def test_the_convolution_in_numpy_is_that_of_a_single_pixel():
 @pytest.mark.parametrize("name", PATTERNS)
 def test_useful_bytes_are_those_of_what_is_read_and_of_the_result(name):
     pattern = PATTERNS[name]
-    arrays = pattern.draw(SHAPE)
+    arrays = pattern.sample(SHAPE)
     result = 4 * pattern.reference(*arrays).size
     read = {"gather_sequential": 2 * result, "gather_random": 2 * result}.get(name, sum(one.nbytes for one in arrays))
     if name.startswith("strided"):
@@ -89,15 +89,15 @@ def test_useful_bytes_are_those_of_what_is_read_and_of_the_result(name):
 
 
 def test_a_random_gather_takes_other_places_than_a_sequential_one():
-    places = {name: PATTERNS[name].draw(SHAPE)[1] for name in ("gather_sequential", "gather_random")}
-    assert places["gather_sequential"].tolist() == list(range(36 * 50 // GATHERED))
-    assert len(set(places["gather_random"])) == 36 * 50 // GATHERED
+    places = {name: PATTERNS[name].sample(SHAPE)[1] for name in ("gather_sequential", "gather_random")}
+    assert places["gather_sequential"].tolist() == list(range(36 * 50 // GATHER_STRIDE))
+    assert len(set(places["gather_random"])) == 36 * 50 // GATHER_STRIDE
     assert max(places["gather_random"]) > 36 * 50 // 2
 
 
 def test_the_reason_names_the_distance():
     assert "4,096 bytes apart" in PATTERNS["column_sum"].reason((8, 1024))
-    assert f"one number every {4 * STEP} bytes" in PATTERNS["strided_columns"].reason((8, 1024))
+    assert f"one number every {4 * STRIDE} bytes" in PATTERNS["strided_columns"].reason((8, 1024))
 
 
 def test_a_gpu_has_reasons_of_its_own_where_work_items_read_together():

@@ -12,9 +12,9 @@ from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.compiler.jit_traps.experiment import JitTrapsSpec, answer, jit_traps
-from experiments.compiler.jit_traps.pitfall import TRAPS, Name
+from experiments.compiler.jit_traps.pitfalls import PITFALLS, PitfallName
 
-# Seen on tinygrad 0.14.0: (expected, observed) of each trap that is told in values.
+# PitfallOutcome on tinygrad 0.14.0: (expected, observed) of each trap that is told in values.
 VALUES = {
     "output_buffer": ("2*1 = 2 kept from x=1", "6"),
     "constant": ("2*3 = 6 at a=3", "4"),
@@ -44,7 +44,7 @@ def rows(tmp_path_factory):
 
 
 def test_every_trap_has_a_row_in_the_order_asked_for(rows):
-    assert list(rows.index) == list(TRAPS) == [*VALUES, *ERRORS, *CLOCKS]
+    assert list(rows.index) == list(PITFALLS) == [*VALUES, *ERRORS, *CLOCKS]
     assert rows["kind"].tolist() == ["silent"] * 6 + ["error"] * 4 + ["timing"] * 3
 
 
@@ -100,15 +100,15 @@ CHILD = """
 import json, sys
 from experiments.bench.session import Bench
 from experiments.compiler.jit_traps.experiment import JitTrapsSpec, jit_traps
-from experiments.compiler.jit_traps.pitfall import Seen, clocks, values
+from experiments.compiler.jit_traps.pitfalls import PitfallOutcome, clocks, values
 
 def breaks(device):
     raise OSError("no such device\\nat all")
 
 if sys.argv[1] == "patched":
-    values.SHOWN["constant"] = lambda device: Seen("6", "4", "5", safe=False, right=False)
-    values.SHOWN["branch"] = breaks
-    values.SHOWN["nested"] = lambda device: Seen("3", "3", "3", safe=True, right=True)
+    values.CHECKS["constant"] = lambda device: PitfallOutcome("6", "4", "5", safe=False, right=False)
+    values.CHECKS["branch"] = breaks
+    values.CHECKS["nested"] = lambda device: PitfallOutcome("3", "3", "3", safe=True, right=True)
 spec = JitTrapsSpec(traps=sys.argv[2].split(","))
 print(json.dumps([row.values for row in jit_traps.run(spec, Bench("CPU", lambda event: None))]))
 """
@@ -152,8 +152,8 @@ def test_the_rows_keep_to_the_declared_columns(patched):
 
 
 def test_every_trap_can_be_chosen_and_says_how_it_is_mended_and_who_told_it():
-    assert list(typing.get_args(Name)) == list(TRAPS)
-    assert all(told.trap and told.mend and told.source for told in TRAPS.values())
+    assert list(typing.get_args(PitfallName)) == list(PITFALLS)
+    assert all(told.trap and told.mend and told.source for told in PITFALLS.values())
 
 
 def test_traps_are_chosen_as_text():

@@ -13,9 +13,8 @@ from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.compiler.shapes.experiment import ATOL, RTOL, answer, shapes
-from experiments.compiler.shapes.shape import STRATEGIES, stream
-from experiments.compiler.shapes.spec import ShapesSpec
-from experiments.compiler.shapes.streams import costs, usual, won
+from experiments.compiler.shapes.spec import STRATEGIES, ShapesSpec, zipf_stream
+from experiments.compiler.shapes.streams import costs, median_round, rounds_won
 
 QUICK = shapes.presets["quick"]
 COURSE = shapes.presets["course"]
@@ -121,9 +120,9 @@ def test_the_answer_of_a_real_run_names_the_best_strategy(rows):
 CHECKED = """
 import json
 import numpy as np
-from experiments.compiler.shapes.shape import STRATEGIES
+from experiments.compiler.shapes.spec import STRATEGIES
 from experiments.compiler.shapes.operations import operation, output_shape
-from experiments.compiler.shapes.strategies import drawn, strategy
+from experiments.compiler.shapes.strategies import sample_input, strategy
 
 found = {}
 for name, shapes in json.loads(%r).items():
@@ -133,7 +132,7 @@ for name, shapes in json.loads(%r).items():
         one = strategy(kind, made.function, shapes, [2, 4], "CPU")
         errors = []
         for shape in [*shapes, *shapes, *shapes[::-1]]:
-            seen, wanted = one.result(shape, output_shape(name, shape)), made.reference(drawn(shape))
+            seen, wanted = one.result(shape, output_shape(name, shape)), made.reference(sample_input(shape))
             assert seen.shape == wanted.shape
             errors.append(float(np.abs(seen - wanted).max()))
         found[f"{name}: {kind}"] = [max(errors), one.captures]
@@ -155,17 +154,20 @@ def test_every_operation_is_right_in_every_strategy_whatever_shape_was_captured(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"shapes": "1x784,banana"}, "shapes: banana is no shape; give sizes from 1 to 8192 joined by x"),
-        ({"shapes": "1x784,0x784"}, "shapes: 0x784 is no shape; "),
+        ({"shapes": "1x784,banana"}, "shapes: banana is not a shape; give sizes from 1 to 8192 joined by x"),
+        ({"shapes": "1x784,0x784"}, "shapes: 0x784 is not a shape; "),
         ({"shapes": "1x784,1X784"}, "shapes: 1x784 alone is not allowed; give at least two different shapes"),
-        ({"shapes": "1x784,2x100"}, "shapes: 2x100 is not allowed beside 1x784: the weight wants the same second size"),
+        (
+            {"shapes": "1x784,2x100"},
+            "shapes: 2x100 is not allowed with 1x784: the weight requires the same",
+        ),
         ({"shapes": "1x784,2x784x3"}, "shapes: 2x784x3 is not allowed for mlp; give batch x features"),
         (
             {"operation": "conv2d", "shapes": "1x3x8x8,1x3x2x8"},
             "shapes: 1x3x2x8 is not allowed; height and width must be at least 3",
         ),
-        ({"buckets": "8,4,32"}, "buckets: 8,4,32 is not allowed: 4 comes after 8; give rising sizes"),
-        ({"buckets": "8,12,32"}, "buckets: 8,12,32 is not allowed: 12 is no multiple of 8; "),
+        ({"buckets": "8,4,32"}, "buckets: 8,4,32 is not allowed: 4 follows 8; give ascending sizes"),
+        ({"buckets": "8,12,32"}, "buckets: 8,12,32 is not allowed: 12 is not a multiple of 8; "),
         ({"buckets": "4,16"}, "buckets: 4,16 is not allowed: no bucket holds batch 32; "),
         ({"buckets": "x"}, "buckets: x is not allowed; give integers from 1 to 8192"),
         ({"calls": "1"}, "calls: 1 is not allowed; give an integer from 4 to 2000"),
@@ -190,9 +192,9 @@ def test_the_course_preset_has_the_courses_shapes():
 
 def test_the_stream_is_seeded_and_its_first_shape_the_most_frequent():
     three = [(1, 8), (2, 8), (3, 8)]
-    calls = stream(three, 600, exponent=1.0, seed=3)
-    assert calls == stream(three, 600, exponent=1.0, seed=3)
-    assert calls != stream(three, 600, exponent=1.0, seed=4)
+    calls = zipf_stream(three, 600, exponent=1.0, seed=3)
+    assert calls == zipf_stream(three, 600, exponent=1.0, seed=3)
+    assert calls != zipf_stream(three, 600, exponent=1.0, seed=4)
     counted = Counter(calls)
     assert [round(counted[shape] / 600, 1) for shape in three] == [0.5, 0.3, 0.2]  # 6/11, 3/11, 2/11
 
@@ -203,12 +205,12 @@ def stream_of(*milliseconds):
 
 def test_the_usual_round_is_that_of_the_median_total():
     rounds = [stream_of(1, 9), stream_of(5, 1), stream_of(7, 0)]
-    assert usual(rounds) == stream_of(7, 0)
-    assert usual(rounds[:2]) == stream_of(5, 1)
+    assert median_round(rounds) == stream_of(7, 0)
+    assert median_round(rounds[:2]) == stream_of(5, 1)
 
 
 def test_a_round_is_won_by_the_stream_that_took_least():
-    assert won({"a": [stream_of(1, 2), stream_of(5)], "b": [stream_of(4), stream_of(1, 1)]}) == {"a": 1, "b": 1}
+    assert rounds_won({"a": [stream_of(1, 2), stream_of(5)], "b": [stream_of(4), stream_of(1, 1)]}) == {"a": 1, "b": 1}
 
 
 def test_costs_are_those_of_one_shapes_calls():
@@ -250,21 +252,21 @@ def told(wrong=(), rounds=3):
 
 def test_the_answer_names_the_best_with_compilation_and_once_compiled():
     assert answer(told()) == (
-        "On CPU symbolic batch is the best strategy for this stream of 10 calls with 2 shapes: from cold it takes "
-        "0.6 s, the least in 2 of 3 rounds (pad to bucket 1 s, one jit per shape 1.6 s, eager 1.8 s). A JIT per shape "
-        "captures 2 programs and compiles for 0.5 s. Once everything is compiled, one jit per shape takes least, 0.1 "
-        "ms a call, the fastest for certain at 1 of the 2 shapes."
+        "On CPU symbolic batch is the best strategy for this stream of 10 calls with 2 shapes: from a cold start "
+        "it takes 0.6 s, the fastest in 2 of 3 rounds (pad to bucket 1 s, one jit per shape 1.6 s, eager 1.8 s). One "
+        "JIT per shape captures 2 programs and spends 0.5 s on compilation. Once everything is compiled, one jit per "
+        "shape is fastest, 0.1 ms a call, significantly at 1 of the 2 shapes."
     )
 
 
 def test_the_answer_says_where_the_stream_was_run_once():
-    assert "from cold it takes 0.6 s, measured once (" in answer(told(rounds=1))
+    assert "from a cold start it takes 0.6 s, measured once (" in answer(told(rounds=1))
 
 
 def test_a_wrong_strategy_is_never_the_best():
     said = answer(told(wrong=["symbolic batch"]))
     assert said.startswith("On CPU pad to bucket is the best strategy")
-    assert said.endswith(" Symbolic batch computes wrongly.")
+    assert said.endswith(" Symbolic batch gives wrong results.")
 
 
 def test_there_is_no_answer_before_the_second_shape():

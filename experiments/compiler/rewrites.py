@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from operator import neg
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +17,6 @@ from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.timing.measure import Call
-from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES, Expression, ExpressionName, RuleName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,43 @@ if TYPE_CHECKING:
 
 ATOL, RTOL = 1e-6, 1e-5  # a few roundings of float32 against float64; integers are exact within it
 SEED = 1
-WRITTEN, ALL = "as written", "all rules"
+AS_WRITTEN, ALL_RULES = "as written", "all rules"
+
+ExpressionName = Literal[
+    "scaled twice",
+    "shifted twice",
+    "common factor",
+    "times one",
+    "plus zero",
+    "negated twice",
+    "times eight",
+    "mixture",
+]
+RuleName = Literal[
+    "fold products", "fold sums", "factor out", "drop times one", "drop plus zero", "drop double negation", "shift"
+]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What is computed from three arrays of like shape, on tensors and in numpy alike; of integers where it says so."""
+
+    text: str
+    of: Callable[[Any, Any, Any], Any]
+    integers: bool = False
+
+
+EXPRESSIONS: dict[ExpressionName, Expression] = {
+    "scaled twice": Expression("(x*2)*3", lambda x, y, z: (x * 2) * 3),
+    "shifted twice": Expression("((x + 1) + 2) * y", lambda x, y, z: ((x + 1) + 2) * y),
+    "common factor": Expression("x*z + y*z", lambda x, y, z: x * z + y * z),
+    "times one": Expression("x*1 + y", lambda x, y, z: x * 1 + y),
+    "plus zero": Expression("(x + 0) * y", lambda x, y, z: (x + 0) * y),
+    "negated twice": Expression("-(-x) + y", lambda x, y, z: neg(neg(x)) + y),
+    "times eight": Expression("x*8 + y, integers", lambda x, y, z: x * 8 + y, integers=True),
+    "mixture": Expression("((-(-x))*2*3)*z + (y*1 + 0)*z", lambda x, y, z: (neg(neg(x)) * 2 * 3) * z + (y * 1 + 0) * z),
+}
+RULE_NAMES: tuple[RuleName, ...] = get_args(RuleName)
 
 
 class RewritesSpec(MeasuredSpec):
@@ -66,7 +102,7 @@ class RewritesSpec(MeasuredSpec):
 
 @experiment(
     section="Compiler",
-    title="Graph rewrites",
+    title="GraphVariant rewrites",
     question="Which algebraic rules make a kernel do less, and which does tinygrad apply by itself?",
     compares="as written, each rule, all rules",
     spec=RewritesSpec,
@@ -146,7 +182,7 @@ def rewrites(spec: RewritesSpec, bench: Bench) -> Iterator[Row]:
 
 
 @dataclass(frozen=True)
-class Graph:
+class GraphVariant:
     """The graph of one variant: how many operations it has, and how often its rules fired."""
 
     rules: Sequence[RuleName]
@@ -155,7 +191,7 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledVariant:
     """What became of the graph of one variant: its captured call, what that does, its code, how wrong it is."""
 
     function: Callable[..., Any]
@@ -185,20 +221,20 @@ def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequ
     compiled = {
         variant: _compile(expression, graph.rules, inputs, reference, eager)
         for variant, graph in graphs.items()
-        if variant == WRITTEN or graph.fired
+        if variant == AS_WRITTEN or graph.fired
     }
     calls: dict[str, Call] = {variant: partial(one.jit, *inputs) for variant, one in compiled.items()}
-    compared = bench.compare(calls, WRITTEN)
+    compared = bench.compare(calls, AS_WRITTEN)
     latencies_s = {variant: compared.latency(variant).median for variant in compiled}
     reasons = _reasons(bench, name, compiled, latencies_s, inputs)
-    written = compiled[WRITTEN]
+    written = compiled[AS_WRITTEN]
     for variant, graph in graphs.items():
         one = compiled.get(variant, written)
         values: dict[str, Value] = {
             "expression": name,
             "written": expression.text,
             "fired": graph.fired,
-            "ops_before": graphs[WRITTEN].ops,
+            "ops_before": graphs[AS_WRITTEN].ops,
             "ops_after": graph.ops,
             "kernel_ops_before": round(written.work.ops / spec.elements),
             "kernel_ops_after": round(one.work.ops / spec.elements),
@@ -207,23 +243,25 @@ def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequ
             yield Row({"variant": variant, **values})
             continue
         values |= {**one.work.columns(latencies_s[variant]), **reasons[variant]}
-        values |= {"max_abs_error": one.error, "already": None if variant == WRITTEN else one.code == written.code}
+        values |= {"max_abs_error": one.error, "already": None if variant == AS_WRITTEN else one.code == written.code}
         yield timed_row(compared, variant, wrong=one.error > tolerance(reference, ATOL, RTOL), **values)
 
 
-def _graphs(bench: Bench, name: ExpressionName, inputs: Sequence[Any], rules: Sequence[RuleName]) -> dict[str, Graph]:
+def _graphs(
+    bench: Bench, name: ExpressionName, inputs: Sequence[Any], rules: Sequence[RuleName]
+) -> dict[str, GraphVariant]:
     """The graph as written, after each rule alone, and after all where more than one fires; kept as details."""
     from experiments.bench.tinygrad.rewrite_rules import nodes, operations, rewrite
 
     alone = {rule: rewrite(EXPRESSIONS[name].of(*inputs), [rule]).fired for rule in rules}
-    applied: dict[str, Sequence[RuleName]] = {WRITTEN: (), **{rule: (rule,) for rule in rules}}
+    applied: dict[str, Sequence[RuleName]] = {AS_WRITTEN: (), **{rule: (rule,) for rule in rules}}
     if sum(fired > 0 for fired in alone.values()) > 1:
-        applied[ALL] = rules
+        applied[ALL_RULES] = rules
     found = {}
     for variant, chosen in applied.items():
         rewritten = rewrite(EXPRESSIONS[name].of(*inputs), chosen)
-        found[variant] = Graph(chosen, rewritten.fired, operations(rewritten.tensor))
-        if variant != WRITTEN and not rewritten.fired:
+        found[variant] = GraphVariant(chosen, rewritten.fired, operations(rewritten.tensor))
+        if variant != AS_WRITTEN and not rewritten.fired:
             continue
         where: dict[str, Value] = {"expression": name, "variant": variant}
         drawn = nodes(rewritten.tensor, dict(zip("xyz", inputs, strict=True)))
@@ -234,7 +272,7 @@ def _graphs(bench: Bench, name: ExpressionName, inputs: Sequence[Any], rules: Se
 
 def _compile(
     expression: Expression, rules: Sequence[RuleName], inputs: Sequence[Any], reference: Array, eager: Array
-) -> Compiled:
+) -> CompiledVariant:
     from experiments.bench.tinygrad.capture import capture, captured_work, kernels
     from experiments.bench.tinygrad.rewrite_rules import rewrite
 
@@ -244,13 +282,13 @@ def _compile(
     jit, result = capture(function, *inputs)
     replayed = result.numpy()
     error = max(max_abs_error(replayed, reference), max_abs_error(replayed, eager))
-    return Compiled(function, jit, captured_work(jit), "\n".join(one.source for one in kernels(jit)), error)
+    return CompiledVariant(function, jit, captured_work(jit), "\n".join(one.source for one in kernels(jit)), error)
 
 
 def _reasons(
     bench: Bench,
     name: ExpressionName,
-    compiled: dict[str, Compiled],
+    compiled: dict[str, CompiledVariant],
     latencies_s: dict[str, float],
     inputs: Sequence[Any],
 ) -> dict[str, dict[str, Value]]:
@@ -268,7 +306,7 @@ def _reasons(
 
 def answer(frame: "pd.DataFrame") -> str:
     """How many of the rewrites tinygrad has already, and what the rules buy that it does not apply."""
-    fired = frame[(frame["fired"] > 0) & (frame["variant"] != ALL)]
+    fired = frame[(frame["fired"] > 0) & (frame["variant"] != ALL_RULES)]
     if fired.empty:
         return ""
     already = fired["already"].astype("boolean").fillna(False).astype(bool)

@@ -11,8 +11,7 @@ import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
-from experiments.compiler.rewrites.experiment import RewritesSpec, answer, rewrites
-from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES
+from experiments.compiler.rewrites import EXPRESSIONS, RULE_NAMES, RewritesSpec, answer, rewrites
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +95,8 @@ FIRED = """
 import json
 import numpy as np
 from experiments.bench.tinygrad.runtime import tensor
-from experiments.compiler.rewrites.expressions import EXPRESSIONS, RULE_NAMES
 from experiments.bench.tinygrad.rewrite_rules import operations, rewrite
-from experiments.compiler.rewrites.experiment import arrays
+from experiments.compiler.rewrites import EXPRESSIONS, RULE_NAMES, arrays
 
 found = {}
 for name, expression in EXPRESSIONS.items():
@@ -142,7 +140,7 @@ from tinygrad.uop.ops import PatternMatcher, UPat
 from experiments.bench.timing.measure import Budget
 from experiments.bench.session import Bench
 from experiments.compiler import rewrites as module
-from experiments.compiler.rewrites.expressions import rules
+from experiments.bench.tinygrad import rewrite_rules as rules
 
 def factor_out():
     a, b, c = UPat.var("a"), UPat.var("b"), UPat.var("c")

@@ -1,1 +1,0 @@
-"""The experiment on algebraic rewrite rules."""
