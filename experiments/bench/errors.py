@@ -9,6 +9,11 @@ class BadInput(ValueError):
         self.problems = problems
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 500 characters; its type's name where there is no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+
+
 def one_line(error: BaseException) -> str:
     """The cause of a failed device in one line; tinygrad groups the causes of several interfaces."""
     causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)

@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.columns import Value
+from experiments.bench.events import ArtifactEvent, DetailEvent, Emit, ProgressEvent
 from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.rows import Row, Sample
 from experiments.bench.statistics.intervals import Interval
 from experiments.bench.timing.fresh_process import ColdProcess, in_process
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 
-Event = dict[str, Any]
 MOST_ARTIFACT_BYTES = 64 * 2**20
 
 
 class Bench:
-    """What an experiment measures with. `emit` takes one event (progress, detail, artifact) at a time."""
+    """What an experiment measures with. `emit` takes one event at a time."""
 
     def __init__(
         self,
         device: str,
-        emit: Callable[[Event], None],
+        emit: Emit,
         seed: int = 0,
         budget: Budget | None = None,
         ceilings: Sequence[Mapping[str, Value]] = (),
@@ -41,18 +41,18 @@ class Bench:
 
     def progress(self, fraction: float, message: str) -> None:
         """Says how much of the whole run is done (0..1) and what comes now."""
-        self._emit({"event": "progress", "fraction": min(1.0, max(0.0, fraction)), "message": message})
+        self._emit(ProgressEvent(min(1.0, max(0.0, fraction)), message))
 
     def detail(self, name: str, records: Sequence[Mapping[str, Value]]) -> None:
         """Appends records to the declared detail frame `name`."""
-        self._emit({"event": "detail", "name": name, "records": [dict(record) for record in records]})
+        self._emit(DetailEvent(name, [dict(record) for record in records]))
 
     def artifact(self, name: str, content: bytes) -> str:
         """Keeps a file of the run by its hash; returns the hash."""
         if len(content) > MOST_ARTIFACT_BYTES:
             raise ValueError(f"artifact {name} has {len(content)} bytes; at most {MOST_ARTIFACT_BYTES} are kept")
         digest = hashlib.sha256(content).hexdigest()
-        self._emit({"event": "artifact", "name": name, "hash": digest, "content": content.hex()})
+        self._emit(ArtifactEvent(name, digest, content))
         return digest
 
     def compare(self, variants: Mapping[str, Call], baseline: str, budget: Budget | None = None) -> Comparison:

@@ -1,11 +1,11 @@
 """What the command line prints: progress, and a table that fits a terminal."""
 
 import contextlib
-from collections.abc import Mapping
 from typing import IO, Any
 
 import pandas as pd
 
+from experiments.bench.events import Event, ProgressEvent, RowEvent
 from experiments.bench.spec import Experiment
 
 INTERVALS = {"latency_ms": ("latency_lo_ms", "latency_hi_ms"), "speedup": ("speedup_lo", "speedup_hi")}
@@ -25,13 +25,13 @@ class ProgressLine:
         if self._in_place and self._last:
             self._write("\r\x1b[K")
 
-    def see(self, event: Mapping[str, Any]) -> None:
-        """Takes one event of the run."""
-        if event["event"] == "row":
+    def update(self, event: Event) -> None:
+        """Shows a progress event, and counts rows."""
+        if isinstance(event, RowEvent):
             self._rows += 1
-        if event["event"] != "progress":
+        if not isinstance(event, ProgressEvent):
             return
-        line = f"{event['fraction']:4.0%}  {event['message']}  ({self._rows} rows)"
+        line = f"{event.fraction:4.0%}  {event.message}  ({self._rows} rows)"
         self._write(f"\r\x1b[K{line[:100]}" if self._in_place else line + "\n")
         self._last = line
 

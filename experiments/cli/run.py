@@ -46,7 +46,7 @@ def _run(given: Namespace, experiment: Experiment[Any], spec: Any, url: str) -> 
     from experiments.runs import frames, jobs, store
 
     with ProgressLine(sys.stderr) as progress:
-        run_id = jobs.run_now(experiment.name, spec, url=url, time_limit_s=given.time_limit, watch=progress.see)
+        run_id = jobs.run_now(experiment.name, spec, url=url, time_limit_s=given.time_limit, on_event=progress.update)
     db = store.engine(url)
     run = store.get_run(db, run_id)
     if run is None:

@@ -15,7 +15,7 @@ from experiments.bench.machine import devices
 from experiments.bench.machine.environment import host as this_host
 from experiments.bench.spec import Spec, parse
 from experiments.runs import store
-from experiments.runs.supervisor import EventListener, execute
+from experiments.runs.supervisor import EventListener, execute, ignore_event
 
 POLL_S = 0.25
 REAP_EVERY_S = 10.0
@@ -106,7 +106,7 @@ def run_now(
     *,
     url: str | None = None,
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
-    watch: EventListener = lambda event: None,
+    on_event: EventListener = ignore_event,
 ) -> str:
     """Submits a run as already claimed and carries it out in this process; returns its id when it has ended.
 
@@ -115,7 +115,7 @@ def run_now(
     url, runner = url or store.database_url(), runner_name()
     store.reap(store.engine(url))
     run_id = submit(name, spec, url=url, time_limit_s=time_limit_s, claimed_by=runner)
-    execute(url, run_id, runner, watch)
+    execute(url, run_id, runner, on_event)
     return run_id
 
 

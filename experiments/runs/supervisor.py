@@ -1,4 +1,4 @@
-"""Carries out one claimed run: a child process in its own group, watched for cancel, time, memory and silence."""
+"""Executes one claimed run in a child process, and stops it on cancellation and at its time and memory limits."""
 
 import contextlib
 import json
@@ -19,43 +19,58 @@ from filelock import Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from experiments.bench.errors import first_line
+from experiments.bench.events import (
+    ArtifactEvent,
+    DetailEvent,
+    EndEvent,
+    EnvironmentEvent,
+    Event,
+    FailedEvent,
+    ProgressEvent,
+    RowEvent,
+    decode,
+)
 from experiments.bench.machine.environment import fingerprint, key
 from experiments.bench.machine.toolchain import child_environment
-from experiments.bench.rows import Row, Sample
 from experiments.runs import store
 from experiments.runs.locks import device_lock
 
 HEARTBEAT_S = 0.5
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
+KILL_TIMEOUT_S = 10.0
 LOG_TAIL_BYTES = 4000
 AT_THE_TERMINAL = "cancelled at the terminal"
 
 log = logging.getLogger("tinylab")
 
-EventListener = Callable[[dict[str, Any]], None]
+EventListener = Callable[[Event], None]
 
 
-def execute(database_url: str, run_id: str, runner: str, watch: EventListener = lambda event: None) -> str:
-    """Waits for the run's device, claims the run unless it is `runner`'s already, and carries it out.
+def ignore_event(_: Event) -> None:
+    """The listener of a run that nothing follows."""
 
-    Returns the end state, or an empty text where the run is not this runner's to carry out. `watch` sees every event.
-    KeyboardInterrupt cancels the run. Raises only where the database takes no end state either.
+
+def execute(database_url: str, run_id: str, runner: str, on_event: EventListener = ignore_event) -> str:
+    """Waits for the run's device, claims the run unless `runner` has claimed it already, and runs it to its end.
+
+    Returns the end state, or an empty string where the run belongs to another runner or no longer exists. `on_event`
+    receives every event. KeyboardInterrupt cancels the run. Raises only where the end state cannot be written either.
     """
     db = store.engine(database_url)
     try:
-        return _execute(db, run_id, runner, watch)
+        return _execute(db, run_id, runner, on_event)
     except KeyboardInterrupt:
-        return _give_up(db, run_id, runner, "cancelled", AT_THE_TERMINAL)
+        return _abort(db, run_id, runner, "cancelled", AT_THE_TERMINAL)
     except Exception as error:
         if not isinstance(error, store.StoreError | OSError):
-            log.exception("run %s could not be carried out", run_id)
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        with contextlib.suppress(SQLAlchemyError, store.StoreError):  # where it cannot be written, the reaper will
-            return _give_up(db, run_id, runner, "failed", f"the runner stopped: {said[0][:500]}")
+            log.exception("the runner of run %s failed", run_id)
+        with contextlib.suppress(SQLAlchemyError, store.StoreError):  # the reaper ends what cannot be written here
+            return _abort(db, run_id, runner, "failed", f"the runner stopped: {first_line(error)}")
         raise
 
 
-def _execute(db: Engine, run_id: str, runner: str, watch: EventListener) -> str:
+def _execute(db: Engine, run_id: str, runner: str, on_event: EventListener) -> str:
     if (run := store.get_run(db, run_id)) is None:
         return ""
     with contextlib.ExitStack() as stack:
@@ -65,18 +80,18 @@ def _execute(db: Engine, run_id: str, runner: str, watch: EventListener) -> str:
         run = store.get_run(db, run_id)
         if run is None or (run["status"], run["runner"]) != (store.RUNNING, runner):
             return ""
-        return RunSupervisor(db, run, runner, watch).execute()
+        return RunSupervisor(db, run, runner, on_event).execute()
 
 
-def _give_up(db: Engine, run_id: str, runner: str, status: str, message: str) -> str:
-    """Ends a run from outside its child, also one that still waited."""
+def _abort(db: Engine, run_id: str, runner: str, status: str, message: str) -> str:
+    """Ends a run whose child is not running, also one that was still queued."""
     store.claim(db, run_id, runner)
     store.finish(db, run_id, runner, status, message)
     return _state(db, run_id)
 
 
 def _wait_for_device(db: Engine, run_id: str, device: str, runner: str, stack: contextlib.ExitStack) -> bool:
-    """Takes the device's lock; False where the run ended or was cancelled while it waited."""
+    """Acquires the device's lock, with a heartbeat while it waits; False where the run ended or was cancelled."""
     waiting = store.Batch()
     waiting.changes = {"message": f"waits for {device}: another run is measuring"}
     lock = device_lock(device)
@@ -103,20 +118,20 @@ def _state(db: Engine, run_id: str) -> str:
 
 
 class RunSupervisor:
-    """One run being carried out: what came from the child, what has been written, how it ended."""
+    """One running child: the events received, how many of them are written, and how the run ended."""
 
-    def __init__(self, db: Engine, run: Any, runner: str, watch: EventListener) -> None:
-        self._db, self._run, self._runner, self._watch = db, run, runner, watch
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+    def __init__(self, db: Engine, run: Any, runner: str, on_event: EventListener) -> None:
+        self._db, self._run, self._runner, self._on_event = db, run, runner, on_event
+        self._events: queue.Queue[Event] = queue.Queue()
         self._rows_written = self._chunks_written = 0
         self._batch = store.Batch()
         self._batch.changes = {"started": time.time(), "message": ""}  # it may have waited for its device
         self._started = time.monotonic()
-        self._failed: dict[str, Any] | None = None
+        self._failed: FailedEvent | None = None
         self._ended = False
 
     def execute(self) -> str:
-        """Runs the child to its end or stops it; writes and returns the end state."""
+        """Runs the child until it ends or must be stopped; writes and returns the end state."""
         with tempfile.TemporaryFile() as log:
             child, events = self._start(log)
             reader = threading.Thread(target=self._read, args=(events,), daemon=True)
@@ -132,17 +147,16 @@ class RunSupervisor:
             reader.join(timeout=5)
             self._take_events()
             if not status:
-                status, message = self._judge(child.returncode, _tail(log))
-        return self._end(status, message)
+                status, message = self._end_state(child.returncode, _tail(log))
+        return self._finish(status, message)
 
     def _start(self, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], IO[str]]:
         job = {
             "experiment": self._run["experiment"],
             "spec": self._run["spec"],
-            "run_id": self._run["id"],
             "ceilings": store.known_ceilings(self._db, key(fingerprint(self._run["device"]))),
         }
-        read, write = os.pipe()  # nothing between here and the end may raise: the child would be nobody's
+        read, write = os.pipe()  # must not raise after Popen: the child would be orphaned
         try:
             child = subprocess.Popen(
                 [sys.executable, "-m", "experiments.runs.child", str(write)],
@@ -158,19 +172,19 @@ class RunSupervisor:
             raise
         finally:
             os.close(write)
-        assert child.stdin is not None  # noqa: S101 - asked for above
-        with contextlib.suppress(BrokenPipeError):  # a child that died at once is judged by its exit code
+        assert child.stdin is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):  # a child that ended at once is judged by its exit code
             child.stdin.write(json.dumps(job).encode() + b"\n")
             child.stdin.flush()
         return child, os.fdopen(read, encoding="utf-8", errors="replace")
 
     def _read(self, events: IO[str]) -> None:
-        with events, contextlib.suppress(ValueError):  # half a line of a killed child ends the reading
+        with events, contextlib.suppress(ValueError):  # a killed child may leave half a line, the last
             for line in events:
-                self._events.put(json.loads(line))
+                self._events.put(decode(line))
 
     def _heartbeat(self, child: subprocess.Popen[bytes]) -> tuple[str, str]:
-        """Half a second of waiting, one write; returns an end state where the run must be stopped now."""
+        """Waits half a second and writes once; returns an end state and a message where the child must be stopped."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(HEARTBEAT_S)
         self._take_events()
@@ -178,7 +192,7 @@ class RunSupervisor:
         limit, memory_limit = self._run["time_limit_s"], self._run["memory_limit_bytes"]
         if not mine:
             return "lost", "another runner ended this run"
-        if child.poll() is not None:  # it has ended by itself: how, is judged by that
+        if child.poll() is not None:  # it ended by itself, which decides its end state
             return "", ""
         if cancel:
             return "cancelled", "cancelled"
@@ -196,61 +210,59 @@ class RunSupervisor:
             except queue.Empty:
                 return
             self._take(event)
-            self._watch(event)
+            self._on_event(event)
 
-    def _take(self, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "progress":
-                self._batch.changes |= {"progress": event["fraction"], "message": event["message"]}
-            case "row":
-                samples = [Sample(**one) for one in event["samples"]]
-                self._batch.rows.append(Row(event["values"], samples))
-            case "detail":
-                self._batch.details.append((event["name"], event["records"]))
-            case "artifact":
-                self._batch.artifacts.append((event["name"], event["hash"], bytes.fromhex(event["content"])))
-            case "environment":
-                facts = event["facts"]
-                self._batch.changes |= {"environment": facts | event["volatile"], "fingerprint": key(facts)}
-            case "failed":
+    def _take(self, event: Event) -> None:
+        match event:
+            case ProgressEvent(fraction, message):
+                self._batch.changes |= {"progress": fraction, "message": message}
+            case RowEvent(row):
+                self._batch.rows.append(row)
+            case DetailEvent(name, records):
+                self._batch.details.append((name, records))
+            case ArtifactEvent(name, digest, content):
+                self._batch.artifacts.append((name, digest, content))
+            case EnvironmentEvent(facts, volatile):
+                self._batch.changes |= {"environment": facts | volatile, "fingerprint": key(facts)}
+            case FailedEvent():
                 self._failed = event
-            case "end":
+            case EndEvent():
                 self._ended = True
 
     def _write(self) -> tuple[bool, bool]:
         batch = self._batch
-        said = store.write(self._db, self._run["id"], self._runner, batch, self._rows_written, self._chunks_written)
+        result = store.write(self._db, self._run["id"], self._runner, batch, self._rows_written, self._chunks_written)
         self._rows_written += len(batch.rows)
         self._chunks_written += len(batch.details)
-        self._batch = store.Batch()  # only now: what could not be written is still to be written
-        return said
+        self._batch = store.Batch()  # only after the write: a batch that could not be written is written next time
+        return result
 
-    def _judge(self, code: int, log: str) -> tuple[str, str]:
-        """The end state of a child that ended by itself."""
+    def _end_state(self, code: int, log: str) -> tuple[str, str]:
+        """The end state and message of a child that ended by itself."""
         if self._failed:
-            return "failed", self._failed["message"]
+            return "failed", self._failed.message
         if self._ended and code == 0:
             return "done", "done"
         if code < 0:
             return "crashed", f"the child process was ended by {signal.Signals(-code).name}"
-        last = log.strip().splitlines()[-1:] or ["it said nothing"]
+        last = log.strip().splitlines()[-1:] or ["it printed nothing"]
         return "crashed", f"the child process ended with exit code {code}: {last[0][:300]}"
 
-    def _end(self, status: str, message: str) -> str:
+    def _finish(self, status: str, message: str) -> str:
         mine, _ = self._write()
         if mine:
-            traceback = self._failed["traceback"] if self._failed else ""
+            traceback = self._failed.traceback if self._failed else ""
             store.finish(self._db, self._run["id"], self._runner, status, message, traceback)
         return _state(self._db, self._run["id"])
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child's whole group: asked first, then killed. Harmless after its end."""
-    for one, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 10.0)):
+    """Ends the child's process group with SIGTERM, then SIGKILL; harmless after its end."""
+    for number, timeout in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, KILL_TIMEOUT_S)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, one)
+            os.killpg(child.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(patience)
+            child.wait(timeout)
     if child.stdin:
         with contextlib.suppress(OSError):
             child.stdin.close()
@@ -268,7 +280,7 @@ def _group_memory(pid: int) -> int:
 
 
 def _tail(log: IO[bytes]) -> str:
-    """The end of what the child printed."""
+    """The end of the child's standard output and error."""
     size = log.seek(0, os.SEEK_END)
     log.seek(max(0, size - LOG_TAIL_BYTES))
     return log.read().decode(errors="replace")

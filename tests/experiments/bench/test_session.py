@@ -7,6 +7,7 @@ import pytest
 
 from experiments.bench import session
 from experiments.bench.columns import COMMON, IDENTITY, TIMED, check_record
+from experiments.bench.events import ArtifactEvent, DetailEvent, ProgressEvent
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.timing.measure import Comparison, Timing
 
@@ -115,19 +116,19 @@ def test_too_few_blocks_give_a_latency_without_interval_and_no_verdict():
 def test_progress_stays_between_nothing_and_all(bench, events):
     for fraction in (-1.0, 0.5, 2.0):
         bench.progress(fraction, "measuring")
-    assert [event["fraction"] for event in events] == [0.0, 0.5, 1.0]
-    assert events[1] == {"event": "progress", "fraction": 0.5, "message": "measuring"}
+    assert [event.fraction for event in events] == [0.0, 0.5, 1.0]
+    assert events[1] == ProgressEvent(0.5, "measuring")
 
 
 def test_a_detail_is_a_list_of_records(bench, events):
     bench.detail("timeline", [{"call": 1}, {"call": 2}])
-    assert events == [{"event": "detail", "name": "timeline", "records": [{"call": 1}, {"call": 2}]}]
+    assert events == [DetailEvent("timeline", [{"call": 1}, {"call": 2}])]
 
 
 def test_an_artifact_is_kept_by_its_hash(bench, events):
     digest = bench.artifact("model.bin", b"\x00\x01")
     assert digest == hashlib.sha256(b"\x00\x01").hexdigest()
-    assert events == [{"event": "artifact", "name": "model.bin", "hash": digest, "content": "0001"}]
+    assert events == [ArtifactEvent("model.bin", digest, b"\x00\x01")]
 
 
 def test_a_too_large_artifact_is_refused(bench, events, monkeypatch):

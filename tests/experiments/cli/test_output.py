@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from experiments.bench.columns import IDENTITY
+from experiments.bench.events import Event, ProgressEvent, RowEvent
+from experiments.bench.rows import Row
 from experiments.cli.output import ProgressLine, table
 from experiments.registry import find
 from experiments.runs.frames import frame_of
@@ -22,17 +24,13 @@ class Closed(io.StringIO):
         raise BrokenPipeError
 
 
-EVENTS: list[dict[str, Any]] = [
-    {"event": "progress", "fraction": 0.0, "message": "starts"},
-    {"event": "row"},
-    {"event": "progress", "fraction": 0.5, "message": "goes on"},
-]
+EVENTS: list[Event] = [ProgressEvent(0.0, "starts"), RowEvent(Row({})), ProgressEvent(0.5, "goes on")]
 
 
 def shown(stream: io.StringIO) -> str:
     with ProgressLine(stream) as progress:
         for event in EVENTS:
-            progress.see(event)
+            progress.update(event)
     return stream.getvalue()
 
 

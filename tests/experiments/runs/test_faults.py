@@ -14,6 +14,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine, event
 
+from experiments.bench.events import Event, RowEvent
 from experiments.runs import database, jobs, store
 from experiments.runs.locks import device_lock
 from experiments.runs.supervisor import execute
@@ -168,8 +169,8 @@ def test_a_database_that_stays_locked_leaves_no_child_and_the_reaper_ends_the_ru
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
     other = sqlite3.connect(tmp_path / "runs.db", isolation_level=None)
 
-    def lock(seen: dict[str, object]) -> None:
-        if seen["event"] == "row" and not other.in_transaction:
+    def lock(event: Event) -> None:
+        if isinstance(event, RowEvent) and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(store.StoreError, match="database is locked"):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from experiments import registry
+from experiments.bench.events import Event, RowEvent
 from experiments.runs import store
 from experiments.runs.locks import device_lock
 from experiments.runs.supervisor import execute
@@ -36,7 +37,7 @@ def ended(db: Engine, run_id: str) -> Any:
 @on_both
 def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) -> None:
     run_id = queue_run(db, "steps", rows=3)
-    seen: list[dict[str, Any]] = []
+    seen: list[Event] = []
     assert execute(db_url, run_id, "tester", seen.append) == "done"
     run = ended(db, run_id)
     assert (run["status"], run["progress"], run["runner"]) == ("done", 1.0, "tester")
@@ -47,7 +48,7 @@ def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) ->
     assert len(store.read_samples(db, run_id)) == 6
     assert [record["said"] for record in store.read_detail(db, run_id, "log")] == ["step 0", "step 1", "step 2"]
     assert store.read_artifacts(db, run_id) == {"steps.txt": b"3 steps"}
-    assert [event["event"] for event in seen].count("row") == 3
+    assert [type(event) for event in seen].count(RowEvent) == 3
 
 
 def test_an_experiment_that_raises_is_failed_and_keeps_message_traceback_and_rows(db: Engine, url: str) -> None:
@@ -225,12 +226,12 @@ def test_a_run_is_cancelled_while_it_waits_for_its_device(db: Engine, execute_in
 def test_whatever_the_runner_meets_ends_the_run_and_its_child(
     db: Engine, url: str, raised: BaseException, status: str, message: str
 ) -> None:
-    def watch(event: dict[str, Any]) -> None:
-        if event["event"] == "row":
+    def interrupt(event: Event) -> None:
+        if isinstance(event, RowEvent):
             raise raised
 
     run_id = queue_run(db, "steps", rows=1000, pause_s=0.05)
-    assert execute(url, run_id, "tester", watch) == status
+    assert execute(url, run_id, "tester", interrupt) == status
     assert ended(db, run_id)["message"] == message
 
 

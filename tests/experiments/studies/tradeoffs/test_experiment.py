@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import experiments
+from experiments.bench.events import DetailEvent
 from experiments.bench.spec import parse
 from experiments.models import builder
 from experiments.models.data.mnist import mnist
@@ -117,12 +118,12 @@ def test_a_killed_study_submitted_again_with_a_larger_grid_repeats_no_model():
     seen = {}
 
     def stop_in_the_middle(event):
-        if event["event"] == "detail" and event["name"] == "models":
-            seen.update((record["recipe"], record["seconds"]) for record in event["records"])
+        if isinstance(event, DetailEvent) and event.name == "models":
+            seen.update((record["recipe"], record["seconds"]) for record in event.records)
         if len(seen) == 3:
             raise KeyboardInterrupt
 
-    run_id = jobs.run_now("tradeoffs", parse(TradeoffsSpec, QUICK | given), watch=stop_in_the_middle)
+    run_id = jobs.run_now("tradeoffs", parse(TradeoffsSpec, QUICK | given), on_event=stop_in_the_middle)
     assert store.get_run(store.engine(store.database_url()), run_id)["status"] == "cancelled"
     again = run(**given | {"quantization": "none,static 8,weight-only 4"}).models.set_index("recipe")
     assert again.loc[list(seen), "kept"].all()
