@@ -1,9 +1,9 @@
-"""Finds all experiments: every module of the groups, and of the folders that `TINYLAB_EXPERIMENTS` names.
+"""Finds all experiments: those of the groups, and those in the folders that `TINYLAB_EXPERIMENTS` names.
 
 An experiment is one file of its group, or a folder whose module `experiment` declares it.
 
-A folder of one's own: each `*.py` in it is imported, but for those that begin with an underscore and the figure
-modules `*_figures.py`. A file that cannot be imported is left out and said in `broken`: it takes nothing along.
+From a user's folder every `*.py` is imported, except names that begin with an underscore and figure modules
+(`*_figures.py`). A file that cannot be imported is skipped and listed by `broken`; the others are not affected.
 """
 
 import functools
@@ -22,7 +22,7 @@ import experiments.compression
 import experiments.deployment
 import experiments.machine
 import experiments.studies
-from experiments.bench.errors import BadInput
+from experiments.bench.errors import BadInput, first_line
 from experiments.bench.spec import Experiment
 
 GROUPS = (
@@ -32,7 +32,7 @@ GROUPS = (
     experiments.deployment,
     experiments.machine,
 )
-FOLDERS = "TINYLAB_EXPERIMENTS"  # folders of one's own, separated as in PATH
+FOLDERS = "TINYLAB_EXPERIMENTS"  # the user's folders, separated as in PATH
 
 
 def registered() -> dict[str, Experiment[Any]]:
@@ -41,12 +41,12 @@ def registered() -> dict[str, Experiment[Any]]:
 
 
 def broken() -> dict[str, str]:
-    """Files and folders of one's own that could not be used, each with its one-line cause."""
+    """The user's files and folders that cannot be used, each with its cause in one line."""
     return _scan()[1]
 
 
 def forget() -> None:
-    """Makes the next look read the folders again."""
+    """Clears the cache: the next call reads the folders again."""
     _scan.cache_clear()
 
 
@@ -66,14 +66,13 @@ def _scan() -> tuple[dict[str, Experiment[Any]], dict[str, str]]:
                 continue
             try:
                 _add(found, module_of(path))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's file raises is said
-                said = str(error).strip().splitlines() or [""]
-                causes[str(path)] = f"{type(error).__name__}: {said[0]}"[:300]
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's file raises is reported
+                causes[str(path)] = f"{type(error).__name__}: {first_line(error)}"[:300]
     return found, causes
 
 
 def folders() -> list[Path]:
-    """The folders of one's own experiments and figures."""
+    """The folders with the user's experiments and figures."""
     return [Path(name) for name in os.environ.get(FOLDERS, "").split(os.pathsep) if name]
 
 
@@ -86,11 +85,11 @@ def _add(found: dict[str, Experiment[Any]], module: ModuleType) -> None:
 
 
 def module_of(path: Path) -> ModuleType:
-    """The module of a file outside the package, under a name that no other file has."""
+    """Imports a user's file, under a module name that no other file has."""
     name = f"tinylab_{zlib.crc32(str(path.absolute()).encode()):08x}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python module")
+        raise ImportError(f"{path.name} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic looks up annotations there
     try:
@@ -102,7 +101,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def declared(module: ModuleType) -> list[Experiment[Any]]:
-    """The experiments that one module declares."""
+    """The experiments that a module declares."""
     return [value for value in vars(module).values() if isinstance(value, Experiment)]
 
 

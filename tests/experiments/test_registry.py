@@ -1,4 +1,4 @@
-"""Experiments of one's own are found in the folders of TINYLAB_EXPERIMENTS; a broken file takes nothing along."""
+"""User-defined experiments are found in the folders of TINYLAB_EXPERIMENTS; a broken file affects no other."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from experiments import registry
 GOOD = """
 from collections.abc import Iterator
 from experiments.bench.session import Bench
-from experiments.bench.spec import Row, Spec, experiment
+from experiments.bench.rows import Row
+from experiments.bench.spec import Spec, experiment
 from pydantic import Field
 
 class OwnSpec(Spec):
@@ -26,7 +27,7 @@ def {name}(spec: OwnSpec, bench: Bench) -> Iterator[Row]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of experiments of one's own, to be filled before the first look."""
+    """A folder for user-defined experiments, to be filled before the first scan."""
     made = tmp_path / "own"
     made.mkdir()
     monkeypatch.setenv(registry.FOLDERS, str(made))
@@ -58,7 +59,7 @@ def test_underscored_and_figure_files_are_left_alone(folder: Path) -> None:
         (GOOD.format(name="jit"), "ValueError: two experiments are called jit"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_left_out_and_its_cause_is_said(folder: Path, text: str, cause: str) -> None:
+def test_a_file_that_cannot_be_imported_is_skipped_and_reported(folder: Path, text: str, cause: str) -> None:
     (folder / "bad.py").write_text(text)
     (folder / "mine.py").write_text(GOOD.format(name="mine"))
     assert "mine" in registry.registered()
@@ -77,6 +78,6 @@ def test_files_of_one_name_in_two_folders_do_not_hide_one_another(
     assert {"first", "second"} <= set(registry.registered())
 
 
-def test_a_folder_that_is_not_there_is_said(folder: Path) -> None:
+def test_a_missing_folder_is_reported(folder: Path) -> None:
     folder.rmdir()
     assert registry.broken() == {str(folder): "not a folder; TINYLAB_EXPERIMENTS names it"}
