@@ -1,4 +1,4 @@
-"""A model server: HTTP in front, dynamic batching, one process that infers: `python -m experiments serve`."""
+"""A model server: HTTP, dynamic batching and one inference process. Started by `python -m experiments serve`."""
 
 import importlib.util
 
@@ -6,5 +6,5 @@ PACKAGES = {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client":
 
 
 def missing() -> str:
-    """The first package that the server needs and this machine lacks; empty where it has all of them."""
+    """The first package that the server needs and that is not installed; empty if all are."""
     return next((package for name, package in PACKAGES.items() if importlib.util.find_spec(name) is None), "")

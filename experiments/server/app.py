@@ -1,4 +1,4 @@
-"""The HTTP side: POST /predict, GET /health, /ready and /metrics."""
+"""The HTTP endpoints: POST /predict, GET /health, /ready and /metrics."""
 
 import asyncio
 import contextlib
@@ -22,13 +22,14 @@ from experiments.server.bodies import (
     RequestRefused,
     answer_json,
     answer_raw,
-    most_bytes,
+    max_bytes,
     read,
     rows_of,
 )
 from experiments.server.metrics import Metrics
+from experiments.server.options import BatchingPolicy
 from experiments.server.process import BatchFailed, EngineUnavailable, InferenceProcess
-from experiments.server.settings import BatchingPolicy, InferenceSettings
+from experiments.server.protocol import InferenceSettings
 
 RETRY_AFTER = {"Retry-After": "1"}
 PATHS = "POST /predict, GET /health, GET /ready and GET /metrics"
@@ -36,7 +37,7 @@ PATHS = "POST /predict, GET /health, GET /ready and GET /metrics"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What requests must know of the network that is served."""
+    """What request checks need to know about the served network."""
 
     name: str
     pixels: int
@@ -44,7 +45,7 @@ class ServedModel:
 
 
 class Service:
-    """The parts of a running server and the endpoints over them."""
+    """The parts of a running server, and its endpoints."""
 
     def __init__(self, model: ServedModel, policy: BatchingPolicy, inference: InferenceSettings) -> None:
         self.model, self.policy, self.inference = model, policy, inference
@@ -53,13 +54,13 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Starts batcher and inference process with the HTTP server, and ends them after it."""
+        """Starts the batcher and the inference process with the HTTP server, and stops them after it."""
         self.engine = InferenceProcess(self.inference, self.model.classes)
         self.batcher = Batcher(self.engine, self.policy, self.metrics)
         self.engine.on_down = self.batcher.fail_all
-        self.metrics.watch("queue_length", "Requests that wait", lambda: len(self.batcher))
-        self.metrics.watch("ready", "1 if requests can be answered", lambda: float(self.engine.ready.is_set()))
-        self.metrics.watch("inference_starts", "Inference processes that became ready", lambda: self.engine.starts)
+        self.metrics.add_gauge("queue_length", "Waiting requests", lambda: len(self.batcher))
+        self.metrics.add_gauge("ready", "1 if the server can predict", lambda: float(self.engine.ready.is_set()))
+        self.metrics.add_gauge("inference_starts", "Successful inference process starts", lambda: self.engine.starts)
         self.started.set_result(self.engine)
         try:
             yield
@@ -68,25 +69,23 @@ class Service:
             await self.engine.close()
 
     async def predict(self, request: Request) -> Response:
-        """Logits, or an error in JSON with its reason."""
+        """Logits, or an error with its reason as JSON."""
         began = time.perf_counter()
         body = None
         try:
             async with asyncio.timeout(self.policy.deadline_ms / 1e3):
-                kind = _kind(request)
-                body = await read(request, most_bytes(kind, self.model.pixels, self.policy.max_batch))
+                kind = _content_type(request)
+                body = await read(request, max_bytes(kind, self.model.pixels, self.policy.max_batch))
                 response = await self._logits(body, kind)
         except RequestRefused as refused:
             response = _error(refused.status, refused.reason)
-        except QueueFull as full:
-            response = _error(503, str(full), RETRY_AFTER)
-        except EngineUnavailable as down:
-            response = _error(503, str(down), RETRY_AFTER)
+        except (QueueFull, EngineUnavailable) as busy:
+            response = _error(503, str(busy), RETRY_AFTER)
         except BatchFailed as failed:
             response = _error(500, str(failed))
         except TimeoutError:
-            late = "answer" if body is not None else "whole body"
-            response = _error(408 if body is None else 504, f"no {late} within {self.policy.deadline_ms:g} ms")
+            limit = f"within {self.policy.deadline_ms:g} ms"
+            response = _error(408, f"no whole body {limit}") if body is None else _error(504, f"no answer {limit}")
         self.metrics.request(response.status_code, time.perf_counter() - began)
         return response
 
@@ -96,18 +95,18 @@ class Service:
         return Response(content, media_type=kind, headers=_timing(answer))
 
     async def health(self, _: Request) -> Response:
-        """200 as long as the HTTP side lives."""
+        """200 while the HTTP server runs."""
         return _json(200, {"status": "ok"})
 
     async def ready(self, _: Request) -> Response:
-        """200 where requests can be answered, else 503."""
+        """200 if the server can predict, else 503."""
         if not self.engine.ready.is_set():
             return _json(503, {"status": "starting", "starts": self.engine.starts}, RETRY_AFTER)
         state = {"status": "ready", "starts": self.engine.starts, "pid": self.engine.pid}
         return _json(200, {**state, "network": self.model.name, "buckets": self.engine.buckets})
 
     async def show_metrics(self, _: Request) -> Response:
-        """Counters, gauges and histograms."""
+        """Metrics in Prometheus' text format."""
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     def app(self) -> Starlette:
@@ -119,38 +118,38 @@ class Service:
                 Route("/ready", self.ready),
                 Route("/metrics", self.show_metrics),
             ],
-            exception_handlers={HTTPException: _no_such},
+            exception_handlers={HTTPException: _no_such_route},
             lifespan=self.lifespan,
         )
 
 
-async def _no_such(request: Request, error: Exception) -> Response:
-    """The answer to a path or method that there is not."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    """The answer to an unknown path or method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
     reason = f"{request.method} {request.url.path[:60]}: {error.detail}; there are {PATHS}"
     return _json(error.status_code, {"error": reason}, dict(error.headers or {}))
 
 
-def _kind(request: Request) -> str:
-    """The content type of a request, JSON where it says none or what curl says of itself."""
+def _content_type(request: Request) -> str:
+    """The content type of a request; JSON if it has none, or curl's default."""
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind == FORM:
         return JSON
     if kind not in (JSON, RAW):
-        raise RequestRefused(415, f"{kind[:60]} is not understood; send {JSON} or {RAW}")
+        raise RequestRefused(415, f"the content type {kind[:60]} is not supported; send {JSON} or {RAW}")
     return kind
 
 
 def _timing(answer: Prediction) -> dict[str, str]:
-    """Where the time of an answer went, in ms, as browsers and load generators read it."""
+    """The parts of the latency in ms, in the format that browsers and load generators read."""
     parts = {
         "queue": answer.queued_s,
         "gather": answer.gathering_s,
         "handover": answer.handed_s,
         "compute": answer.computing_s,
     }
-    said = ", ".join(f"{name};dur={seconds * 1e3:.4f}" for name, seconds in parts.items())
-    return {"Server-Timing": said, "X-Batch-Rows": str(answer.batch)}
+    metrics = ", ".join(f"{name};dur={seconds * 1e3:.4f}" for name, seconds in parts.items())
+    return {"Server-Timing": metrics, "X-Batch-Rows": str(answer.batch)}
 
 
 def _json(status: int, value: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
@@ -158,6 +157,6 @@ def _json(status: int, value: dict[str, Any], headers: dict[str, str] | None = N
 
 
 def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
-    # a body that was not read to its end, or too slowly, leaves the connection in no state to go on
+    # after a body that was incomplete or too long, the connection cannot carry another request
     headers = {**(headers or {}), **({"Connection": "close"} if status in (408, 413) else {})}
     return _json(status, {"error": reason}, headers)

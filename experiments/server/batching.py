@@ -9,29 +9,29 @@ from typing import Protocol
 
 from experiments.bench.arrays import Array
 from experiments.server.metrics import Metrics
+from experiments.server.options import BatchingPolicy
 from experiments.server.process import BatchFailed, ComputedBatch, EngineUnavailable
-from experiments.server.settings import BatchingPolicy
 
 
 class InferenceEngine(Protocol):
-    """What the batcher needs of an inference process."""
+    """What the batcher requires of an inference process."""
 
     ready: asyncio.Event
 
     async def run(self, parts: Sequence[Array]) -> ComputedBatch:
-        """The logits of all parts together."""
+        """The logits of all parts, computed together."""
 
 
 class QueueFull(Exception):
-    """As many requests as allowed are waiting."""
+    """The queue holds as many requests as it may."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The logits of one request, and where its time went (seconds).
+    """The logits of one request, and how its latency splits up (seconds).
 
-    `queued_s` waited for the engine to finish the batch before, `gathering_s` for others to join although the engine
-    was idle, `computing_s` in the engine; `handed_s` between the two processes.
+    `queued_s`: waiting for the engine to finish the previous batch; `gathering_s`: batch formation delay, waiting for
+    others although the engine was idle; `handed_s`: IPC; `computing_s`: in the engine.
     """
 
     logits: Array
@@ -44,7 +44,7 @@ class Prediction:
 
 @dataclass(eq=False, slots=True)
 class QueuedRequest:
-    """A request in the queue."""
+    """A waiting request."""
 
     rows: Array
     arrived: float
@@ -52,7 +52,7 @@ class QueuedRequest:
 
 
 class Batcher:
-    """Gathers what waits into batches by `policy` and has them computed, one batch after the other."""
+    """Forms batches of the waiting requests by `policy` and computes them, one after the other."""
 
     def __init__(self, engine: InferenceEngine, policy: BatchingPolicy, metrics: Metrics) -> None:
         self._engine, self._policy, self._metrics = engine, policy, metrics
@@ -64,33 +64,34 @@ class Batcher:
         self._task = asyncio.create_task(self._work())
 
     def __len__(self) -> int:
-        """Requests that wait."""
+        """The number of waiting requests."""
         return len(self._queue)
 
     async def submit(self, rows: Array) -> Prediction:
-        """The answer to one request. Raises QueueFull, EngineUnavailable or BatchFailed; a cancelled one is skipped."""
+        """The answer to one request. Raises QueueFull, EngineUnavailable or BatchFailed.
+
+        A request that is cancelled while it waits is not computed.
+        """
         if not self._engine.ready.is_set():
             raise EngineUnavailable("the inference process is starting")
         if len(self._queue) >= self._policy.queue:
-            raise QueueFull(f"{len(self._queue)} requests are waiting")
-        waiting = QueuedRequest(rows, self._loop.time(), self._loop.create_future())
-        self._queue.append(waiting)
+            raise QueueFull(f"the queue is full: {len(self._queue)} requests are waiting")
+        request = QueuedRequest(rows, self._loop.time(), self._loop.create_future())
+        self._queue.append(request)
         self._rows += len(rows)
         self._some.set()
         if self._rows >= self._policy.max_batch:
             self._full.set()
-        return await waiting.answer
+        return await request.answer
 
     def fail_all(self) -> None:
-        """Gives every request that waits an error: there is nobody to compute it."""
-        for waiting in self._queue:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(EngineUnavailable("the inference process died"))
+        """Fails every waiting request: there is no inference process."""
+        _fail(self._queue, EngineUnavailable("the inference process died"))
         self._queue.clear()
         self._rows = 0
 
     async def close(self) -> None:
-        """Ends the work; who still waits gets an error."""
+        """Stops batching; waiting requests fail."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -108,7 +109,7 @@ class Batcher:
                 self._some.clear()
 
     async def _gather(self) -> None:
-        """Returns when a whole batch waits, or its first request has waited long enough."""
+        """Returns when a full batch waits or the first request has waited for `max_wait_ms`."""
         if not self._queue:
             return
         left = self._queue[0].arrived + self._policy.max_wait_ms / 1e3 - self._loop.time()
@@ -120,34 +121,38 @@ class Batcher:
                 await self._full.wait()
 
     def _take(self) -> list[QueuedRequest]:
-        """The next batch off the queue, without those that nobody waits for any more."""
+        """Takes the next batch off the queue, without cancelled requests."""
         batch: list[QueuedRequest] = []
         room = self._policy.max_batch
         while self._queue and len(self._queue[0].rows) <= room:
-            waiting = self._queue.popleft()
-            self._rows -= len(waiting.rows)
-            if not waiting.answer.done():
-                batch.append(waiting)
-                room -= len(waiting.rows)
+            request = self._queue.popleft()
+            self._rows -= len(request.rows)
+            if not request.answer.done():
+                batch.append(request)
+                room -= len(request.rows)
         return batch
 
     async def _compute(self, batch: list[QueuedRequest]) -> None:
-        began, rows = self._loop.time(), sum(len(one.rows) for one in batch)
+        began, rows = self._loop.time(), sum(len(request.rows) for request in batch)
         try:
-            computed = await self._engine.run([one.rows for one in batch])
+            computed = await self._engine.run([request.rows for request in batch])
         except (EngineUnavailable, BatchFailed) as error:
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(type(error)(str(error)))
+            _fail(batch, error)
             return
         took = self._loop.time() - began
         self._metrics.batch(rows, took)
         start = 0
-        for waiting in batch:
-            logits = computed.logits[start : start + len(waiting.rows)]
-            start += len(waiting.rows)
-            if not waiting.answer.done():
-                queued = max(0.0, self._idle_since - waiting.arrived)
-                gathering = began - waiting.arrived - queued
+        for request in batch:
+            logits = computed.logits[start : start + len(request.rows)]
+            start += len(request.rows)
+            if not request.answer.done():
+                queued = max(0.0, self._idle_since - request.arrived)
+                gathering = began - request.arrived - queued
                 handed = max(0.0, took - computed.seconds)
-                waiting.answer.set_result(Prediction(logits, rows, queued, gathering, handed, computed.seconds))
+                request.answer.set_result(Prediction(logits, rows, queued, gathering, handed, computed.seconds))
+
+
+def _fail(requests: deque[QueuedRequest] | list[QueuedRequest], error: Exception) -> None:
+    for request in requests:
+        if not request.answer.done():
+            request.answer.set_exception(type(error)(str(error)))  # each its own: a raised error keeps its traceback

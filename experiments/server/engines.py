@@ -1,4 +1,4 @@
-"""Engines: what the inference process computes with. An engine is one runner for each batch size that it compiles."""
+"""Engines of the inference process: functions from InferenceSettings to one BatchRunner per compiled batch size."""
 
 import functools
 import time
@@ -9,15 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.server.settings import InferenceSettings
+from experiments.server.protocol import InferenceSettings
 
-LANES = 16  # partial sums side by side: what lets the C compiler use vectors in a float sum
-LANED_BATCH = 4  # beyond it several rows side by side do the same, and lanes only cost
+LANES = 16  # interleaved partial sums of a float sum, which let the C compiler vectorize it
+MAX_LANED_BATCH = 4  # larger batches vectorize over rows; lanes only cost there
 TIMED_RUNS = 20
 
 
 class BatchRunner(Protocol):
-    """Computes `batch` rows at once: write them into `input`, call `run` for the logits, shaped (batch, classes)."""
+    """Computes `batch` rows at once: write them into `input`, call `run` for the logits, shape (batch, classes).
+
+    `path` names how; `why` is the reason if it is not the fast path.
+    """
 
     batch: int
     input: Array
@@ -26,29 +29,30 @@ class BatchRunner(Protocol):
     why: str
 
 
-def tinygrad_engine(inference: InferenceSettings) -> Sequence[BatchRunner]:
-    """Every bucket compiled by tinygrad, smallest first, each in the form that was the fastest here and now."""
+def tinygrad_engine(settings: InferenceSettings) -> Sequence[BatchRunner]:
+    """Every batch size compiled by tinygrad, smallest first, in the form that is fastest on this machine."""
     from experiments.models.format.packed import unpack
     from experiments.models.techniques.quantization.tinygrad_backend import build_forward
     from experiments.server.runner import TinygradRunner, buckets
 
-    model, device = unpack(Path(inference.model).read_bytes()), inference.device
+    model, device = unpack(Path(settings.model).read_bytes()), settings.device
     pixels = int(np.prod(model.network.image))
     integers = model.spec.scheme in ("static", "dynamic")
 
     @functools.cache
     def forward(lanes: int) -> Callable[[Any], Any]:
-        return build_forward(model, device, lanes)  # once for all buckets, which share its weights
+        return build_forward(model, device, lanes)  # cached: all batch sizes share its weights
 
     def fastest(batch: int) -> BatchRunner:
-        """Small float batches are tried with and without lanes."""
-        tried = [1] if integers or batch > LANED_BATCH or device != "CPU" else [1, LANES]
-        made: list[BatchRunner] = [
-            TinygradRunner(forward(one), batch, pixels, device, inference.path == "fast") for one in tried
+        """The runner of one batch size; small float batches are compiled with and without lanes."""
+        candidates = [1] if integers or batch > MAX_LANED_BATCH or device != "CPU" else [1, LANES]
+        fast = settings.path == "fast"
+        runners: list[BatchRunner] = [
+            TinygradRunner(forward(lanes), batch, pixels, device, fast) for lanes in candidates
         ]
-        return min(made, key=_shortest_s) if len(made) > 1 else made[0]
+        return min(runners, key=_shortest_s) if len(runners) > 1 else runners[0]
 
-    return [fastest(size) for size in buckets(inference.max_batch)]
+    return [fastest(size) for size in buckets(settings.max_batch)]
 
 
 def _shortest_s(runner: BatchRunner) -> float:
@@ -60,6 +64,6 @@ def _shortest_s(runner: BatchRunner) -> float:
     return min(times)
 
 
-def described(runners: Sequence[BatchRunner]) -> list[Mapping[str, str | int]]:
-    """How each bucket is computed, and why not on the fast path where it is not."""
-    return [{"batch": one.batch, "path": one.path, "why": one.why} for one in runners]
+def descriptions(runners: Sequence[BatchRunner]) -> list[Mapping[str, str | int]]:
+    """How each batch size is computed, as JSON values."""
+    return [{"batch": runner.batch, "path": runner.path, "why": runner.why} for runner in runners]

@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' text form."""
+"""Metrics of the server in Prometheus' text format."""
 
 from collections.abc import Callable
 
@@ -9,32 +9,32 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """Counters of one server, with a registry of its own."""
+    """The metrics of one server, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter("tinylab_requests", "Answered requests", ["status"], registry=self._registry)
-        self._latency = self._histogram("request_seconds", "From a whole request to its answer", LATENCIES_S)
-        self._batch = self._histogram("batch_rows", "Rows computed together", BATCHES)
-        self._compute = self._histogram("batch_seconds", "From handing a batch over to its logits", LATENCIES_S)
+        self._latency = self._histogram("request_seconds", "From the request's headers to its answer", LATENCIES_S)
+        self._batch = self._histogram("batch_rows", "Rows per batch", BATCHES)
+        self._compute = self._histogram("batch_seconds", "From sending a batch to receiving its logits", LATENCIES_S)
 
-    def _histogram(self, name: str, what: str, bounds: tuple[float, ...]) -> Histogram:
-        return Histogram(f"tinylab_{name}", what, buckets=bounds, registry=self._registry)
+    def _histogram(self, name: str, text: str, bounds: tuple[float, ...]) -> Histogram:
+        return Histogram(f"tinylab_{name}", text, buckets=bounds, registry=self._registry)
 
-    def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """A gauge whose value is read when it is asked for."""
-        Gauge(f"tinylab_{name}", what, registry=self._registry).set_function(read)
+    def add_gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Adds a gauge whose value `read` returns at each scrape."""
+        Gauge(f"tinylab_{name}", text, registry=self._registry).set_function(read)
 
     def request(self, status: int, seconds: float) -> None:
-        """One request was answered."""
+        """Records one answered request."""
         self._requests.labels(status).inc()
         self._latency.observe(seconds)
 
     def batch(self, rows: int, seconds: float) -> None:
-        """One batch was computed."""
+        """Records one computed batch."""
         self._batch.observe(rows)
         self._compute.observe(seconds)
 
     def text(self) -> bytes:
-        """Everything, in the exposition format."""
+        """All metrics in the exposition format."""
         return generate_latest(self._registry)

@@ -1,6 +1,6 @@
-"""The model that is served: a carried checkpoint, a recipe, or what has to be trained first, as one packed file.
+"""Builds the packed model to serve from a recipe: from a bundled checkpoint, or trained first.
 
-`python -m experiments.server.packed_model RECIPE FILE` writes it in a process that may train (and then says so).
+`python -m experiments.server.packed_model RECIPE FILE` writes it; as a separate process, because it may train.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ CALIBRATION_IMAGES = 512
 
 
 def packed(recipe: Recipe, device: str = "CPU", progress: checkpoints.TrainingProgress | None = None) -> bytes:
-    """The packed model of a recipe; its network is trained on `device` where no checkpoint of it exists."""
+    """The packed model of a recipe; its network is trained on `device` if it has no checkpoint."""
     if recipe.is_pruned or recipe.distilled:
-        told = progress or (lambda fraction, message, record: None)
-        return build_model(recipe, device, lambda fraction, message: told(fraction, message, None)).dense_file
+        report = progress or (lambda fraction, message, record: None)
+        return build_model(recipe, device, lambda fraction, message: report(fraction, message, None)).dense_file
     network = pruned_network(recipe)
     settings = dataclasses.replace(default_settings(recipe.network), seed=recipe.seed)
     checkpoint = checkpoints.load_checkpoint(network, settings, device=device, progress=progress)
@@ -33,9 +33,9 @@ def packed(recipe: Recipe, device: str = "CPU", progress: checkpoints.TrainingPr
 
 
 def write(recipe: Recipe, device: str, file: Path) -> bool:
-    """Writes the packed model in a process of its own, which says on standard error how a training goes.
+    """Writes the packed model in a child process, which reports the progress of a training on standard error.
 
-    False where that failed; the process has then said why.
+    False if that failed; the process has then written the reason.
     """
     command = [sys.executable, "-m", "experiments.server.packed_model", recipe.json(), str(file)]
     environment = child_environment(device) | {"TINYLAB_MODEL_DEVICE": device}
@@ -43,19 +43,19 @@ def write(recipe: Recipe, device: str, file: Path) -> bool:
 
 
 def main(recipe: str, file: str) -> int:
-    """Writes the model; 1 and one line where it cannot be made."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends this process
-    said = set()
+    """Exit status 0, or 1 with one line on standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C and ends this process
+    reported = set()
 
-    def say(fraction: float, message: str, record: checkpoints.EpochRecord | None) -> None:
-        """One line when something begins, one when an epoch is over."""
-        if record or message not in said:
-            right = f", {record['validation_accuracy']:.2%} right" if record else ""
-            sys.stderr.write(f"no model yet, training: {fraction:.0%}, {message}{right}\n")
-        said.add(message)
+    def report(fraction: float, message: str, record: checkpoints.EpochRecord | None) -> None:
+        """One line at the start of each phase and at the end of each epoch."""
+        if record or message not in reported:
+            correct = f", {record['validation_accuracy']:.2%} correct" if record else ""
+            sys.stderr.write(f"no model yet, training: {fraction:.0%}, {message}{correct}\n")
+        reported.add(message)
 
     try:
-        Path(file).write_bytes(packed(from_json(recipe), os.environ["TINYLAB_MODEL_DEVICE"], say))
+        Path(file).write_bytes(packed(from_json(recipe), os.environ["TINYLAB_MODEL_DEVICE"], report))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{str(error).splitlines()[0]}\n")
         return 1

@@ -1,11 +1,10 @@
-"""The server's end of the inference process: starts it, hands it batches, and starts it again when it dies."""
+"""The server's side of the inference process: starts it, sends it batches and restarts it when it dies."""
 
 import asyncio
 import contextlib
 import json
 import logging
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -17,38 +16,37 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import child_environment
-from experiments.server import frames
-from experiments.server.settings import InferenceSettings
+from experiments.server import protocol
+from experiments.server.protocol import InferenceSettings
 
-SECONDS = struct.Struct("<d")
-IN_THIS_PROCESS = {"PARALLEL": "0"}  # tinygrad's pool of compiling processes would stay, and outlive a kill
-START_S = 600.0  # compiling everything for a new machine takes minutes at most
-HANG_S = 30.0  # a batch that takes longer is taken for a hanging driver
+SERIAL_COMPILER = {"PARALLEL": "0"}  # tinygrad's pool of compiler processes would survive a kill
+START_TIMEOUT_S = 600.0  # compiling every batch size on a new machine takes minutes
+BATCH_TIMEOUT_S = 30.0  # a slower batch means that the driver hangs
+RESTART_DELAYS_S = (0.05, 0.5, 2.0, 10.0)  # after each failed start the next one waits longer
 LOG = logging.getLogger(__name__)
-PAUSES_S = (0.05, 0.5, 2.0, 10.0)  # before the next start, longer while starts fail
 
 
 class EngineUnavailable(Exception):
-    """There is no inference process, or it died over this batch."""
+    """There is no inference process, or it died while it computed this batch."""
 
 
 class BatchFailed(Exception):
-    """The engine raised over this batch; it goes on."""
+    """The engine raised an error for this batch; the inference process continues."""
 
 
 @dataclass(frozen=True)
 class ComputedBatch:
-    """The logits of a batch, and the seconds that the engine computed."""
+    """The logits of a batch, and the seconds that the engine took."""
 
     logits: Array
     seconds: float
 
 
 class InferenceProcess:
-    """One inference process at a time, supervised. `on_down` is called whenever it has ended."""
+    """A supervised inference process, one at a time. `on_down` is called whenever it has ended."""
 
-    def __init__(self, inference: InferenceSettings, classes: int, on_down: Callable[[], None] = lambda: None) -> None:
-        self._inference, self._classes, self.on_down = inference, classes, on_down
+    def __init__(self, settings: InferenceSettings, classes: int, on_down: Callable[[], None] = lambda: None) -> None:
+        self._settings, self._classes, self.on_down = settings, classes, on_down
         self.ready = asyncio.Event()
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.buckets: list[dict[str, Any]] = []
@@ -61,30 +59,30 @@ class InferenceProcess:
 
     @property
     def pid(self) -> int | None:
-        """The inference process that runs now."""
+        """The process id; None while no inference process runs."""
         return self._process.pid if self._process else None
 
     async def run(self, parts: Sequence[Array]) -> ComputedBatch:
-        """The logits of all rows of `parts` together, in their order. Raises EngineUnavailable or BatchFailed."""
+        """The logits of all rows of `parts`, in their order. Raises EngineUnavailable or BatchFailed."""
         if not self.ready.is_set() or self._writer is None:
             raise EngineUnavailable("the inference process is starting")
         self._number = (self._number + 1) % 2**32
         number, rows = self._number, sum(len(part) for part in parts)
         answer = self._pending[number] = asyncio.get_running_loop().create_future()
-        head = frames.header(frames.BATCH, sum(part.nbytes for part in parts), number, rows)
+        head = protocol.header(protocol.BATCH, sum(part.nbytes for part in parts), number, rows)
         self._writer.write(b"".join([head, *(part.tobytes() for part in parts)]))
         try:
-            async with asyncio.timeout(HANG_S):
+            async with asyncio.timeout(BATCH_TIMEOUT_S):
                 computed: ComputedBatch = await answer
                 return computed
         except TimeoutError:
             self._kill()
-            raise EngineUnavailable(f"the inference process did not answer within {HANG_S:g} s") from None
+            raise EngineUnavailable(f"the inference process did not answer within {BATCH_TIMEOUT_S:g} s") from None
         finally:
             self._pending.pop(number, None)
 
     async def close(self) -> None:
-        """Ends the process."""
+        """Stops the process."""
         self._supervisor.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._supervisor
@@ -94,33 +92,34 @@ class InferenceProcess:
         while True:
             began = time.monotonic()
             try:
-                cause = await self._one_life()
+                cause = await self._run_once()
             finally:
-                self._end()
+                self._clean_up()
             if self.starts == 0 and cause:
-                self.failed.set_result(cause)  # it never ran: a second start would say the same
+                self.failed.set_result(cause)  # it never ran: another start would fail in the same way
                 return
-            LOG.warning("%s; another one starts", cause)
-            failures = 0 if time.monotonic() - began > PAUSES_S[-1] else min(failures + 1, len(PAUSES_S) - 1)
-            await asyncio.sleep(PAUSES_S[failures])
+            LOG.warning("%s; restarting it", cause)
+            lasted_s = time.monotonic() - began
+            failures = 0 if lasted_s > RESTART_DELAYS_S[-1] else min(failures + 1, len(RESTART_DELAYS_S) - 1)
+            await asyncio.sleep(RESTART_DELAYS_S[failures])
 
-    async def _one_life(self) -> str:
-        """Starts the process and reads its answers until it ends; why it could not start, if it could not."""
+    async def _run_once(self) -> str:
+        """Starts the process and reads its messages until it ends; returns why it ended."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "experiments.server.worker", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, json.dumps(asdict(self._inference))],
+                [*command, json.dumps(asdict(self._settings))],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=child_environment(self._inference.device) | IN_THIS_PROCESS,
+                env=child_environment(self._settings.device) | SERIAL_COMPILER,
             )
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         try:
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 head, payload = await _frame(reader)
-            if head.kind == frames.FATAL:
+            if head.kind == protocol.FATAL:
                 return payload.decode(errors="replace")
             self.buckets = json.loads(payload)
             self.starts += 1
@@ -128,24 +127,25 @@ class InferenceProcess:
             if self.starts > 1:
                 LOG.warning("the inference process is ready again")
             while True:
-                self._answer(*await _frame(reader))
+                self._complete(*await _frame(reader))
         except (asyncio.IncompleteReadError, ConnectionResetError):
             return f"the inference process ended with code {await asyncio.to_thread(self._process.wait)}"
         except TimeoutError:
-            return f"the inference process was not ready within {START_S:g} s"
+            return f"the inference process was not ready within {START_TIMEOUT_S:g} s"
 
-    def _answer(self, head: frames.Header, payload: bytes) -> None:
+    def _complete(self, head: protocol.FrameHeader, payload: bytes) -> None:
+        """Hands the result or error of a batch to its waiting `run`."""
         waiting = self._pending.get(head.number)
         if waiting is None or waiting.done():
             return
-        if head.kind == frames.FAILED:
+        if head.kind == protocol.FAILED:
             waiting.set_exception(BatchFailed(payload.decode(errors="replace")))
             return
-        logits = np.frombuffer(payload, "<f4", offset=SECONDS.size).reshape(head.rows, self._classes)
-        waiting.set_result(ComputedBatch(logits, SECONDS.unpack_from(payload)[0]))
+        logits = np.frombuffer(payload, "<f4", offset=protocol.SECONDS.size).reshape(head.rows, self._classes)
+        waiting.set_result(ComputedBatch(logits, protocol.SECONDS.unpack_from(payload)[0]))
 
-    def _end(self) -> None:
-        """No process any more: whoever waits for it hears so."""
+    def _clean_up(self) -> None:
+        """Kills the process and fails every pending batch."""
         self.ready.clear()
         self._kill()
         if self._process:
@@ -163,6 +163,6 @@ class InferenceProcess:
             self._process.kill()
 
 
-async def _frame(reader: asyncio.StreamReader) -> tuple[frames.Header, bytes]:
-    head = frames.parse(await reader.readexactly(frames.HEADER.size))
+async def _frame(reader: asyncio.StreamReader) -> tuple[protocol.FrameHeader, bytes]:
+    head = protocol.parse(await reader.readexactly(protocol.HEADER.size))
     return head, await reader.readexactly(head.size)

@@ -1,4 +1,4 @@
-"""From rows in numpy to logits in numpy, compiled for one batch size each; only the inference process imports this."""
+"""tinygrad on one batch size, from numpy rows to numpy logits. Only the inference process imports this."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +8,16 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.bench.session import max_abs_error, tolerance
 
-CHECKS = 3  # inputs on which the fast path must agree with the plain one before it serves
-ATOL, RTOL = 1e-6, 1e-6  # the same kernels on the same inputs: nothing but the order of threads could differ
+CHECKS = 3  # random inputs on which the fast path must agree with the plain one before it is used
+ATOL, RTOL = 1e-6, 1e-6  # both paths run the same kernels on the same inputs
 
 
 class TinygradRunner:
-    """A forward pass for `batch` rows at a time. Write rows into `input`, call `run`, read what it returns.
+    """A forward pass of `batch` rows. Write rows into `input`, call `run`, read the logits it returns.
 
-    The plain path makes a tensor of the rows, replays the capture and reads the result back, as any user of tinygrad
-    does. The fast path writes into the captured input buffer and launches the captured kernels itself. It is taken
-    where `fast` asks for it and it gave the plain path's answers on random rows; else `why` says why not.
+    The plain path creates a tensor of the rows, replays the capture and reads the result back, as any tinygrad
+    program does. The fast path writes into the captured input buffer and calls the captured kernels directly. It is
+    used if `fast` asks for it and it agrees with the plain path on random rows; otherwise `why` is the reason.
     """
 
     def __init__(self, forward: Callable[[Any], Any], batch: int, pixels: int, device: str, fast: bool = True) -> None:
@@ -26,30 +26,30 @@ class TinygradRunner:
 
         self.batch = batch
         self._device = device
-        self._held = tensor(np.zeros((batch, pixels), np.float32), device)
-        self._jit, result = capture(forward, self._held)
+        self._captured_input = tensor(np.zeros((batch, pixels), np.float32), device)
+        self._jit, result = capture(forward, self._captured_input)
         self.input: Array = np.zeros((batch, pixels), np.float32)
         self.run: Callable[[], Array] = self._plain
         self.path = "plain"
-        self.why = "" if fast else "asked for"
+        self.why = "" if fast else "requested"
         if fast:
             self._try_fast(result)
 
     def _plain(self) -> Array:
-        """The logits of `input`, shaped (batch, classes)."""
+        """The logits of `input`, shape (batch, classes)."""
         from experiments.bench.tinygrad.runtime import tensor
 
         return np.asarray(self._jit(tensor(self.input, self._device)).numpy())
 
     def _try_fast(self, result: Any) -> None:
-        """Takes the fast path if it can be built and agrees with the plain one; any doubt keeps the plain one."""
+        """Switches to the fast path if it can be built and agrees with the plain path; otherwise sets `why`."""
         try:
             from experiments.bench.tinygrad.direct_replay import CannotReplay, DirectReplay
         except ImportError as error:
             self.why = f"tinygrad has changed: {error}"
             return
         try:
-            replay = DirectReplay(self._jit, self._held, result)
+            replay = DirectReplay(self._jit, self._captured_input, result)
             self.why = self._difference(replay)
         except CannotReplay as reason:
             self.why = str(reason)
@@ -65,7 +65,7 @@ class TinygradRunner:
             self.run = run
 
     def _difference(self, replay: Any) -> str:
-        """What is wrong with a replay's answers on random rows; empty if nothing is."""
+        """Why a replay is wrong on random rows; empty if it is correct."""
         rng = np.random.default_rng(0)
         for _ in range(CHECKS):
             self.input[:] = rng.random(self.input.shape, dtype=np.float32)
@@ -74,10 +74,11 @@ class TinygradRunner:
             replay.output[:] = np.nan
             replay()
             if max_abs_error(replay.output, expected) > tolerance(expected, ATOL, RTOL):
-                return "its answers differed from the plain path's"
+                return "its logits differed from the plain path's"
         return ""
 
 
-def buckets(most: int) -> list[int]:
-    """The batch sizes that are compiled: powers of two, and `most`. buckets(24) == [1, 2, 4, 8, 16, 24]."""
-    return [*(size for power in range(most.bit_length()) if (size := 2**power) < most), most]
+def buckets(max_batch: int) -> list[int]:
+    """The batch sizes to compile: powers of two, and `max_batch`. buckets(24) == [1, 2, 4, 8, 16, 24]."""
+    sizes = (2**power for power in range(max_batch.bit_length()))
+    return [*(size for size in sizes if size < max_batch), max_batch]

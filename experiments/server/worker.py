@@ -1,7 +1,7 @@
 """The inference process: `python -m experiments.server.worker FD SETTINGS`, started by the server.
 
-Nothing but it touches the device, and by one thread. It compiles, says that it is ready, and then answers one batch
-after the other until its socket ends; so it ends with the server, however that ends.
+The only process that uses the device, with one thread. It compiles, reports that it is ready and then computes one
+batch after the other until its socket closes, so it exits with the server, however that exits.
 """
 
 import gc
@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from bisect import bisect_left
@@ -19,72 +18,72 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.bench.errors import one_line
-from experiments.server import frames
-from experiments.server.engines import BatchRunner, described
-from experiments.server.settings import InferenceSettings
+from experiments.server import protocol
+from experiments.server.engines import BatchRunner, descriptions
+from experiments.server.protocol import InferenceSettings
 
 EXIT_FATAL = 1
 
 
 class ConnectionClosed(Exception):
-    """The other end of the socket is closed."""
+    """The server closed the socket."""
 
 
 def serve(connection: socket.socket, runners: Sequence[BatchRunner]) -> None:
-    """Answers batches until the server has gone. A batch goes to the smallest bucket that holds it."""
-    sizes = [one.batch for one in runners]
-    inputs = [memoryview(one.input.data).cast("B") for one in runners]
+    """Computes batches until the socket closes, each with the runner of the smallest batch size that holds it."""
+    sizes = [runner.batch for runner in runners]
+    inputs = [memoryview(runner.input.data).cast("B") for runner in runners]
     while True:
-        head = frames.parse(bytes(_receive(connection, memoryview(bytearray(frames.HEADER.size)))))
-        place = bisect_left(sizes, head.rows)
-        runner = runners[place]
-        _receive(connection, inputs[place][: head.size])
+        head = protocol.parse(bytes(_receive(connection, memoryview(bytearray(protocol.HEADER.size)))))
+        index = bisect_left(sizes, head.rows)
+        runner = runners[index]
+        _receive(connection, inputs[index][: head.size])
         runner.input[head.rows :] = 0
         try:
             began = time.perf_counter()
             logits = np.ascontiguousarray(runner.run()[: head.rows], np.float32)
-            took = struct.pack("<d", time.perf_counter() - began)
-            kind, payload = frames.RESULT, took + logits.tobytes()
-        except Exception as error:  # noqa: BLE001 - one batch that fails must not end the service
-            kind, payload = frames.FAILED, one_line(error).encode()
-        connection.sendall(frames.header(kind, len(payload), head.number, head.rows) + payload)
+            seconds = protocol.SECONDS.pack(time.perf_counter() - began)
+            kind, payload = protocol.RESULT, seconds + logits.tobytes()
+        except Exception as error:  # noqa: BLE001 - one failed batch must not stop the service
+            kind, payload = protocol.FAILED, one_line(error).encode()
+        connection.sendall(protocol.header(kind, len(payload), head.number, head.rows) + payload)
 
 
 def _receive(connection: socket.socket, into: memoryview) -> memoryview:
     """Fills `into` from the socket."""
-    there = 0
-    while there < len(into):
-        count = connection.recv_into(into[there:])
+    filled = 0
+    while filled < len(into):
+        count = connection.recv_into(into[filled:])
         if not count:
             raise ConnectionClosed
-        there += count
+        filled += count
     return into
 
 
 def main() -> int:
-    """0 where the server has gone, 1 where the model could not be made ready; the cause has then been sent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's: it answers first what it has accepted
+    """0 after the socket closed, 1 if the model could not be loaded; the server then has the reason."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C: it answers accepted requests first
     connection = socket.socket(fileno=int(sys.argv[1]))
     try:
-        inference = InferenceSettings(**json.loads(sys.argv[2]))
-        module, _, name = inference.engine.partition(":")
-        runners: Sequence[BatchRunner] = getattr(importlib.import_module(module), name)(inference)
-        for one in runners:
-            one.run()
+        settings = InferenceSettings(**json.loads(sys.argv[2]))
+        module, _, name = settings.engine.partition(":")
+        runners: Sequence[BatchRunner] = getattr(importlib.import_module(module), name)(settings)
+        for runner in runners:
+            runner.run()
         gc.collect()
-        gc.freeze()  # what was made for compiling stays: looking through it again would only be heard as a pause
-        ready = json.dumps(described(runners)).encode()
-        connection.sendall(frames.header(frames.READY, len(ready)) + ready)
+        gc.freeze()  # compile-time objects stay alive: excluding them from later collections avoids pauses
+        ready = json.dumps(descriptions(runners)).encode()
+        connection.sendall(protocol.header(protocol.READY, len(ready)) + ready)
         serve(connection, runners)
     except (ConnectionClosed, BrokenPipeError, ConnectionResetError):
         return 0
-    except Exception as error:  # noqa: BLE001 - whatever hinders the start is said where somebody reads it
-        said = one_line(error).encode()
-        connection.sendall(frames.header(frames.FATAL, len(said)) + said)
+    except Exception as error:  # noqa: BLE001 - every failure to start is reported to the server
+        reason = one_line(error).encode()
+        connection.sendall(protocol.header(protocol.FATAL, len(reason)) + reason)
         return EXIT_FATAL
     return 0
 
 
 if __name__ == "__main__":
     code = main()
-    os._exit(code)  # drivers' threads need no farewell
+    os._exit(code)  # do not join the threads of device drivers

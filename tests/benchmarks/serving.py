@@ -34,7 +34,7 @@ from experiments.models.techniques.quantization.post_training import QuantSpec
 from experiments.server.engines import BatchRunner
 from experiments.server.launch import ServerProcess
 from experiments.server.packed_model import packed
-from experiments.server.settings import InferenceSettings
+from experiments.server.protocol import InferenceSettings
 
 CLIENTS, ROUNDS, LIMIT = 32, 3, 1e-3
 RATE, STALL_S = 500, 0.2
@@ -99,7 +99,7 @@ def main(seconds: float) -> None:
         np.savez(payload, images=images, logits=logits_numpy(unpack(model.read_bytes()), images))
         servers = {name: ServerProcess(model, "--device", "CPU", *options) for name, options in chosen.items()}
         try:
-            ports = {name: server.wait().port for name, server in servers.items()}
+            ports = {name: server.wait() for name, server in servers.items()}
             _compare(ports, payload, seconds)
             _burst(ports["batch 32, drain"], payload)
             _stall(ports["batch 32, drain"], payload, seconds)

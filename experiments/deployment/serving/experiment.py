@@ -232,7 +232,7 @@ def serving(spec: ServingSpec, bench: Bench) -> Iterator[Row]:
             servers[variant] = ServerProcess(model, *_options(variant, spec.queue, bench.device))
             started.callback(servers[variant].stop)
         bench.progress(0.05, f"starting {len(servers)} servers")
-        ports = {variant: server.wait().port for variant, server in servers.items()}
+        ports = {variant: server.wait() for variant, server in servers.items()}
         _paths(spec, bench, model)
         session = ServingSession(spec, bench, ports, payload, limit)
         session.warm()

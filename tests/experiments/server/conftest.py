@@ -1,5 +1,6 @@
-"""A packed network, what it says of some images, and servers for it."""
+"""A packed network, its logits of some images, and servers for it."""
 
+import contextlib
 import http.client
 import json
 
@@ -10,13 +11,13 @@ from experiments.models.format.packed import pack
 from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
-from experiments.server.launch import running
+from experiments.server.launch import ServerProcess
 
 STUBS = "tests.experiments.server.stub_engines"
 
 
 class Served:
-    """A network, its images with their logits, and where both lie as files."""
+    """A network, images with their logits, and the files of both."""
 
     def __init__(self, folder):
         network = mlp()
@@ -27,9 +28,15 @@ class Served:
         self.model.write_bytes(pack(self.quantized))
         np.savez(self.payload, images=self.images, logits=self.logits)
 
+    @contextlib.contextmanager
     def server(self, engine, *options):
-        """A server whose inference process computes with a stub."""
-        return running(self.model, "--device", "CPU", "--engine", f"{STUBS}:{engine}", *options)
+        """A server that is ready, whose inference process computes with a stub."""
+        server = ServerProcess(self.model, "--device", "CPU", "--engine", f"{STUBS}:{engine}", *options)
+        try:
+            server.wait()
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -54,15 +61,15 @@ def ask():
 
 
 @pytest.fixture(scope="session")
-def still_right(served, ask):
-    """Asserts that a server gives the right answer now."""
+def still_correct(served, ask):
+    """Asserts that a server now answers correctly."""
 
-    def right(port):
+    def check(port):
         body = json.dumps({"inputs": served.images[:2].tolist()})
         status, _, answer = ask(port, "POST", "/predict", body)
         assert status == 200, answer
-        said = json.loads(answer)
-        assert np.allclose(said["outputs"], served.logits[:2], atol=1e-4)
-        assert said["classes"] == served.logits[:2].argmax(axis=1).tolist()
+        answered = json.loads(answer)
+        assert np.allclose(answered["outputs"], served.logits[:2], atol=1e-4)
+        assert answered["classes"] == served.logits[:2].argmax(axis=1).tolist()
 
-    return right
+    return check

@@ -1,4 +1,4 @@
-"""Engines that need no compiler, for servers under test: they compute with numpy, slowly or with a stall."""
+"""Engines for servers under test that need no compiler: numpy, at once, slowly or with a stall."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from experiments.server.runner import buckets
 STALL_S, STALLS_AT, SLOW_S = 0.2, 100, 0.4
 
 
-class Numpy:
+class NumpyRunner:
     """The packed model's logits by numpy, for one batch size."""
 
     path, why = "numpy", ""
@@ -23,13 +23,13 @@ class Numpy:
         self.run = lambda: logits_numpy(model, self.input)
 
 
-def numpy_engine(inference):
-    model = unpack(Path(inference.model).read_bytes())
-    return [Numpy(model, size) for size in buckets(inference.max_batch)]
+def numpy_engine(settings):
+    model = unpack(Path(settings.model).read_bytes())
+    return [NumpyRunner(model, size) for size in buckets(settings.max_batch)]
 
 
-def slow_engine(inference):
-    """Every batch takes a while."""
+def slow_engine(settings):
+    """Every batch takes SLOW_S longer."""
 
     def slowly(run):
         def slow():
@@ -38,14 +38,14 @@ def slow_engine(inference):
 
         return slow
 
-    made = numpy_engine(inference)
-    for one in made:
-        one.run = slowly(one.run)
-    return made
+    runners = numpy_engine(settings)
+    for runner in runners:
+        runner.run = slowly(runner.run)
+    return runners
 
 
-def stalling_engine(inference):
-    """One batch takes long, once."""
+def stalling_engine(settings):
+    """One batch takes STALL_S longer."""
     runs = iter(range(10**9))
 
     def stalling(run):
@@ -56,12 +56,12 @@ def stalling_engine(inference):
 
         return stall
 
-    made = numpy_engine(inference)
-    for one in made:
-        one.run = stalling(one.run)
-    return made
+    runners = numpy_engine(settings)
+    for runner in runners:
+        runner.run = stalling(runner.run)
+    return runners
 
 
-def broken_engine(inference):
+def broken_engine(settings):
     """Cannot start."""
     raise RuntimeError("no such device\nand more")

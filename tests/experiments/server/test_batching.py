@@ -1,4 +1,4 @@
-"""How requests become batches, with an engine that only notes what it is given."""
+"""How requests become batches, with an engine that records the sizes of its batches."""
 
 import asyncio
 
@@ -7,12 +7,12 @@ import pytest
 
 from experiments.server.batching import Batcher, QueueFull
 from experiments.server.metrics import Metrics
+from experiments.server.options import BatchingPolicy
 from experiments.server.process import BatchFailed, ComputedBatch, EngineUnavailable
-from experiments.server.settings import BatchingPolicy
 
 
-class Noting:
-    """Answers each row with its double, when `go` is set; notes the sizes of its batches."""
+class RecordingEngine:
+    """Returns each row doubled once `go` is set; records the sizes of its batches."""
 
     def __init__(self):
         self.ready, self.go = asyncio.Event(), asyncio.Event()
@@ -34,10 +34,10 @@ def row(value):
 
 
 def under(policy, check):
-    """Runs `check(batcher, engine)` in a loop of its own."""
+    """Runs `check(batcher, engine)` in a new event loop."""
 
     async def run():
-        engine = Noting()
+        engine = RecordingEngine()
         batcher = Batcher(engine, policy, Metrics())
         try:
             await check(batcher, engine)
@@ -53,7 +53,7 @@ async def started(*submissions):
     return tasks
 
 
-def test_what_waits_while_the_engine_computes_goes_together_next():
+def test_requests_that_arrive_during_a_batch_form_the_next_one():
     async def check(batcher, engine):
         engine.go.clear()
         tasks = await started(*(batcher.submit(row(value)) for value in range(6)))
@@ -66,7 +66,7 @@ def test_what_waits_while_the_engine_computes_goes_together_next():
     under(BatchingPolicy(max_batch=8, max_wait_ms=0), check)
 
 
-def test_no_batch_is_larger_than_allowed():
+def test_no_batch_exceeds_the_largest_batch():
     async def check(batcher, engine):
         await asyncio.gather(*(batcher.submit(np.zeros((2, 2), np.float32)) for _ in range(9)))
         assert max(engine.batches) <= 5
@@ -75,7 +75,7 @@ def test_no_batch_is_larger_than_allowed():
     under(BatchingPolicy(max_batch=5, max_wait_ms=0), check)
 
 
-def test_a_request_waits_for_others_and_a_full_batch_waits_for_nobody():
+def test_a_request_waits_for_others_and_a_full_batch_does_not_wait():
     async def check(batcher, engine):
         tasks = await started(batcher.submit(row(1)))
         assert engine.batches == []
@@ -85,7 +85,7 @@ def test_a_request_waits_for_others_and_a_full_batch_waits_for_nobody():
     under(BatchingPolicy(max_batch=4, max_wait_ms=60_000), check)
 
 
-def test_a_lonely_request_is_computed_after_the_longest_wait():
+def test_a_single_request_is_computed_after_the_longest_wait():
     async def check(batcher, engine):
         answer = await batcher.submit(row(1))
         assert engine.batches == [1]
@@ -94,7 +94,7 @@ def test_a_lonely_request_is_computed_after_the_longest_wait():
     under(BatchingPolicy(max_batch=4, max_wait_ms=20), check)
 
 
-def test_beyond_the_queue_requests_are_refused():
+def test_requests_beyond_the_queue_are_rejected():
     async def check(batcher, engine):
         engine.go.clear()
         tasks = await started(batcher.submit(row(1)))
@@ -108,7 +108,7 @@ def test_beyond_the_queue_requests_are_refused():
     under(BatchingPolicy(max_batch=1, max_wait_ms=0, queue=3), check)
 
 
-def test_a_request_that_nobody_waits_for_any_more_is_not_computed():
+def test_a_cancelled_request_is_not_computed():
     async def check(batcher, engine):
         engine.go.clear()
         first, second, third = await started(*(batcher.submit(row(value)) for value in (1, 2, 3)))
@@ -133,7 +133,7 @@ def test_an_error_of_the_engine_reaches_every_request_of_the_batch_and_the_next_
     under(BatchingPolicy(max_batch=4, max_wait_ms=0), check)
 
 
-def test_all_that_wait_hear_that_the_engine_has_died_and_new_ones_are_refused():
+def test_when_the_engine_dies_waiting_requests_fail_and_new_ones_are_rejected():
     async def check(batcher, engine):
         engine.go.clear()
         tasks = await started(*(batcher.submit(row(1)) for _ in range(3)))
