@@ -8,7 +8,7 @@ from dashboard import links, services
 from dashboard.attempt import attempt
 from dashboard.links import RUN
 from dashboard.text import plain
-from experiments.bench.challenge import Met
+from experiments.bench.challenge import Achievement
 from experiments.bench.spec import Experiment
 from experiments.registry import find
 from experiments.runs import challenges
@@ -16,7 +16,7 @@ from experiments.runs.challenges import Solved
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def _judged(database: str, name: str, run_id: str) -> Met | None:
+def _judged(database: str, name: str, run_id: str) -> Achievement | None:
     """What of an ended run meets the challenge; a run that has ended does not change."""
     return challenges.met_by(services.database(), find(name), run_id)
 
@@ -25,7 +25,7 @@ def solved(experiment: Experiment[Any]) -> Solved | None:
     """The latest run of one's own that meets the experiment's challenge."""
     db = services.database()
 
-    def judge(run_id: str) -> Met | None:
+    def judge(run_id: str) -> Achievement | None:
         return _judged(str(db.url), experiment.name, run_id)
 
     return attempt("The challenge", lambda: challenges.solved(db, experiment, judge), None)
@@ -43,6 +43,6 @@ def show(experiment: Experiment[Any]) -> None:
         if by is None:
             st.caption(f"Start from the preset `{challenge.start}`. A run that meets it is recognised by its rows.")
             return
-        st.page_link(links.experiment_page(experiment.name), label=plain(by.met.what), query_params={RUN: by.run_id})
+        st.page_link(links.experiment_page(experiment.name), label=plain(by.met.result), query_params={RUN: by.run_id})
         with st.expander(plain(challenge.question)):
-            st.markdown(plain(by.met.why))
+            st.markdown(plain(by.met.explanation))

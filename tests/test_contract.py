@@ -85,7 +85,7 @@ def test_every_field_has_a_title_a_description_and_limits(one):
             assert info.low is not None, info.name
             assert info.high is not None, info.name
         if info.is_list:
-            assert info.most_items, info.name
+            assert info.max_items, info.name
 
 
 @pytest.mark.parametrize("one", EXPERIMENTS)

@@ -1,4 +1,4 @@
-"""A challenge: a goal on an experiment's page that a run meets or not, told by its rows alone."""
+"""A challenge: a goal on an experiment's page; whether a run meets it is computed from the run's rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Met:
-    """What meets a challenge, and the reason that its question asks for."""
+class Achievement:
+    """The result that meets a challenge, and the answer to the challenge's question."""
 
-    what: str
-    why: str
+    result: str
+    explanation: str
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """What to reach, what to ask oneself then, the preset to start from, and how rows that meet it are known."""
+    """A goal, a question about why it works, the preset to start from, and the check of a run's rows."""
 
     goal: str
     question: str
     start: str
-    met: "Callable[[pd.DataFrame], Met | None]"
+    met: "Callable[[pd.DataFrame], Achievement | None]"
 
 
-def holding(frame: "pd.DataFrame", *conditions: "pd.Series") -> "pd.DataFrame":
-    """The rows for which all conditions hold; one over an empty cell does not."""
+def rows_where(frame: "pd.DataFrame", *conditions: "pd.Series") -> "pd.DataFrame":
+    """The rows for which all conditions are true; an empty cell in a condition counts as false."""
     for condition in conditions:
         frame = frame[condition.reindex(frame.index).fillna(False).astype(bool)]
     return frame

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "integer", "number", "boolean"]
+ColumnKind = Literal["text", "integer", "number", "boolean"]
 Value = str | int | float | bool | None
 
 UNITS = {
@@ -22,7 +22,7 @@ UNITS = {
     "gb_s": "GB/s",
     "_per_s": "1/s",
 }
-PYTHON_TYPES: dict[Kind, tuple[type, ...]] = {
+PYTHON_TYPES: dict[ColumnKind, tuple[type, ...]] = {
     "text": (str,),
     "integer": (int,),
     "number": (int, float),
@@ -35,7 +35,7 @@ class Column:
     """One column of a frame: its name carries the unit, its description says what it means."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     description: str
     unit: str = ""
 
@@ -53,7 +53,7 @@ class Column:
         return isinstance(value, PYTHON_TYPES[self.kind])
 
 
-def _columns(kind: Kind, **descriptions: str) -> dict[str, Column]:
+def _columns(kind: ColumnKind, **descriptions: str) -> dict[str, Column]:
     return {name: Column(name, kind, description) for name, description in descriptions.items()}
 
 

@@ -23,16 +23,16 @@ LOOK_S = 0.2  # between two looks at what the search has written
 
 
 @dataclass(frozen=True)
-class Variant:
-    """How kernels are optimised: by a BEAM search of this width; at width 0 by the heuristic, or not at all."""
+class Optimization:
+    """How kernels are optimized: by a BEAM search of this width; at width 0 by the heuristic, or not at all."""
 
     width: int = 0
-    optimised: bool = True
+    optimized: bool = True
 
     @property
     def name(self) -> str:
         """`noopt`, `heuristic` or `beam=2`."""
-        return f"beam={self.width}" if self.width else "heuristic" if self.optimised else "noopt"
+        return f"beam={self.width}" if self.width else "heuristic" if self.optimized else "noopt"
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """A first call with its search: how it ended, what it cost in seconds, what it tried, what it chose by kernel."""
 
-    variant: Variant
+    variant: Optimization
     ended: Literal["done", "timeout", "failed"]
     seconds: float
     first_call_s: float | None
@@ -66,11 +66,11 @@ class Found:
 def search(
     device: str,
     make: str,
-    variant: Variant,
+    variant: Optimization,
     budget_s: float,
     look: Callable[[int], None] = lambda candidates: None,
     **arguments: Value,
-) -> Found:
+) -> SearchResult:
     """The first call of what `make` prepares, its kernels searched for as `variant` says, within `budget_s` seconds.
 
     `make` is a `module:function` that gets `device` and the arguments in a fresh process with an empty kernel cache,
@@ -85,7 +85,7 @@ def search(
             Path(folder) / "kernels.db",
             make=make,
             width=variant.width,
-            optimised=variant.optimised,
+            optimized=variant.optimized,
             trace=str(trace),
             arguments=json.dumps(arguments),
         )
@@ -107,8 +107,8 @@ def search(
             process.close()
         candidates, chosen, searched_s = read(trace)
     if answer is not None:
-        return Found(variant, "done", searched_s, answer["first_call_s"], candidates, chosen)
-    return Found(variant, "failed" if cause else "timeout", took, None, candidates, chosen, cause)
+        return SearchResult(variant, "done", searched_s, answer["first_call_s"], candidates, chosen)
+    return SearchResult(variant, "failed" if cause else "timeout", took, None, candidates, chosen, cause)
 
 
 def read(trace: Path) -> tuple[tuple[Candidate, ...], dict[str, tuple[Opt, ...]], float]:

@@ -1,44 +1,91 @@
-"""Takes one captured call apart: kernels with times and roofs, one replay in time, memory plan, the reason."""
+"""Profiles one captured call: each kernel with its time and ceiling, the kernel timeline, the memory plan, the bound.
+
+Importable without tinygrad: experiments declare the columns below.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from experiments.bench.columns import Value
+from experiments.bench.columns import Column, Value
 from experiments.bench.machine.roofline import Ceilings, Launch, explain
-from experiments.bench.tinygrad.capture import CapturedKernel, Launched, kernels, planned_bytes, replay
-from experiments.bench.tinygrad.runtime import synchronizer
 
-ROUNDS_S = 0.2  # spent on replays, at least 3 and at most 20
-LEAST_ROUNDS, MOST_ROUNDS = 3, 20
+if TYPE_CHECKING:
+    from experiments.bench.tinygrad.capture import CapturedKernel, KernelTiming
+
+REPLAYS_S = 0.2  # spent on replays, at least 3 and at most 20
+MIN_REPLAYS, MAX_REPLAYS = 3, 20
+
+REASON = ("bound", "roof_fraction", "launch_share", "kernel_ms")  # columns of a row that Bench.inspect fills
+
+KERNELS = (
+    Column("variant", "text", "the inspected variant"),
+    Column("number", "integer", "place of the kernel in the call, from 1"),
+    Column("name", "text", "tinygrad's name of the kernel; a copy is called COPY"),
+    Column("device", "text", "where it runs"),
+    Column("renderer", "text", "tinygrad's target: renderer and architecture"),
+    Column("global_size", "text", "work groups"),
+    Column("local_size", "text", "work items of a group"),
+    Column("ops", "integer", "arithmetic operations, as tinygrad counts them"),
+    Column("bytes", "integer", "unique bytes: the least that must move"),
+    Column("loaded_bytes", "integer", "bytes of all loads and stores, cached or not"),
+    Column("opts", "text", "optimisations that were applied"),
+    Column("uops", "integer", "instructions of tinygrad's own intermediate form"),
+    Column("binary_bytes", "integer", "size of the compiled kernel"),
+    Column("kernel_ms", "number", "time on the device, median over replays"),
+    Column("host_us", "number", "time of the host around the kernel: its launch", "µs"),
+    Column("gflops", "number", "achieved operations per second"),
+    Column("gb_s", "number", "achieved unique bytes per second"),
+    Column("share", "number", "of the time of all kernels of the call"),
+    Column("bound", "text", "the roof that the kernel meets first: memory or compute"),
+    Column("roof_fraction", "number", "of that roof reached"),
+    Column("batched", "boolean", "launched as part of one graph in a replay; timed here one by one"),
+    Column("source", "text", "the code that was compiled"),
+)
+REPLAY = (
+    Column("variant", "text", "the inspected variant"),
+    Column("number", "integer", "place of the kernel in the call"),
+    Column("name", "text", "the kernel"),
+    Column("start_ms", "number", "since the start of the replay"),
+    Column("host_ms", "number", "from the start of the launch to its return, waiting for the kernel included"),
+    Column("kernel_ms", "number", "of this the kernel on the device"),
+)
+MEMORY = (
+    Column("variant", "text", "the inspected variant"),
+    Column("planned_bytes", "integer", "intermediate buffers as the memory planner lays them into one arena"),
+    Column("unplanned_bytes", "integer", "the same without the planner, each in a buffer of its own"),
+)
 
 
 @dataclass(frozen=True)
-class Inspected:
-    """The details of a call by name, and what its reason is computed from."""
+class CallProfile:
+    """The detail frames of a call by name, and the inputs of its bound."""
 
     details: Mapping[str, list[dict[str, Value]]]
     launches: list[Launch]
     ceilings: Ceilings | None
 
     def reason(self, wall_s: float) -> dict[str, Value]:
-        """The REASON columns of a variant that takes `wall_s` a call; empty where there is nothing to say."""
+        """The REASON columns of a variant whose call takes `wall_s`; empty without kernels or ceilings."""
         reason = explain(self.launches, wall_s, self.ceilings) if self.ceilings else None
         return reason.values() if reason else {}
 
 
-def dissect(
+def profile_call(
     device: str, function: Callable[..., Any], jit: Any, inputs: Sequence[Any], ceilings: Ceilings | None
-) -> Inspected:
-    """Launches every kernel of a captured TinyJit one by one and lays out what was compiled."""
+) -> CallProfile:
+    """Launches every kernel of a captured TinyJit one by one and reads what was compiled."""
+    from experiments.bench.tinygrad.capture import kernels, planned_bytes, replay
+    from experiments.bench.tinygrad.runtime import synchronizer
+
     found, synchronize = kernels(jit, inputs), synchronizer(device)
     once = sum(one.host_s for one in replay(jit, inputs, synchronize, 1))
-    rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(ROUNDS_S / once))) if once else LEAST_ROUNDS
-    timed = replay(jit, inputs, synchronize, rounds)
+    replays = min(MAX_REPLAYS, max(MIN_REPLAYS, int(REPLAYS_S / once))) if once else MIN_REPLAYS
+    timed = replay(jit, inputs, synchronize, replays)
     planned, unplanned = planned_bytes(jit, function, inputs)
     total_s = sum(one.kernel_s for one in timed)
     numbered = list(enumerate(zip(found, timed, strict=True), start=1))
-    return Inspected(
+    return CallProfile(
         details={
             "kernels": [_kernel(number, kernel, one, total_s, ceilings) for number, (kernel, one) in numbered],
             "replay": [
@@ -59,7 +106,7 @@ def dissect(
 
 
 def _kernel(
-    number: int, kernel: CapturedKernel, timed: Launched, total_s: float, ceilings: Ceilings | None
+    number: int, kernel: "CapturedKernel", timed: "KernelTiming", total_s: float, ceilings: Ceilings | None
 ) -> dict[str, Value]:
     seconds = timed.kernel_s
     launch = Launch(kernel.ops, kernel.bytes, seconds)

@@ -18,7 +18,7 @@ from experiments.bench.statistics.intervals import Interval
 from experiments.bench.timing.fresh_process import ColdProcess, in_process
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 
-MOST_ARTIFACT_BYTES = 64 * 2**20
+MAX_ARTIFACT_BYTES = 64 * 2**20
 
 
 class Bench:
@@ -49,8 +49,8 @@ class Bench:
 
     def artifact(self, name: str, content: bytes) -> str:
         """Keeps a file of the run by its hash; returns the hash."""
-        if len(content) > MOST_ARTIFACT_BYTES:
-            raise ValueError(f"artifact {name} has {len(content)} bytes; at most {MOST_ARTIFACT_BYTES} are kept")
+        if len(content) > MAX_ARTIFACT_BYTES:
+            raise ValueError(f"artifact {name} has {len(content)} bytes; at most {MAX_ARTIFACT_BYTES} are kept")
         digest = hashlib.sha256(content).hexdigest()
         self._emit(ArtifactEvent(name, digest, content))
         return digest
@@ -93,9 +93,9 @@ class Bench:
 
         `latencies_s` are the wall times of variants that launch these kernels; the first one names the details.
         """
-        from experiments.bench.profile import dissect
+        from experiments.bench.profile import profile_call
 
-        found = dissect(self.device, function, jit, inputs, self.ceilings())
+        found = profile_call(self.device, function, jit, inputs, self.ceilings())
         first = next(iter(latencies_s))
         for name, records in found.details.items():
             self.detail(name, [{"variant": first, **point, **record} for record in records])
@@ -110,7 +110,7 @@ class Bench:
             return in_process(self.device, function, Path(folder) / "kernels.db", **arguments)
 
     @contextmanager
-    def colds(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, ColdProcess]]:
+    def cold_starts(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, ColdProcess]]:
         """Processes of `module:function` that prepare at once, by name; each has an empty kernel cache of its own.
 
         To be told to go one after another, when all are ready: what is measured is alone on the machine.

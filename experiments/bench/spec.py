@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from experiments.bench.answers import plain_answer
+from experiments.bench.answers import default_answer
 from experiments.bench.challenge import Challenge
 from experiments.bench.columns import IDENTITY, RUN_ID, Column, check_record, resolve
 from experiments.bench.errors import BadInput
 from experiments.bench.machine.devices import AUTO, check_name
 from experiments.bench.machine.roofline import CEILINGS
-from experiments.bench.profile_columns import KERNELS, MEMORY, REPLAY
+from experiments.bench.profile import KERNELS, MEMORY, REPLAY
 from experiments.bench.rows import Row
 from experiments.bench.timing.measure import Budget
 
@@ -100,7 +100,7 @@ class FieldInfo:
     choices: tuple[str, ...]
     low: float | None
     high: float | None
-    most_items: int | None
+    max_items: int | None
     default: str
 
     @property
@@ -116,8 +116,8 @@ class FieldInfo:
                 what += f" from {self.low:g} to {self.high:.15g}"
         else:
             what = {"boolean": "true or false"}.get(self.kind, "text")
-        if self.is_list and self.most_items:
-            what += f", at most {self.most_items} of them, separated by commas"
+        if self.is_list and self.max_items:
+            what += f", at most {self.max_items} of them, separated by commas"
         return what
 
 
@@ -144,7 +144,7 @@ def _field_info(spec: type[Spec], name: str, schema: Mapping[str, Any]) -> Field
         choices=choices,
         low=item.get("minimum"),
         high=item.get("maximum"),
-        most_items=schema.get("maxItems"),
+        max_items=schema.get("maxItems"),
         default=",".join(map(str, default)) if is_list else str(default),
     )
 
@@ -181,9 +181,9 @@ def _short(value: object) -> str:
     return line if len(line) <= 60 else line[:57] + "…"
 
 
-Run = Callable[[SpecT, "Bench"], Iterator[Row]]
-Answer = Callable[["pd.DataFrame"], str]
-Plan = Callable[[SpecT], str]
+RunFunction = Callable[[SpecT, "Bench"], Iterator[Row]]
+AnswerFunction = Callable[["pd.DataFrame"], str]
+PlanFunction = Callable[[SpecT], str]
 
 
 @dataclass(frozen=True)
@@ -197,14 +197,14 @@ class Experiment(Generic[SpecT]):
     compares: str
     description: str
     spec: type[SpecT]
-    run: Run[SpecT]
+    run: RunFunction[SpecT]
     presets: Mapping[str, SpecT]
     columns: tuple[Column, ...]
     details: Mapping[str, tuple[Column, ...]]
     grid: tuple[str, ...]
     summary: tuple[str, ...]
-    answer: Answer
-    plan: Plan[SpecT]
+    answer: AnswerFunction
+    plan: PlanFunction[SpecT]
     challenge: Challenge | None
 
     def preset(self, name: str) -> SpecT:
@@ -228,13 +228,13 @@ def experiment(
     columns: Sequence[str | Column],
     grid: Sequence[str],
     summary: Sequence[str],
-    answer: Answer | None = None,
+    answer: AnswerFunction | None = None,
     details: Mapping[str, Sequence[str | Column]] | None = None,
     inspects: bool = False,
-    plan: Plan[SpecT] | None = None,
+    plan: PlanFunction[SpecT] | None = None,
     challenge: Challenge | None = None,
     compares: str = "",
-) -> Callable[[Run[SpecT]], Experiment[SpecT]]:
+) -> Callable[[RunFunction[SpecT]], Experiment[SpecT]]:
     """Declares the decorated run function an experiment; its name is the experiment's name.
 
     `grid` names the columns whose values make a grid point: rows of one point were measured side by side.
@@ -245,7 +245,7 @@ def experiment(
     here, which a run meets or not. `compares` names its variants in a few words.
     """
 
-    def declare(run: Run[SpecT]) -> Experiment[SpecT]:
+    def declare(run: RunFunction[SpecT]) -> Experiment[SpecT]:
         resolved = resolve(columns)
         where = [one for one in resolved if one.name in grid]
         inspected = {"kernels": KERNELS, "replay": REPLAY, "memory": MEMORY} if inspects else {}
@@ -265,7 +265,7 @@ def experiment(
             details={name: resolve(own, identity=(RUN_ID,)) for name, own in ({**(details or {}), **declared}).items()},
             grid=tuple(grid),
             summary=tuple(summary),
-            answer=answer or (lambda frame: plain_answer(frame, tuple(grid))),
+            answer=answer or (lambda frame: default_answer(frame, tuple(grid))),
             plan=plan or (lambda spec: ""),
             challenge=challenge,
         )

@@ -57,7 +57,7 @@ def _run(given: Namespace, experiment: Experiment[Any], spec: Any, url: str) -> 
         code = write_text("--csv", given.csv, [frames.to_csv(frame)]) or code
     if given.csv != "-":
         met = experiment.challenge.met(frame) if experiment.challenge and run["status"] == "done" else None
-        solved = f"Challenge solved: {met.what} {met.why}" if met else ""
+        solved = f"Challenge solved: {met.result} {met.explanation}" if met else ""
         parts = [table(frame, experiment), experiment.answer(frame), solved, "" if given.no_store else run_id]
         print("\n\n".join(part for part in parts if part))
     if run["status"] != "done":

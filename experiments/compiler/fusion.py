@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from experiments.bench.answers import because, says
+from experiments.bench.answers import bound_reason, describe_speedup
 from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -204,9 +204,9 @@ def answer(frame: "pd.DataFrame") -> str:
     said = (
         f"On {largest['device']} a chain of {largest['steps']} steps moves {times} the bytes if every step writes its "
         f"result to memory ({most['bytes'] / 1e6:.3g} MB instead of {largest['bytes'] / 1e6:.3g} MB at "
-        f"{largest['elements']:,} elements); fusing them into one kernel {says(largest, 'the chain')} there"
+        f"{largest['elements']:,} elements); fusing them into one kernel {describe_speedup(largest, 'the chain')} there"
     )
-    said += "" if largest["verdict"] == "wrong" else because(largest)
+    said += "" if largest["verdict"] == "wrong" else bound_reason(largest)
     return f"{said}. {_pays(fused)}."
 
 

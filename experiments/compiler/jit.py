@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from experiments.bench.answers import because, says
-from experiments.bench.challenge import Challenge, Met, holding
+from experiments.bench.answers import bound_reason, describe_speedup
+from experiments.bench.challenge import Achievement, Challenge, rows_where
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -165,7 +165,9 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
         done = number / len(spec.grid)
         bench.progress(done, f"{where}: first calls, each variant in a fresh process")
         shared: dict[str, Value] = {"spec": spec.model_dump_json(), "n": spec.n_of(point)}
-        with bench.colds(f"{__name__}:first_calls", {name: {**shared, "variant": name} for name in VARIANTS}) as fresh:
+        with bench.cold_starts(
+            f"{__name__}:first_calls", {name: {**shared, "variant": name} for name in VARIANTS}
+        ) as fresh:
             if workload is None:  # while the processes prepare
                 workload = build(spec, bench.device)
                 jitted = PerShapeJit(workload.function)
@@ -314,10 +316,10 @@ def answer(frame: "pd.DataFrame") -> str:
         return ""
     first, last = rows.iloc[0], rows.iloc[-1]
     model = MODELS.get(str(first["model"]), str(first["model"]))
-    said = f"On {first['device']} the JIT {says(first, f'the {model}')} at {_where(first)}"
-    said += "" if first["verdict"] == "wrong" else because(first)
+    said = f"On {first['device']} the JIT {describe_speedup(first, f'the {model}')} at {_where(first)}"
+    said += "" if first["verdict"] == "wrong" else bound_reason(first)
     if len(rows) > 1:
-        said += f" and {says(last, 'it')} at {_where(last)}"
+        said += f" and {describe_speedup(last, 'it')} at {_where(last)}"
     right = rows[rows["verdict"] != "wrong"]
     if right.empty:
         return said + "."
@@ -333,12 +335,12 @@ def _where(row: Any) -> str:
     return f"batch {row['batch']}" if row["model"] in BY_BATCH else f"{row['size']}x{row['size']}"
 
 
-def four_times(frame: "pd.DataFrame") -> Met | None:
+def four_times(frame: "pd.DataFrame") -> Achievement | None:
     """The best row that meets the challenge: mlp3, batch 128 or more, at least 4x with its whole interval."""
     right = (frame["variant"] == "jit", frame["model"] == "mlp3", frame["verdict"] == "faster")
-    rows = holding(frame, *right, frame["batch"] >= 128, frame["speedup_lo"] >= 4)
+    rows = rows_where(frame, *right, frame["batch"] >= 128, frame["speedup_lo"] >= 4)
     if rows.empty:
         return None
     best = rows.sort_values("speedup").iloc[-1]
-    what = f"The JIT {says(best, MODELS['mlp3'])} at batch {best['batch']} on {best['device']}."
-    return Met(what, because(best).strip(" ()") or "That call was not inspected.")
+    what = f"The JIT {describe_speedup(best, MODELS['mlp3'])} at batch {best['batch']} on {best['device']}."
+    return Achievement(what, bound_reason(best).strip(" ()") or "That call was not inspected.")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from experiments.bench.answers import because, says
+from experiments.bench.answers import bound_reason, describe_speedup
 from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -331,8 +331,8 @@ def _counted(number: int, what: str) -> str:
 def _buys(rule: object, rows: "pd.DataFrame") -> str:
     """What a rule that tinygrad does not apply does: in full at its first expression, in short at the others."""
     first, *others = [row for _, row in rows.iterrows()]
-    said = f"tinygrad does not {rule} by itself: that takes {_cut(first)} and {says(first, 'it')}"
-    said += "" if first["verdict"] == "wrong" else because(first)
+    said = f"tinygrad does not {rule} by itself: that takes {_cut(first)} and {describe_speedup(first, 'it')}"
+    said += "" if first["verdict"] == "wrong" else bound_reason(first)
     return said + "".join(f", and {_cut(row)}" for row in others) + "."
 
 

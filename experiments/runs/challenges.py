@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from experiments.bench.challenge import Met
+from experiments.bench.challenge import Achievement
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
 
@@ -18,10 +18,10 @@ class Solved:
     """The run that meets a challenge, and what of it does."""
 
     run_id: str
-    met: Met
+    met: Achievement
 
 
-def met_by(db: Engine, experiment: Experiment[Any], run_id: str) -> Met | None:
+def met_by(db: Engine, experiment: Experiment[Any], run_id: str) -> Achievement | None:
     """What of a run meets the experiment's challenge; None where nothing does or it is no run of one's own."""
     run = store.get_run(db, run_id)
     if experiment.challenge is None or run is None or run["imported"] or run["status"] != "done":
@@ -29,7 +29,7 @@ def met_by(db: Engine, experiment: Experiment[Any], run_id: str) -> Met | None:
     return experiment.challenge.met(frames.rows_frame(db, run, experiment))
 
 
-def solved(db: Engine, experiment: Experiment[Any], judge: Callable[[str], Met | None]) -> Solved | None:
+def solved(db: Engine, experiment: Experiment[Any], judge: Callable[[str], Achievement | None]) -> Solved | None:
     """The latest run that meets the challenge; `judge` is `met_by` of a run id, or what remembers it."""
     if experiment.challenge is None:
         return None

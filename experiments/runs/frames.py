@@ -7,11 +7,11 @@ import pandas as pd
 from sqlalchemy import Engine
 from sqlalchemy.engine import RowMapping
 
-from experiments.bench.columns import IDENTITY, RUN_ID, Column, Kind, Value
+from experiments.bench.columns import IDENTITY, RUN_ID, Column, ColumnKind, Value
 from experiments.bench.spec import Experiment
 from experiments.runs import store
 
-DTYPES: dict[Kind, Any] = {"text": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+DTYPES: dict[ColumnKind, Any] = {"text": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 SAMPLE_COLUMNS = (
     RUN_ID,
     Column("row", "integer", "number of the row that the timing stands behind, from 0"),

@@ -9,9 +9,9 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.bench.columns import Kind, Value
+from experiments.bench.columns import ColumnKind, Value
 
-CsvColumns = dict[str, Kind]
+CsvColumns = dict[str, ColumnKind]
 ESCAPE = "\\"
 LONGEST_CELL = 2**31 - 1  # none: the source of a kernel is longer than the 128 KiB that Python expects
 
@@ -25,7 +25,7 @@ def kinds_of(records: Sequence[Mapping[str, Value]]) -> CsvColumns:
     return {name: _kind(types - {type(None)}) for name, types in seen.items()}
 
 
-def _kind(types: set[type]) -> Kind:
+def _kind(types: set[type]) -> ColumnKind:
     if types <= {bool} and types:
         return "boolean"
     if types <= {int} and types:
@@ -77,7 +77,7 @@ def _cells(line: list[str], count: int, number: int) -> list[str]:
     return cells
 
 
-def _values(cells: Sequence[str], kind: Kind, name: str) -> list[Any]:
+def _values(cells: Sequence[str], kind: ColumnKind, name: str) -> list[Any]:
     value, seen = VALUES[kind], ""
     try:
         return [value(seen := cell) if cell else None for cell in cells]
@@ -94,7 +94,7 @@ def _number(cell: str) -> int | float:
     return int(cell) if cell.isdecimal() or cell[1:].isdecimal() else float(cell)
 
 
-VALUES: dict[Kind, Callable[[str], Value]] = {
+VALUES: dict[ColumnKind, Callable[[str], Value]] = {
     "text": _text,
     "integer": int,
     "number": _number,

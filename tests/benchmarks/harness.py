@@ -33,7 +33,7 @@ Compared = list[float | None]  # median, lo, hi
 def ours(seconds: float, call: Callable[[], object], synchronize: Callable[[], object]) -> Interval:
     from experiments.bench.timing.measure import Budget, compare
 
-    forever = Budget(half_width=0.0, seconds=seconds, most_blocks=10**6)
+    forever = Budget(half_width=0.0, seconds=seconds, max_blocks=10**6)
     return compare({"a": call, "b": call}, "a", synchronize, forever).speedup("b")
 
 

@@ -15,7 +15,7 @@ LAYERS = 100
 CHILD = f"""
 import json, time
 from tinygrad import TinyJit
-from experiments.bench.profile import dissect
+from experiments.bench.profile import profile_call
 from experiments.bench.machine.roofline import Ceilings
 from experiments.models.functions import layers
 workload = layers("CPU", [32] * ({LAYERS} + 1), relu_last=True)
@@ -27,7 +27,7 @@ for _ in range(4):
     jit(*inputs)
     calls.append(time.perf_counter() - start)
 start = time.perf_counter()
-found = dissect("CPU", workload.function, jit, inputs, Ceilings(((2**20, 50.0),), 100.0))
+found = profile_call("CPU", workload.function, jit, inputs, Ceilings(((2**20, 50.0),), 100.0))
 print(json.dumps({{"seconds": time.perf_counter() - start, "calls": calls, "details": dict(found.details)}}))
 """
 

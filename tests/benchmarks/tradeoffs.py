@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.statistics.pareto import RESAMPLES, Study, front, resample
+from experiments.bench.statistics.pareto import RESAMPLES, Objectives, front, resample
 
 VARIANTS, IMAGES, BLOCKS, REPEATS = 500, 10_000, 20, 5
 TESTS = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ DRAW = """async figure => {
 }"""
 
 
-def study() -> Study:
+def study() -> Objectives:
     """Variants whose wrong images are mostly the same, as those of one network are; a third share their bytes."""
     rng = np.random.default_rng(0)
     hard, levels = rng.random(IMAGES), rng.uniform(0.85, 0.99, VARIANTS)
@@ -37,7 +37,7 @@ def study() -> Study:
     logs = rng.normal(-6, 1, (VARIANTS, 1)) + rng.normal(0, 0.05, BLOCKS) + rng.normal(0, 0.03, (VARIANTS, BLOCKS))
     sizes = rng.integers(10_000, 400_000, VARIANTS)
     sizes[::3] = sizes[0]
-    return Study(right, np.exp(logs), sizes)
+    return Objectives(right, np.exp(logs), sizes)
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -36,8 +36,8 @@ JIT = {
 
 def test_four_times_faster_at_batch_128_is_met_and_says_what_is_left():
     found = met("jit", JIT)
-    assert "6x faster (95 % 5.5 to 6.5) at batch 128" in found.what
-    assert "90% of that call is launch overhead: 3 kernels of 10 µs each" in found.why
+    assert "6x faster (95 % 5.5 to 6.5) at batch 128" in found.result
+    assert "90% of that call is launch overhead: 3 kernels of 10 µs each" in found.explanation
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ SMALL = {
 
 def test_a_cnn_nine_times_smaller_within_a_point_is_met_and_says_what_else_is_in_the_file():
     found = met("quantization", FLOAT32, SMALL)
-    assert "6,000 bytes, 9x smaller" in found.what
-    assert "13,600 parameters of 3 bits are 5,100 bytes; the other 900 " in found.why
+    assert "6,000 bytes, 9x smaller" in found.result
+    assert "13,600 parameters of 3 bits are 5,100 bytes; the other 900 " in found.explanation
 
 
 @pytest.mark.parametrize("change", [{"accuracy": 0.969}, {"compression": 4.9}, {"verdict": "wrong"}], ids=str)
@@ -78,8 +78,8 @@ BOTH = PRUNED | {
 
 def test_a_cnn_pruned_and_quantised_is_met_and_says_what_each_gives_alone():
     found = met("tradeoffs", DENSE, PRUNED, INT8, BOTH)
-    assert "6,000 bytes, 9x smaller" in found.what
-    assert found.why.startswith("unstructured 0.7 alone 3x, static 8 alone 3.7x, together 9x")
+    assert "6,000 bytes, 9x smaller" in found.result
+    assert found.explanation.startswith("unstructured 0.7 alone 3x, static 8 alone 3.7x, together 9x")
 
 
 @pytest.mark.parametrize("change", [{"accuracy": 0.969}, {"compression": 7.9}, {"network": "mlp"}], ids=str)
@@ -96,8 +96,8 @@ SERVED = {
 
 def test_a_thousand_requests_per_second_in_time_are_met_and_say_where_the_time_goes():
     found = met("serving", SERVED | {"rate_per_s": 600.0}, SERVED)
-    assert "99.8% of 1,000 requests/s within 10 ms" in found.what
-    assert "The longest part of the mean 1.5 ms is compute: 0.7 ms in the engine." in found.why
+    assert "99.8% of 1,000 requests/s within 10 ms" in found.result
+    assert "The longest part of the mean 1.5 ms is compute: 0.7 ms in the engine." in found.explanation
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ T_QUANTILES = (  # the 97.5th percentiles of Student's t distribution with 1, 2,
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
 )
-LEAST_FOR_INTERVAL = 6  # 2 * 0.5**6 = 0.031 is the first n for which min..max covers 95 %
-LEAST_FOR_P95, LEAST_FOR_P99 = 20, 100  # below these the percentile is the sample's maximum
+MIN_FOR_INTERVAL = 6  # 2 * 0.5**6 = 0.031 is the first n for which min..max covers 95 %
+MIN_FOR_P95, MIN_FOR_P99 = 20, 100  # below these the percentile is the sample's maximum
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -
     m, n = len(numerators), len(denominators)
     ratios = sorted(a / b for a in numerators for b in denominators)
     rank = math.floor(m * n / 2 - Z * math.sqrt(m * n * (m + n + 1) / 12))
-    if min(m, n) < LEAST_FOR_INTERVAL or rank < 1:
+    if min(m, n) < MIN_FOR_INTERVAL or rank < 1:
         return Interval(median(ratios), None, None)
     return Interval(median(ratios), ratios[rank - 1], ratios[-rank])
 

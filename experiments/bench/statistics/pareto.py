@@ -20,14 +20,14 @@ OFF_SHARE = 0.95  # of the resamples in which one single other variant has to do
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Objectives:
     """What was measured of each variant, in one order.
 
-    `right` (variants, images): whether each test image was classified rightly. `seconds` (variants, blocks): the
+    `correct` (variants, images): whether each test image was classified rightly. `seconds` (variants, blocks): the
     latency of one call in each block, positive. `size_bytes` (variants,).
     """
 
-    right: Array
+    correct: Array
     seconds: Array
     size_bytes: Array
 
@@ -41,7 +41,7 @@ class Resampled:
 
 
 @dataclass(frozen=True)
-class Place:
+class FrontMembership:
     """Where one variant stands: `p_front`, the share of resamples in which no other variant dominates it.
 
     `dominated_by` is the index of the variant that puts it off the front, None for those that are the front.
@@ -51,20 +51,20 @@ class Place:
     dominated_by: int | None
 
 
-def resample(study: Study, resamples: int = RESAMPLES, seed: int = 0) -> Resampled:
+def resample(study: Objectives, resamples: int = RESAMPLES, seed: int = 0) -> Resampled:
     """Whole studies drawn anew from the images and the blocks of this one."""
     rng = np.random.default_rng(seed)
-    return Resampled(_accuracies(study.right, resamples, rng), _log_latencies(study.seconds, resamples, rng))
+    return Resampled(_accuracies(study.correct, resamples, rng), _log_latencies(study.seconds, resamples, rng))
 
 
-def _accuracies(right: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Images that the same variants get right are one category: of few variants there are few to draw from."""
-    packed = np.ascontiguousarray(np.packbits(right, axis=0).T)
+def _accuracies(correct: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Images that the same variants get correct are one category: of few variants there are few to draw from."""
+    packed = np.ascontiguousarray(np.packbits(correct, axis=0).T)
     _, first, counts = np.unique(packed, axis=0, return_index=True, return_counts=True)
-    images = right.shape[1]
+    images = correct.shape[1]
     drawn = rng.multinomial(images, counts / images, resamples)
     # sums of whole numbers below 2**24 are exact in float32, so that equal variants stay tied
-    hits = right[:, first].astype(np.float32) @ drawn.T.astype(np.float32)
+    hits = correct[:, first].astype(np.float32) @ drawn.T.astype(np.float32)
     return np.asarray(hits / np.float32(images))
 
 
@@ -89,7 +89,7 @@ def _medians(values: Array, counts: Array) -> Array:
     return np.asarray((values[order][low] + values[order][high]) / 2)
 
 
-def front(study: Study, drawn: Resampled) -> list[Place]:
+def front(study: Objectives, drawn: Resampled) -> list[FrontMembership]:
     """Each variant's place, in the order of the study.
 
     A dominates B in a resample where A is as good in all three objectives and better in one; equal ones do not
@@ -111,17 +111,17 @@ def front(study: Study, drawn: Resampled) -> list[Place]:
         beaten[start:] |= dominated
         shares[start:, a] = np.count_nonzero(dominated, axis=1) / np.float32(resamples)
     p_front = 1 - beaten.mean(axis=1)
-    places: list[Place | None] = [None] * variants
+    places: list[FrontMembership | None] = [None] * variants
     for b, original in enumerate(order.tolist()):
         rivals = np.flatnonzero(shares[b] >= OFF_SHARE)
         rivals = rivals[np.argsort(-shares[b, rivals], kind="stable")]
         twins = int(np.count_nonzero(size == size[b])) - 1
         off = next((a for a in rivals if size[a] < size[b] or _told(study, drawn, order[a], original, twins)), None)
-        places[original] = Place(float(p_front[b]), None if off is None else int(order[off]))
+        places[original] = FrontMembership(float(p_front[b]), None if off is None else int(order[off]))
     return [place for place in places if place is not None]
 
 
-def _told(study: Study, drawn: Resampled, a: int, b: int, comparisons: int) -> bool:
+def _told(study: Objectives, drawn: Resampled, a: int, b: int, comparisons: int) -> bool:
     """Whether accuracy or latency tells `a` to be better than `b`, by a 95 % interval for so many comparisons.
 
     The latency by the order statistics of the per-block ratios, which hold also where measuring stopped early.

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.bench.timing.measure import CONTROL, LEAST_SAMPLE_S, Budget, Comparison, Timing, interleave
+from experiments.bench.timing.measure import CONTROL, MIN_SAMPLE_S, Budget, Comparison, Timing, interleave
 from experiments.bench.tinygrad.capture import replay
 from experiments.bench.tinygrad.runtime import synchronizer
 
@@ -30,7 +30,7 @@ def compare_kernels(
         return sum(one.kernel_s for one in replay(jit, inputs, synchronize, rounds))
 
     inner = {
-        name: max(1, min(MOST_REPLAYS, math.ceil(LEAST_SAMPLE_S / max(kernel_s(name, 3), 1e-7)))) for name in captured
+        name: max(1, min(MOST_REPLAYS, math.ceil(MIN_SAMPLE_S / max(kernel_s(name, 3), 1e-7)))) for name in captured
     }
 
     def draw(name: str) -> float:

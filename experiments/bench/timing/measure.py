@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.bench.statistics.intervals import (
-    LEAST_FOR_P95,
-    LEAST_FOR_P99,
+    MIN_FOR_P95,
+    MIN_FOR_P99,
     Interval,
     median,
     median_interval,
@@ -25,9 +25,9 @@ from experiments.bench.statistics.intervals import (
 )
 
 CONTROL = "control"  # the name under which the baseline is timed a second time
-LEAST_SAMPLE_S = 1e-3  # a shorter sample would measure the clock and the scheduler
-MOST_SINGLES = 1000  # single calls kept of a variant: plenty for a 99th percentile
-LOOK_EVERY = 4  # blocks between two looks at the interval: fewer looks, less optional stopping
+MIN_SAMPLE_S = 1e-3  # a shorter sample would measure the clock and the scheduler
+MAX_SINGLES = 1000  # single calls kept of a variant: plenty for a 99th percentile
+CHECK_EVERY = 4  # blocks between two looks at the interval: fewer looks, less optional stopping
 
 Call = Callable[[], object]
 Draw = Callable[[str], float]
@@ -35,12 +35,12 @@ Draw = Callable[[str], float]
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop: the interval is narrow enough, or the time is spent; never before `least_blocks`."""
+    """When to stop: the interval is narrow enough, or the time is spent; never before `min_blocks`."""
 
     half_width: float = 0.02
     seconds: float = 4.0
-    least_blocks: int = 12
-    most_blocks: int = 400
+    min_blocks: int = 12
+    max_blocks: int = 400
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Comparison:
 
     def percentile_s(self, variant: str, fraction: float) -> float | None:
         """p95 or p99 of unbatched single calls, None where the sample cannot support it."""
-        least = LEAST_FOR_P95 if fraction <= 0.95 else LEAST_FOR_P99
+        least = MIN_FOR_P95 if fraction <= 0.95 else MIN_FOR_P99
         return percentile(self.timings[variant].singles, fraction, least)
 
 
@@ -100,11 +100,11 @@ def interleave(
     """
     samples: dict[str, list[float]] = {name: [] for name in (*names, CONTROL)}
     order, started = list(samples), clock()
-    for block in range(1, budget.most_blocks + 1):
+    for block in range(1, budget.max_blocks + 1):
         rng.shuffle(order)
         for name in order:
             samples[name].append(draw(baseline if name == CONTROL else name))
-        if block < budget.least_blocks or (block - budget.least_blocks) % LOOK_EVERY:
+        if block < budget.min_blocks or (block - budget.min_blocks) % CHECK_EVERY:
             continue
         others = [name for name in samples if name != baseline]
         widest = max(paired_ratio(samples[baseline], samples[name]).relative_half_width for name in others)
@@ -153,7 +153,7 @@ def compare(
     timings = {}
     for name, call in variants.items():
         expected = warm_up(call, synchronize, clock)
-        timings[name] = Timing(inner=max(1, math.ceil(LEAST_SAMPLE_S / max(expected, 1e-7))))
+        timings[name] = Timing(inner=max(1, math.ceil(MIN_SAMPLE_S / max(expected, 1e-7))))
 
     def draw(name: str) -> float:
         timing = timings[name]
@@ -162,7 +162,7 @@ def compare(
         calls = _timed(variants[name], timing.inner, synchronize, clock)
         timing.cpu_s += time.process_time() - cpu
         timing.wall_s += sum(calls)
-        timing.singles += calls[: MOST_SINGLES - len(timing.singles)]
+        timing.singles += calls[: MAX_SINGLES - len(timing.singles)]
         return sum(calls) / timing.inner
 
     samples = interleave(list(variants), baseline, draw, budget, rng, clock, look)

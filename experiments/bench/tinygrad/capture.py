@@ -76,7 +76,7 @@ class CapturedKernel:
 
 
 @dataclass(frozen=True)
-class Launched:
+class KernelTiming:
     """When one kernel of a replay started, how long the host was busy with it, and the device (seconds)."""
 
     start_s: float
@@ -146,7 +146,7 @@ def _dimensions(size: Sequence[int] | None) -> str:
     return "x".join(str(one) for one in size) if size else ""
 
 
-def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], rounds: int) -> list[Launched]:
+def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], rounds: int) -> list[KernelTiming]:
     """Each kernel of a replay launched and waited for one by one, medians over `rounds` replays.
 
     A batched kernel is launched apart from its graph, so its host time is not that of the graph's replay.
@@ -154,7 +154,7 @@ def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], r
     buffers = tuple(one.uop.base for one in inputs)
     context = ExecContext(bound_sizes(inputs), buffers, update_stats=False, jit=True, wait=True)
     launches = [call for call, _ in calls(jit)]
-    seen: list[list[Launched]] = [[] for _ in launches]
+    seen: list[list[KernelTiming]] = [[] for _ in launches]
     for _ in range(rounds):
         synchronize()
         began = time.perf_counter()
@@ -164,9 +164,9 @@ def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], r
             synchronize()
             host_s = time.perf_counter() - start
             timed = [one for one in on_device or [] if one is not None]
-            seen[place].append(Launched(start - began, host_s, sum(timed) if timed else host_s))
+            seen[place].append(KernelTiming(start - began, host_s, sum(timed) if timed else host_s))
     return [
-        Launched(*(median([getattr(one, name) for one in of_kernel]) for name in ("start_s", "host_s", "kernel_s")))
+        KernelTiming(*(median([getattr(one, name) for one in of_kernel]) for name in ("start_s", "host_s", "kernel_s")))
         for of_kernel in seen
     ]
 

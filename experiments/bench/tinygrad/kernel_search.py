@@ -18,12 +18,12 @@ from tinygrad.codegen.opt import search as tinygrad_search
 from tinygrad.codegen.opt.heuristic import hand_coded_optimizations
 
 from experiments.bench.kernel_search import Opt as Plain
-from experiments.bench.kernel_search import Variant
+from experiments.bench.kernel_search import Optimization
 from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
 
 
 def first_call(
-    device: str, make: str, width: int, optimised: bool, trace: str, arguments: str
+    device: str, make: str, width: int, optimized: bool, trace: str, arguments: str
 ) -> Callable[[], dict[str, float]]:
     """In a fresh process: prepares what `make` makes; the call searches, writing to `trace`, compiles and runs."""
     module, _, name = make.partition(":")
@@ -35,7 +35,7 @@ def first_call(
     def measure() -> dict[str, float]:
         _watch(Path(trace))
         began = time.perf_counter()
-        with Context(BEAM=width, NOOPT=int(not optimised)):
+        with Context(BEAM=width, NOOPT=int(not optimized)):
             call()
             synchronize()
         return {"first_call_s": time.perf_counter() - began}
@@ -72,8 +72,8 @@ def _watch(trace: Path) -> None:
 
 
 @contextmanager
-def applied(variant: Variant, chosen: Mapping[str, Sequence[Plain]]) -> Iterator[None]:
-    """Kernels compiled inside the block are optimised as `variant` says, without a search: `chosen` is its outcome.
+def applied(variant: Optimization, chosen: Mapping[str, Sequence[Plain]]) -> Iterator[None]:
+    """Kernels compiled inside the block are optimized as `variant` says, without a search: `chosen` is its outcome.
 
     A kernel that the search had not come to is left to the heuristic.
     """
@@ -90,7 +90,7 @@ def applied(variant: Variant, chosen: Mapping[str, Sequence[Plain]]) -> Iterator
     beam_search = tinygrad_search.beam_search
     tinygrad_search.beam_search = instead
     try:
-        with Context(BEAM=variant.width, NOOPT=int(not variant.optimised)):
+        with Context(BEAM=variant.width, NOOPT=int(not variant.optimized)):
             yield
     finally:
         tinygrad_search.beam_search = beam_search

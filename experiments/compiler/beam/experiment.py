@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
-from experiments.bench.answers import says
+from experiments.bench.answers import describe_speedup
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.kernel_search import Found, Variant, search
-from experiments.bench.profile_columns import REASON
+from experiments.bench.kernel_search import Optimization, SearchResult, search
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from experiments.bench.tinygrad.capture import CallWork
 
 PREPARE = f"{__name__}:prepare"
-NOOPT, HEURISTIC = Variant(optimised=False), Variant()
+NOOPT, HEURISTIC = Optimization(optimized=False), Optimization()
 BASELINE = HEURISTIC.name
 BYTES_PER_NUMBER = 32  # bytes for each number of inputs and result, all variants and their check included
 ATOL = 1e-5
@@ -71,9 +71,9 @@ class BeamSpec(MeasuredSpec):
         return self
 
     @property
-    def variants(self) -> list[Variant]:
+    def variants(self) -> list[Optimization]:
         """Unoptimised, the heuristic, and a search of each width."""
-        return [NOOPT, HEURISTIC, *(Variant(width) for width in dict.fromkeys(self.widths))]
+        return [NOOPT, HEURISTIC, *(Optimization(width) for width in dict.fromkeys(self.widths))]
 
     def need(self) -> Need:
         """Inputs in numpy and on the device, a result of every variant, the reference and its check in float64."""
@@ -161,7 +161,7 @@ def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
     1e-4 (float16: 2e-3) of the largest value. Source: the BEAM part of the tinygrad course.
     """
     points = [(size, variant) for size in dict.fromkeys(spec.size) for variant in spec.variants]
-    found: dict[str, Found] = {}
+    found: dict[str, SearchResult] = {}
     for number, (size, variant) in enumerate(points):
         done = number / len(points)
         where = f"{KERNELS[spec.kernel]} {size}, {variant.name}"
@@ -189,7 +189,7 @@ def _workload(spec: BeamSpec) -> FunctionModel:
     return build(spec.kernel, spec.dtype, spec.images, spec.channels, spec.filters)
 
 
-def _candidates(found: Found, size: int) -> list[dict[str, Value]]:
+def _candidates(found: SearchResult, size: int) -> list[dict[str, Value]]:
     kernels = {kernel: number for number, kernel in enumerate(dict.fromkeys(one.kernel for one in found.candidates), 1)}
     best: dict[str, float] = {}
     records: list[dict[str, Value]] = []
@@ -211,7 +211,7 @@ def _candidates(found: Found, size: int) -> list[dict[str, Value]]:
     return records
 
 
-def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -> Iterator[Row]:
+def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, SearchResult]) -> Iterator[Row]:
     from tinygrad import TinyJit
 
     from experiments.bench.tinygrad.capture import captured_work, first_calls
@@ -255,7 +255,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, Found]) -
         yield Row(row.values | {"verdict": one.ended, "note": one.cause or None}, row.samples) if ended_early else row
 
 
-def _cost(spec: BeamSpec, size: int, found: Found) -> dict[str, Value]:
+def _cost(spec: BeamSpec, size: int, found: SearchResult) -> dict[str, Value]:
     """What is known of a variant before it is timed: the point, its first call, its search."""
     return {
         "kernel": KERNELS[spec.kernel],
@@ -267,7 +267,7 @@ def _cost(spec: BeamSpec, size: int, found: Found) -> dict[str, Value]:
     }
 
 
-def _untimed(spec: BeamSpec, size: int, found: Found) -> Row:
+def _untimed(spec: BeamSpec, size: int, found: SearchResult) -> Row:
     """The row of a variant that has no time, and why."""
     what = "no candidate had been timed" if found.variant.width else "the first call had not ended"
     note = found.cause or f"{what} after {found.seconds:.0f} s"
@@ -295,7 +295,7 @@ def _kernel_time(seconds: Interval, work: "CallWork") -> dict[str, Value]:
     }
 
 
-def _break_even(comparison: Comparison, found: Found, heuristic: Found) -> dict[str, Value]:
+def _break_even(comparison: Comparison, found: SearchResult, heuristic: SearchResult) -> dict[str, Value]:
     """Calls until what the search has cost is made up for by the gain per call, with the gain's interval."""
     base = comparison.timings[BASELINE].blocks
     searched = comparison.timings[found.variant.name].blocks
@@ -340,7 +340,7 @@ def _without_optimizations(row: Any) -> str:
         return f"without optimisations it is {slower} than with tinygrad's heuristic."
     if not row["latency_ms"] > 0:
         return "without optimisations its first call had not ended within the budget."
-    return f"switching optimisations off {says(row, 'it')}."
+    return f"switching optimisations off {describe_speedup(row, 'it')}."
 
 
 def _searched(row: Any) -> str:

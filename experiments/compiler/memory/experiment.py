@@ -9,7 +9,7 @@ from pydantic import Field
 from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, Column, Value
 from experiments.bench.machine.devices import on_one_core
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import experiment
@@ -121,7 +121,7 @@ def _from_cold(spec: ShapesSpec, bench: Bench, number: int, order: random.Random
     arguments: dict[str, dict[str, Value]] = {
         name: {"variant": name, "spec": spec.model_dump_json()} for name in STRATEGIES
     }
-    with bench.colds("experiments.compiler.shapes.streams:replay", arguments) as fresh:
+    with bench.cold_starts("experiments.compiler.shapes.streams:replay", arguments) as fresh:
         for process in fresh.values():
             process.wait_until_ready()
         shuffled = order.sample(list(fresh), len(fresh))

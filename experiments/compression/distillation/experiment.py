@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from experiments.bench.answers import says
+from experiments.bench.answers import describe_speedup
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -368,7 +368,7 @@ def answer(frame: "pd.DataFrame") -> str:
     )
     if large["parameters"] < small["parameters"]:
         said += ", a teacher smaller than its student"
-    return f"{said}; in the teacher's place it {says(small, 'a call')} at batch {small['batch']}."
+    return f"{said}; in the teacher's place it {describe_speedup(small, 'a call')} at batch {small['batch']}."
 
 
 def _circumstances(row: Any) -> str:

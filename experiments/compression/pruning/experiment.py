@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, experiment

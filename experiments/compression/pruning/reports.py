@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.bench.answers import says
+from experiments.bench.answers import describe_speedup
 from experiments.bench.arrays import Array
 from experiments.bench.columns import Column
 from experiments.bench.statistics.intervals import mean_interval, wilson
@@ -207,7 +207,7 @@ def answer(frame: "pd.DataFrame") -> str:
         lost = f" ({_lost(best)} of {whole['seed_accuracy']:.2%}{_at_random(same, best)})" if tested else ""
         parts.append(
             f"{best['sparsity']:.0%} of its weights gone by {best['variant']}{lost}: {best['size_bytes']:,} bytes, "
-            f"{best['compression']:.3g}x smaller; multiplying the zeros too {says(best, 'a call')}"
+            f"{best['compression']:.3g}x smaller; multiplying the zeros too {describe_speedup(best, 'a call')}"
         )
     elif len(same):
         least = same.nsmallest(1, "drop").iloc[0]
@@ -221,7 +221,7 @@ def answer(frame: "pd.DataFrame") -> str:
         if len(found):
             one = found.nlargest(1, "speedup").iloc[0]
             lost = f": {one['drop'] * 100:.2f} points lost" if tested else ""
-            parts.append(f"{words} ({one['variant']}, {one['target']:.0%}{lost}) {says(one, 'a call')}")
+            parts.append(f"{words} ({one['variant']}, {one['target']:.0%}{lost}) {describe_speedup(one, 'a call')}")
     return f"On {whole['device']} {whole['network']} at batch {whole['batch']}: {'; '.join(parts)}."
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.bench.answers import because, says
-from experiments.bench.challenge import Challenge, Met, holding
+from experiments.bench.answers import bound_reason, describe_speedup
+from experiments.bench.challenge import Achievement, Challenge, rows_where
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
-from experiments.bench.profile_columns import REASON
+from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, experiment
@@ -357,19 +357,19 @@ def answer(frame: "pd.DataFrame") -> str:
             f" classifies {best['accuracy']:.2%} of the test set rightly (95 % {best['accuracy_lo']:.2%} to "
             f"{best['accuracy_hi']:.2%}; float32 {base['accuracy'].iloc[0]:.2%}),"
         )
-    return f"{said} and {says(best, 'a call')} at batch {best['batch']}{because(best)}."
+    return f"{said} and {describe_speedup(best, 'a call')} at batch {best['batch']}{bound_reason(best)}."
 
 
-def five_times(frame: "pd.DataFrame") -> Met | None:
+def five_times(frame: "pd.DataFrame") -> Achievement | None:
     """The smallest file that meets the challenge: the CNN, at least 5x smaller, at most 1 point below float32."""
-    cnn = holding(frame, frame["network"] == "cnn")
+    cnn = rows_where(frame, frame["network"] == "cnn")
     base = cnn[cnn["variant"] == BASELINE]["accuracy"].max()
-    rows = holding(cnn, cnn["compression"] >= 5, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
+    rows = rows_where(cnn, cnn["compression"] >= 5, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
     if rows.empty:
         return None
     best = rows.sort_values("size_bytes").iloc[0]
     bits = int(best["parameters"] * best["weight_bits"] / 8)
-    return Met(
+    return Achievement(
         f"{best['variant']} holds the CNN in {best['size_bytes']:,} bytes, {best['compression']:.3g}x smaller, and "
         f"classifies {best['accuracy']:.2%} of the test set rightly (float32 {base:.2%}).",
         f"{best['parameters']:,} parameters of {best['weight_bits']} bits are {bits:,} bytes; the other "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.bench.answers import says
+from experiments.bench.answers import describe_speedup
 from experiments.bench.columns import TIMED, Column, Value
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
@@ -270,7 +270,7 @@ def answer(frame: "pd.DataFrame") -> str:
     said = (
         f"On {one['device']} {one['variant']} of {one['network']} answers in {one['inside_us']:.3g} µs from a program "
         f"of {one['binary_bytes']:,} bytes, classifies {one['accuracy']:.2%} of the test set rightly, and "
-        f"{says(one, 'a call from Python')}, compared with replaying it with the JIT"
+        f"{describe_speedup(one, 'a call from Python')}, compared with replaying it with the JIT"
     )
     said += f"; it also ran for {', '.join(ran)}" if ran else ""
     return f"{said}{'; built, not run: ' + ', '.join(built) if built else ''}."

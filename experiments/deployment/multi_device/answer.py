@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.bench.answers import says
+from experiments.bench.answers import describe_speedup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def sentence(frame: "pd.DataFrame") -> str:
 
 def _says(row: Any) -> str:
     wasted = f", efficiency {row['efficiency']:.0%}" if row["verdict"] == "faster" else ""
-    return f"{row['variant']} {_where(row)} {says(row, 'the call')}{wasted}"
+    return f"{row['variant']} {_where(row)} {describe_speedup(row, 'the call')}{wasted}"
 
 
 def _where(row: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.bench.challenge import Challenge, Met, holding
+from experiments.bench.challenge import Achievement, Challenge, rows_where
 from experiments.bench.columns import Column
 from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row
@@ -289,15 +289,15 @@ def answer(frame: "pd.DataFrame") -> str:
     return recommendation(frame)
 
 
-def five_hundred(frame: "pd.DataFrame") -> Met | None:
+def five_hundred(frame: "pd.DataFrame") -> Achievement | None:
     """The policy that meets the challenge at the highest rate: open arrivals, 500/s or more, 99 % within 20 ms."""
     asked = (frame["arrival"] == "open", frame["rate_per_s"] >= 500, frame["objective_ms"] <= 20)
-    rows = holding(frame, *asked, frame["slo_met"])
+    rows = rows_where(frame, *asked, frame["slo_met"])
     if rows.empty:
         return None
     best = rows.sort_values("rate_per_s").iloc[-1]
     longest = max(PARTS, key=lambda name: float(best[name]))
-    return Met(
+    return Achievement(
         f"{best['variant']} answers {best['in_time']:.1%} of {best['rate_per_s']:,.0f} requests/s within "
         f"{best['objective_ms']:g} ms on {best['device']}.",
         f"The longest part of the mean {best['mean_ms']:.3g} ms is {longest.removesuffix('_ms')}: "

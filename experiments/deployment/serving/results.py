@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
-from experiments.bench.statistics.intervals import LEAST_FOR_P95, LEAST_FOR_P99, median_interval, percentile, wilson
+from experiments.bench.statistics.intervals import MIN_FOR_P95, MIN_FOR_P99, median_interval, percentile, wilson
 
 IN_TIME = 0.99  # the share of requests that must be answered rightly within the objective
 MAX_SHOWN = 300  # requests of one load that are kept for the timeline
@@ -57,8 +57,8 @@ def _percentiles(took: Array) -> dict[str, Value]:
         "p50_ms": middle.median,
         "p50_lo_ms": middle.lo,
         "p50_hi_ms": middle.hi,
-        "p95_ms": percentile(values, 0.95, LEAST_FOR_P95),
-        "p99_ms": percentile(values, 0.99, LEAST_FOR_P99),
+        "p95_ms": percentile(values, 0.95, MIN_FOR_P95),
+        "p99_ms": percentile(values, 0.99, MIN_FOR_P99),
         "worst_ms": max(values),
     }
 
@@ -81,9 +81,9 @@ def _breakdown(answered: Array, took: Array) -> dict[str, Value]:
 
 def _remark(count: int) -> str | None:
     """Which percentile the sample cannot support, and why."""
-    if count < LEAST_FOR_P95:
+    if count < MIN_FOR_P95:
         return f"too few for p95 and p99: {count} answers"
-    return f"too few for p99: {count} answers" if count < LEAST_FOR_P99 else None
+    return f"too few for p99: {count} answers" if count < MIN_FOR_P99 else None
 
 
 def timeline(records: Array) -> list[dict[str, Value]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.bench.kernel_search import Variant, search
+from experiments.bench.kernel_search import Optimization, search
 from experiments.bench.session import max_abs_error, tolerance
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def _captured(made: "BuiltModel", execution: str, function: Any, inputs: Any, de
 
     from experiments.bench.tinygrad.kernel_search import applied
 
-    jit, chosen, variant = TinyJit(function), {}, Variant()
+    jit, chosen, variant = TinyJit(function), {}, Optimization()
     if width := execution.partition("=")[2]:
-        variant = Variant(int(width))
+        variant = Optimization(int(width))
         found = search(device, f"{__name__}:prepared", variant, search_s, recipe=made.recipe.json(), batch=len(inputs))
         if found.ended == "timeout":
             raise TimeoutError(f"the search had not ended after {search_s:g} s")

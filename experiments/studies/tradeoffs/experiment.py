@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from experiments.bench.challenge import Challenge, Met, holding
+from experiments.bench.challenge import Achievement, Challenge, rows_where
 from experiments.bench.columns import COMPILED, TIMED, Column
 from experiments.bench.errors import one_line
 from experiments.bench.rows import Row
@@ -356,21 +356,21 @@ def answer(frame: "pd.DataFrame") -> str:
     return f"{where}: {said}; {front}."
 
 
-def eight_times(frame: "pd.DataFrame") -> Met | None:
+def eight_times(frame: "pd.DataFrame") -> Achievement | None:
     """The smallest file that meets the challenge: the CNN, at least 8x smaller, at most 1 point below dense float32."""
-    cnn = holding(frame, frame["network"] == "cnn")
-    plain = holding(cnn, cnn["pruning"] == "none", cnn["quantization"] == "none")
+    cnn = rows_where(frame, frame["network"] == "cnn")
+    plain = rows_where(cnn, cnn["pruning"] == "none", cnn["quantization"] == "none")
     base = plain["accuracy"].max()
-    rows = holding(cnn, cnn["compression"] >= 8, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
+    rows = rows_where(cnn, cnn["compression"] >= 8, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")
     if rows.empty:
         return None
     best = rows.sort_values("size_bytes").iloc[0]
     alone = {
-        best["pruning"]: holding(cnn, cnn["pruning"] == best["pruning"], cnn["quantization"] == "none"),
-        best["quantization"]: holding(cnn, cnn["quantization"] == best["quantization"], cnn["pruning"] == "none"),
+        best["pruning"]: rows_where(cnn, cnn["pruning"] == best["pruning"], cnn["quantization"] == "none"),
+        best["quantization"]: rows_where(cnn, cnn["quantization"] == best["quantization"], cnn["pruning"] == "none"),
     }
     said = [f"{name} alone {rows['compression'].max():.3g}x" for name, rows in alone.items() if len(rows)]
-    return Met(
+    return Achievement(
         f"{best['variant']} holds the CNN in {best['size_bytes']:,} bytes, {best['compression']:.3g}x smaller, and "
         f"classifies {best['accuracy']:.2%} of the test set rightly (dense float32 {base:.2%}).",
         f"{', '.join(said) or 'Neither was measured alone'}, together {best['compression']:.3g}x: where the weights "

@@ -10,7 +10,7 @@ from experiments.bench.rows import Row
 from experiments.bench.session import timed_row
 from experiments.bench.statistics.effects import effects
 from experiments.bench.statistics.intervals import paired_difference, wilson
-from experiments.bench.statistics.pareto import Place, Resampled, Study, front, resample
+from experiments.bench.statistics.pareto import FrontMembership, Objectives, Resampled, front, resample
 from experiments.models.builder import BuiltModel
 from experiments.studies.tradeoffs.calls import Ready
 from experiments.studies.tradeoffs.grid import FACTORS, Choice
@@ -56,7 +56,7 @@ def rows_of(
     A variant with a wrong result has no place on the front and no part in the effects.
     """
     right = [one for one, ready in calls.items() if not ready.wrong]
-    study = Study(
+    study = Objectives(
         np.stack([models[one].correct for one in right]),
         np.array([compared.timings[one.name].blocks for one in right]),
         np.array([len(models[one].file) for one in right]),
@@ -85,12 +85,12 @@ def factors_of(choice: Choice) -> Record:
     return {factor: getattr(choice, factor) for factor in FACTORS}
 
 
-def _placed(place: Place, variants: list[Choice]) -> Record:
+def _placed(place: FrontMembership, variants: list[Choice]) -> Record:
     by = place.dominated_by
     return {"p_front": place.p_front, "front": by is None, "dominated_by": None if by is None else variants[by].name}
 
 
-def _effects(variants: list[Choice], study: Study, drawn: Resampled) -> Iterator[Record]:
+def _effects(variants: list[Choice], study: Objectives, drawn: Resampled) -> Iterator[Record]:
     """Of latency and bytes as factors, of accuracy as a difference."""
     sizes = np.log(study.size_bytes)[:, None]
     settings = [{factor: str(getattr(one, factor)) for factor in FACTORS} for one in variants]

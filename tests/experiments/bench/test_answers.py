@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from experiments.bench.answers import because, plain_answer, says
+from experiments.bench.answers import bound_reason, default_answer, describe_speedup
 
 
 def row(**changes):
@@ -33,15 +33,15 @@ NO_RATIO = dict.fromkeys(("speedup", "speedup_lo", "speedup_hi"), math.nan)  # a
         ),
         (
             {"verdict": "cannot tell", "speedup": 1.01, "speedup_lo": 0.98, "speedup_hi": 1.03},
-            "makes no difference to it that can be told (ratio 1.01, 95 % 0.98 to 1.03)",
+            "makes no significant difference to it (ratio 1.01, 95 % 0.98 to 1.03)",
         ),
-        ({"verdict": "wrong", **NO_RATIO}, "computes it wrongly"),
+        ({"verdict": "wrong", **NO_RATIO}, "computes it incorrectly"),
         ({"verdict": "timeout", **NO_RATIO}, "has no time for it (timeout)"),
         ({"verdict": "failed", **NO_RATIO}, "has no time for it (failed)"),
     ],
 )
 def test_the_words_follow_the_verdict(changes, words):
-    assert says(row(**changes), "it") == words
+    assert describe_speedup(row(**changes), "it") == words
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_the_words_follow_the_verdict(changes, words):
         ),
         (
             {"bound": "memory", "roof_fraction": 0.25},
-            " (that call is memory-bound, at 25% of the measured memory roof)",
+            " (that call is memory-bound, at 25% of the measured memory ceiling)",
         ),
         (
             {"bound": "compute", "roof_fraction": 1.0},
-            " (that call is compute-bound, at 100% of the measured float32 roof)",
+            " (that call is compute-bound, at 100% of the measured float32 ceiling)",
         ),
         ({"bound": math.nan}, ""),
         ({"bound": None}, ""),
@@ -69,12 +69,12 @@ def test_the_words_follow_the_verdict(changes, words):
     ],
 )
 def test_the_reason_names_what_bounds_the_call(cells, words):
-    assert because(row(**cells)) == words
+    assert bound_reason(row(**cells)) == words
 
 
 def plain(*rows, grid=("batch",)):
     frame = pd.DataFrame(rows, columns=[*row(), *({"size"} if "size" in grid else ())])
-    return plain_answer(frame, grid)
+    return default_answer(frame, grid)
 
 
 def test_a_plain_answer_tells_each_variant_at_the_last_point():

@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from experiments.bench.kernel_search import Candidate, Variant, read, search
+from experiments.bench.kernel_search import Candidate, Optimization, read, search
 from experiments.bench.machine.toolchain import child_environment
 
 STRANGER = """
@@ -39,7 +39,7 @@ def raises(device, n):
 APPLY = """
 import json, sys
 from tinygrad import TinyJit
-from experiments.bench.kernel_search import Variant
+from experiments.bench.kernel_search import Optimization
 from experiments.bench.tinygrad.kernel_search import applied
 from experiments.bench.tinygrad.capture import kernels
 from stranger import row_sum
@@ -47,7 +47,10 @@ from stranger import row_sum
 kernel, chosen = json.loads(sys.argv[1])
 seen = []
 for variant, given in (
-    (Variant(optimised=False), {}), (Variant(), {}), (Variant(2), {}), (Variant(1), {kernel: chosen}),
+    (Optimization(optimized=False), {}),
+    (Optimization(), {}),
+    (Optimization(2), {}),
+    (Optimization(1), {kernel: chosen}),
 ):
     jit = TinyJit(row_sum("CPU", 64))
     with applied(variant, given):
@@ -71,7 +74,7 @@ def stranger(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(stranger):
     """A search that ends by itself."""
-    return search("CPU", "stranger:row_sum", Variant(1), 60, n=64)
+    return search("CPU", "stranger:row_sum", Optimization(1), 60, n=64)
 
 
 def test_a_search_that_ends_says_what_it_cost_and_what_it_tried(found):
@@ -89,7 +92,7 @@ def test_it_chose_one_of_its_candidates_for_its_only_kernel(found):
 
 
 def test_a_first_call_without_a_search_tries_nothing(stranger):
-    plain = search("CPU", "stranger:row_sum", Variant(), 60, n=64)
+    plain = search("CPU", "stranger:row_sum", Optimization(), 60, n=64)
     assert (plain.ended, plain.candidates, plain.chosen, plain.seconds) == ("done", (), {}, 0)
     assert plain.first_call_s > 0
 
@@ -108,7 +111,7 @@ def test_elsewhere_the_kernel_gets_exactly_what_was_chosen(found):
 def test_a_search_that_hangs_is_ended_at_its_budget_with_all_that_it_started(stranger):
     before = set(psutil.Process().children(recursive=True))
     looked = []
-    hung = search("CPU", "stranger:hangs_at_the_third_candidate", Variant(1), 6, looked.append, n=64)
+    hung = search("CPU", "stranger:hangs_at_the_third_candidate", Optimization(1), 6, looked.append, n=64)
     assert (hung.ended, hung.first_call_s, len(hung.candidates)) == ("timeout", None, 2)
     assert 6 <= hung.seconds < 12
     assert looked in ([1, 2], [2])  # told once each, if both were seen
@@ -118,7 +121,7 @@ def test_a_search_that_hangs_is_ended_at_its_budget_with_all_that_it_started(str
 
 
 def test_a_process_that_fails_is_a_failed_search_with_its_cause(stranger):
-    failed = search("CPU", "stranger:raises", Variant(1), 60, n=64)
+    failed = search("CPU", "stranger:raises", Optimization(1), 60, n=64)
     assert (failed.ended, failed.candidates) == ("failed", ())
     assert failed.cause.endswith("MemoryError: no room")
 
@@ -154,7 +157,12 @@ def test_a_search_that_wrote_nothing_has_no_candidates(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variant", "name"), [(Variant(optimised=False), "noopt"), (Variant(), "heuristic"), (Variant(4), "beam=4")]
+    ("variant", "name"),
+    [
+        (Optimization(optimized=False), "noopt"),
+        (Optimization(), "heuristic"),
+        (Optimization(4), "beam=4"),
+    ],
 )
 def test_a_variant_has_a_name(variant, name):
     assert variant.name == name

@@ -31,7 +31,7 @@ def seconds(jit, inputs):
     return time.perf_counter() - start
 
 def look(function, jit, inputs, wall_s, ceilings=CEILINGS):
-    found = profile.dissect("CPU", function, jit, inputs, ceilings)
+    found = profile.profile_call("CPU", function, jit, inputs, ceilings)
     return {{"wall_s": wall_s, "reason": found.reason(wall_s), **found.details}}
 
 seen = {{}}

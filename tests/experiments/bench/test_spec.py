@@ -152,7 +152,7 @@ def test_what_is_allowed_is_said_in_words(field, allowed):
 def test_a_field_knows_what_a_form_needs():
     info = fields(Sweep)["batch"]
     assert (info.title, info.description, info.default) == ("Batch sizes", "rows of the input", "1,32")
-    assert (info.kind, info.is_list, info.low, info.high, info.most_items) == ("integer", True, 1, 65536, 16)
+    assert (info.kind, info.is_list, info.low, info.high, info.max_items) == ("integer", True, 1, 65536, 16)
     assert next(iter(fields(Sweep))) == "device"
 
 

@@ -219,7 +219,7 @@ def said(*rows):
         ),
         (
             {"verdict": "cannot tell", "speedup": 1.01, "speedup_lo": 0.98, "speedup_hi": 1.03},
-            "makes no difference to the 3-layer network that can be told (ratio 1.01, 95 % 0.98 to 1.03)",
+            "makes no significant difference to the 3-layer network (ratio 1.01, 95 % 0.98 to 1.03)",
             "has paid after 14 calls.",
         ),
     ],
@@ -229,13 +229,13 @@ def test_the_answer_says_what_the_verdict_allows(changes, begins, ends):
 
 
 def test_the_answer_to_a_wrong_result_promises_nothing():
-    assert said(row(**WRONG_RESULT)) == "On CPU the JIT computes the 3-layer network wrongly at batch 16."
+    assert said(row(**WRONG_RESULT)) == "On CPU the JIT computes the 3-layer network incorrectly at batch 16."
 
 
 def test_a_wrong_point_says_nothing_about_the_capture_of_the_others():
     assert said(row(), row(batch=32, **WRONG_RESULT)) == (
         "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
-        "and computes it wrongly at batch 32; its capture has paid after 14 calls."
+        "and computes it incorrectly at batch 32; its capture has paid after 14 calls."
     )
 
 

@@ -56,7 +56,7 @@ Stopping = Callable[[Machine, random.Random], dict[str, list[float]]]
 
 
 def real_rule(machine: Machine, rng: random.Random) -> dict[str, list[float]]:
-    budget = Budget(most_blocks=MOST_BLOCKS)
+    budget = Budget(max_blocks=MOST_BLOCKS)
     return interleave(["base", "variant"], "base", machine.draw, budget, rng, clock=lambda: 0.0)
 
 
@@ -127,7 +127,7 @@ def test_the_simulation_sees_a_rule_that_stops_at_significance():
 @pytest.mark.parametrize("equals", [2, 5])
 def test_of_equals_the_fastest_is_seldom_named(equals):
     truths = {f"equal {n}": 1e-3 for n in range(equals)} | {"slow": 2e-3}
-    rng, budget, named = random.Random(equals), Budget(most_blocks=20), 0
+    rng, budget, named = random.Random(equals), Budget(max_blocks=20), 0
     for _ in range(COMPARISONS):
         machine = Machine("normal", truths, rng)
         samples = interleave(list(truths), "slow", machine.draw, budget, rng, clock=lambda: 0.0)

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from experiments.bench.statistics.intervals import (
-    LEAST_FOR_INTERVAL,
-    LEAST_FOR_P95,
+    MIN_FOR_INTERVAL,
+    MIN_FOR_P95,
     T_QUANTILES,
     Interval,
     break_even,
@@ -31,7 +31,7 @@ NEVER = None
 
 def test_an_interval_of_five_samples_does_not_exist():
     assert median_interval([3, 1, 2, 5, 4]) == Interval(3, None, None)
-    assert interval_rank(LEAST_FOR_INTERVAL - 1) == 0
+    assert interval_rank(MIN_FOR_INTERVAL - 1) == 0
 
 
 def test_the_interval_of_six_samples_is_their_range():
@@ -141,7 +141,7 @@ def test_a_percentile_is_the_nearest_rank():
 
 
 def test_a_percentile_without_enough_samples_is_empty():
-    assert percentile([1.0] * (LEAST_FOR_P95 - 1), 0.95, LEAST_FOR_P95) is None
+    assert percentile([1.0] * (MIN_FOR_P95 - 1), 0.95, MIN_FOR_P95) is None
 
 
 @pytest.mark.parametrize("hundredths", [95, 99])

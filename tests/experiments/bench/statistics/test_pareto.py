@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.bench.statistics.pareto import Study, front, resample
+from experiments.bench.statistics.pareto import Objectives, front, resample
 
 STUDIES, IMAGES, BLOCKS = 1000, 2000, 12
 
@@ -12,11 +12,11 @@ def study(accuracies, latencies_ms, sizes, rng=None, noise=0.02, blocks=BLOCKS, 
     """A simulated study; `shared` variants answer alike, the others get their wrong images independently."""
     rng = rng or np.random.default_rng(0)
     draws = rng.random((1 if shared else len(accuracies), IMAGES))
-    right = np.broadcast_to(draws, (len(accuracies), IMAGES)) < np.array(accuracies)[:, None]
+    correct = np.broadcast_to(draws, (len(accuracies), IMAGES)) < np.array(accuracies)[:, None]
     drift = rng.normal(0, 5 * noise, blocks)
     tail = rng.exponential(5 * noise, (len(accuracies), blocks)) * (rng.random((len(accuracies), blocks)) < 0.08)
     logs = np.log(np.array(latencies_ms) / 1e3)[:, None] + drift + rng.normal(0, noise, tail.shape) + tail
-    return Study(right, np.exp(logs), np.array(sizes))
+    return Objectives(correct, np.exp(logs), np.array(sizes))
 
 
 def places(one, resamples=1000):
@@ -43,7 +43,7 @@ def test_a_truly_dominated_variant_is_called_off_where_the_noise_allows():
 
 def test_equal_variants_tie_and_do_not_dominate():
     one = study([0.98], [1.0], [1000])
-    same = Study(*(np.repeat(part, 3, axis=0) for part in (one.right, one.seconds, one.size_bytes)))
+    same = Objectives(*(np.repeat(part, 3, axis=0) for part in (one.correct, one.seconds, one.size_bytes)))
     assert [(place.p_front, place.dominated_by) for place in places(same)] == [(1.0, None)] * 3
 
 
@@ -58,18 +58,18 @@ def test_a_variant_that_two_others_dominate_by_turns_stays_the_front():
     """Dominated in every resample, but by no single other in 95 % of them: nobody can say by which."""
     rng = np.random.default_rng(3)
     one = study([0.98, 0.98, 0.98], [1, 1, 2], [1000, 1000, 1000], rng, noise=0.001, shared=True)
-    right = one.right.copy()
-    contested = np.flatnonzero(right[0])[:40]
-    right[0, contested[:20]] = right[1, contested[20:]] = False  # equal truth, told by nothing
-    right[2, contested] = np.arange(40) % 2 == 0
-    found = places(Study(right, one.seconds, one.size_bytes))
+    correct = one.correct.copy()
+    contested = np.flatnonzero(correct[0])[:40]
+    correct[0, contested[:20]] = correct[1, contested[20:]] = False  # equal truth, told by nothing
+    correct[2, contested] = np.arange(40) % 2 == 0
+    found = places(Objectives(correct, one.seconds, one.size_bytes))
     assert found[2].p_front < 0.3
     assert found[2].dominated_by is None
 
 
 def test_a_slow_block_touches_all_variants_alike():
     calm = study([0.98, 0.98], [1.0, 1.05], [1000, 1000], noise=0.002, shared=True)
-    drift = Study(calm.right, calm.seconds * np.linspace(1, 3, BLOCKS), calm.size_bytes)
+    drift = Objectives(calm.correct, calm.seconds * np.linspace(1, 3, BLOCKS), calm.size_bytes)
     assert [place.dominated_by for place in places(drift)] == [None, 0]
 
 
@@ -82,5 +82,5 @@ def test_resampled_latencies_are_those_of_the_study():
     one = study([0.98, 0.98, 0.9], [1, 2, 10], [1, 2, 3], blocks=40)
     drawn = resample(one)
     assert np.median(np.exp(drawn.log_latency), axis=1) * 1e3 == pytest.approx([1, 2, 10], rel=0.05)
-    assert drawn.accuracy.mean(axis=1) == pytest.approx(one.right.mean(axis=1), abs=1e-3)
+    assert drawn.accuracy.mean(axis=1) == pytest.approx(one.correct.mean(axis=1), abs=1e-3)
     assert drawn.accuracy[2].std() == pytest.approx(np.sqrt(0.9 * 0.1 / IMAGES), rel=0.1)

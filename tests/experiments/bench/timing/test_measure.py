@@ -4,9 +4,9 @@ import pytest
 
 from experiments.bench.statistics.intervals import Interval
 from experiments.bench.timing.measure import (
+    CHECK_EVERY,
     CONTROL,
-    LOOK_EVERY,
-    MOST_SINGLES,
+    MAX_SINGLES,
     Budget,
     Comparison,
     Timing,
@@ -78,7 +78,7 @@ def test_no_noise_at_all_still_takes_the_least_number_of_blocks():
 
 
 def test_endless_noise_stops_at_the_most_blocks():
-    assert len(blocks_of(Budget(most_blocks=50), noisy())["a"]) == 50
+    assert len(blocks_of(Budget(max_blocks=50), noisy())["a"]) == 50
 
 
 def test_spent_time_stops_only_once_the_least_blocks_are_there():
@@ -102,30 +102,30 @@ def test_the_interval_is_looked_at_every_fourth_block_from_the_twelfth():
         ["a", "b"],
         "a",
         noisy(),
-        Budget(most_blocks=26),
+        Budget(max_blocks=26),
         random.Random(0),
         clock=lambda: 0.0,
         look=lambda block, half_width: looks.append(block),
     )
     assert looks == [12, 16, 20, 24]
-    assert looks[1] - looks[0] == LOOK_EVERY
+    assert looks[1] - looks[0] == CHECK_EVERY
 
 
 @pytest.mark.parametrize("late", ["b", "c"])
 def test_the_widest_interval_of_all_variants_decides(late):
     draw = noisy()
-    values = blocks_of(Budget(most_blocks=40), lambda name: draw(name) if name == late else 1.0, names=("a", "b", "c"))
+    values = blocks_of(Budget(max_blocks=40), lambda name: draw(name) if name == late else 1.0, names=("a", "b", "c"))
     assert len(values["a"]) == 40
 
 
 def test_the_controls_interval_decides_too():
-    assert len(blocks_of(Budget(most_blocks=40), noisy(), names=("a",))["a"]) == 40
-    assert len(blocks_of(Budget(most_blocks=40), names=("a",))["a"]) == 12
+    assert len(blocks_of(Budget(max_blocks=40), noisy(), names=("a",))["a"]) == 40
+    assert len(blocks_of(Budget(max_blocks=40), names=("a",))["a"]) == 12
 
 
 def test_a_significant_difference_does_not_stop_the_measuring():
     draw = noisy(spread=0.2)
-    assert len(blocks_of(Budget(most_blocks=40), lambda name: draw(name) * (1 if name == "a" else 9))["a"]) == 40
+    assert len(blocks_of(Budget(max_blocks=40), lambda name: draw(name) * (1 if name == "a" else 9))["a"]) == 40
 
 
 def test_level_values_are_steady():
@@ -203,7 +203,7 @@ def test_a_twin_of_the_baseline_is_its_equal_where_a_call_after_another_is_slowe
 
 def test_single_calls_are_kept_but_not_without_end(machine):
     comparison = compared(machine, {"a": machine.call("a", 2**-18), "b": machine.call("b", 2**-4)})
-    assert len(comparison.timings["a"].singles) == MOST_SINGLES
+    assert len(comparison.timings["a"].singles) == MAX_SINGLES
     assert comparison.timings["b"].singles == [2**-4] * 12
 
 
@@ -216,5 +216,5 @@ def test_percentiles_come_from_single_calls_and_only_where_there_are_enough():
 
 
 def test_wall_time_is_that_of_the_blocks_alone(machine):
-    comparison = compared(machine, {"a": machine.call("a", 2**-4)}, least_blocks=12, most_blocks=12)
+    comparison = compared(machine, {"a": machine.call("a", 2**-4)}, min_blocks=12, max_blocks=12)
     assert comparison.timings["a"].wall_s == 24 * 2**-4  # the control is the baseline too

@@ -10,7 +10,7 @@ import pytest
 import experiments
 from experiments.bench.columns import VERDICTS
 from experiments.bench.errors import BadInput
-from experiments.bench.kernel_search import Candidate, Found, Variant
+from experiments.bench.kernel_search import Candidate, Optimization, SearchResult
 from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.bench.timing.measure import Comparison, Timing
@@ -138,8 +138,8 @@ def compared(gain, blocks=12):
 
 
 def test_break_even_is_cost_over_gain_within_the_gains_interval():
-    found = Found(Variant(1), "done", 19.0, 20.0, (), {})
-    plain = Found(Variant(), "done", 0.0, 1.0, (), {})
+    found = SearchResult(Optimization(1), "done", 19.0, 20.0, (), {})
+    plain = SearchResult(Optimization(), "done", 0.0, 1.0, (), {})
     paid = _break_even(compared(0.005), found, plain)
     assert paid["break_even_calls"] == pytest.approx(19 / 0.005, abs=2)
     assert paid["break_even_calls_lo"] == pytest.approx(19 / 0.0055, abs=2)
@@ -147,8 +147,8 @@ def test_break_even_is_cost_over_gain_within_the_gains_interval():
 
 
 def test_a_search_that_was_ended_has_cost_all_of_its_budget():
-    ended = Found(Variant(1), "timeout", 41.0, None, (), {})
-    paid = _break_even(compared(0.005), ended, Found(Variant(), "done", 0.0, 1.0, (), {}))
+    ended = SearchResult(Optimization(1), "timeout", 41.0, None, (), {})
+    paid = _break_even(compared(0.005), ended, SearchResult(Optimization(), "done", 0.0, 1.0, (), {}))
     assert paid["break_even_calls"] == pytest.approx(40 / 0.005, abs=2)
 
 
@@ -231,7 +231,7 @@ def test_a_candidate_that_did_not_run_leaves_the_best_as_it_was():
         Candidate("k", 0.3, (), None),
         Candidate("l", 0.4, (), 5e-3),
     ]
-    records = _candidates(Found(Variant(2), "timeout", 1.0, None, tuple(tried), {}), 64)
+    records = _candidates(SearchResult(Optimization(2), "timeout", 1.0, None, tuple(tried), {}), 64)
     assert [one["candidate_ms"] for one in records] == [None, 2, None, 5]
     assert [one["best_ms"] for one in records] == [None, 2, 2, 5]
     assert [one["kernel"] for one in records] == [1, 1, 1, 2]
@@ -268,11 +268,11 @@ right = module._workload
 def wrong(spec):
     one = right(spec)
     return FunctionModel(one.function, one.sample, lambda *arrays: one.reference(*arrays) + 1)
-module._workload, module.search = wrong, lambda device, make, variant, *_, **__: module.Found(
+module._workload, module.search = wrong, lambda device, make, variant, *_, **__: module.SearchResult(
     variant, "done", 1.0, 2.0, (), {"of none": ()} if variant.width else {})
 print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
 for slow in ("noopt", "heuristic"):
-    module._workload, module.search = right, lambda device, make, variant, *_, **__: module.Found(
+    module._workload, module.search = right, lambda device, make, variant, *_, **__: module.SearchResult(
         variant, "timeout" if variant.name == slow else "done", 4.0, 2.0, (), {})
     print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
 """

@@ -224,8 +224,8 @@ def test_the_answer_names_the_sparsest_network_that_keeps_its_accuracy_and_what_
         made("l2 units", "smaller", 0.5, 0.002, 200_000, 2.0, "faster"),
     ) == (
         "On CPU mlp at batch 32: 90% of its weights gone by magnitude (0.10 points lost, 95 % +0.00 to +0.20 over "
-        "3 seeds of 98.00%; at random 5.00): 40,000 bytes, 10x smaller; multiplying the zeros too makes no difference "
-        "to a call that can be told (ratio 1, 95 % 0.9 to 1.1); whole units gone (l2 units, 50%: 0.20 points lost) "
+        "3 seeds of 98.00%; at random 5.00): 40,000 bytes, 10x smaller; multiplying the zeros too makes no significant "
+        "difference to a call (ratio 1, 95 % 0.9 to 1.1); whole units gone (l2 units, 50%: 0.20 points lost) "
         "makes a call 2x faster (95 % 1.9 to 2.1)."
     )
 
