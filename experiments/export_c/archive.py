@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.c_program import CProgram
+from experiments.bench.zip_file import deterministic_zip
 
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows
 README = """# {title}
 
 One C file with the weights inside: no Python, no other library, no dynamic allocation. gcc, clang and `zig cc`
@@ -74,8 +73,4 @@ def archive(
     files["test_vector.npz"] = vector.getvalue()
     files["recipe.json"] = (json.dumps(recipe, indent=2, sort_keys=True) + "\n").encode()
     files["README.md"] = readme.encode()
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, data in files.items():
-            made.writestr(zipfile.ZipInfo(name, EARLIEST), data, zipfile.ZIP_DEFLATED)
-    return content.getvalue()
+    return deterministic_zip(files)

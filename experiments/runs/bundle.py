@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from experiments.bench.columns import IDENTITY, Column, check_record
 from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row, Sample, SampleKind
+from experiments.bench.zip_file import deterministic_zip
 from experiments.registry import registered
 from experiments.runs import lossless_csv, run_data, safe_zip, store
 from experiments.runs.run_data import Records, RunData
@@ -91,7 +92,7 @@ def export(db: Engine, run_id: str) -> bytes:
         _checked(dict(members))  # what leaves here is taken elsewhere
     except ValueError as error:
         raise BadInput(f"run: {run_id} cannot be carried: {' '.join(str(error).split())[:300]}") from None
-    return safe_zip.pack(members)
+    return deterministic_zip(members)
 
 
 def _members_of(found: RunData) -> dict[str, bytes]:

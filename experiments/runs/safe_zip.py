@@ -10,15 +10,6 @@ MAX_MEMBERS = 1_000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others zipfile unpacks a whole member at once
 
 
-def pack(members: dict[str, bytes]) -> bytes:
-    """A zip that is the same for the same members: no time of day is in it."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
-    return packed.getvalue()
-
-
 def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> dict[str, bytes]:
     """The members of a zip by name; ValueError with one line, before anything too large is unpacked.
 
