@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from dashboard import navigation, people, services, sharing
+from dashboard import auth, navigation, services, sharing
 
 st.set_page_config(page_title="tinygrad lab", page_icon="⚗️", layout="wide")
-people.gate()
+auth.require_login()
 services.start()
 page = st.navigation(navigation.sections(), position="sidebar", expanded=True)
 sharing.network_notice()

@@ -1,4 +1,4 @@
-"""The form of a spec, derived from its fields, bound to the page's URL and to the run that the URL names."""
+"""The form of a spec, generated from its fields and synchronized with the page's URL and the run shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,32 +8,32 @@ import streamlit as st
 
 from dashboard import services
 from dashboard.links import RUN
-from dashboard.text import plain
+from dashboard.safe_render import escape_markdown
 from experiments.bench.errors import BadInput
 from experiments.bench.machine.devices import AUTO
 from experiments.bench.spec import Experiment, FieldInfo, Spec, fields, parse
 from experiments.runs.team import AT, WorkerEndpoint
 
-COLUMNS = 4  # of the form on a wide screen; a narrow one stacks them
+COLUMNS = 4  # of the form on a wide screen; a narrow screen stacks them
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What the form holds: a valid spec, or the problems with it, and the host where it is to run, if one is named."""
+class FormState:
+    """The form's content: a valid spec or its problems, and the selected host, empty for this machine."""
 
     spec: Spec | None
     problems: tuple[str, ...]
     host: str
 
 
-def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> Filled:
-    """Draws the form and writes its state to the URL. `shown` and `host` are those of the run that the page shows."""
+def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> FormState:
+    """Draws the form and writes its state to the URL. `shown` and `host`: spec and host of the run on the page."""
     known = fields(experiment.spec)
     base = shown or experiment.spec()
     place = str(WorkerEndpoint(base.device, host)) if host and services.dispatcher() else base.device
     _follow_url(experiment, known, base, place)
     _presets(experiment, known)
-    for start in range(0, len(known), COLUMNS):  # row by row: so Tab and a narrow screen keep the order
+    for start in range(0, len(known), COLUMNS):  # row by row, so that Tab and narrow screens keep the order
         for column, info in zip(st.columns(COLUMNS), list(known.values())[start : start + COLUMNS], strict=False):
             with column:
                 _widget(experiment, info)
@@ -47,7 +47,7 @@ def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> Fil
     except BadInput as refused:
         spec, problems = None, refused.problems
     _write_url(experiment, texts, base, place)
-    return Filled(spec, problems, chosen_host)
+    return FormState(spec, problems, chosen_host)
 
 
 def _key(experiment: Experiment[Any], field: str) -> str:
@@ -55,7 +55,7 @@ def _key(experiment: Experiment[Any], field: str) -> str:
 
 
 def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], base: Spec, place: str) -> None:
-    """Fills the form from the URL where that was changed by somebody else than this form: opened, back, edited."""
+    """Fills the form from the URL if it changed outside this form: opened, edited, browser Back."""
     url = st.query_params.to_dict()
     lost = any(_key(experiment, name) not in st.session_state for name in known)
     if not lost and url == st.session_state.get(_key(experiment, "url")):
@@ -75,7 +75,7 @@ def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], bas
 
 
 def fill(experiment: Experiment[Any], texts: Mapping[str, str]) -> None:
-    """Sets the form's widgets; to be called before they are drawn."""
+    """Sets the form's widgets; call it before they are drawn."""
     for name, info in fields(experiment.spec).items():
         st.session_state[_key(experiment, name)] = _widget_value(info, texts[name])
     st.session_state[_key(experiment, "?")] = ()
@@ -94,7 +94,7 @@ def _text(value: Any) -> str:
 
 
 def _presets(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> None:
-    """One button per preset; the one that the form holds now is marked."""
+    """One button per preset; the preset equal to the form's content is selected."""
     texts = {name: {field: one.text(field) for field in known} for name, one in experiment.presets.items()}
     now = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
     key = _key(experiment, "preset")
@@ -104,11 +104,11 @@ def _presets(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> Non
         if name := st.session_state[key]:
             fill(experiment, {**texts[name], "device": now["device"]})
 
-    st.pills("Presets", list(texts), key=key, on_change=chosen, help="Named specs; each fills the form below.")
+    st.pills("Presets", list(texts), key=key, on_change=chosen, help="Named specs. Selecting one fills the form below.")
 
 
 def _widget(experiment: Experiment[Any], info: FieldInfo) -> None:
-    key, text = _key(experiment, info.name), f"{info.description}. Give {info.allowed}."
+    key, text = _key(experiment, info.name), f"{info.description}. Allowed: {info.allowed}."
     if info.name == "device":
         _device(key, info)
     elif info.kind == "choice" and not info.is_list:
@@ -131,29 +131,29 @@ def _number(key: str, info: FieldInfo, text: str) -> None:
 
 
 def _device(key: str, info: FieldInfo) -> None:
-    """The devices that work here, or the team's; one that a link names stays and is refused at Run with its reason."""
+    """The working devices of this machine or the team; an unavailable device from a link is refused at Run."""
     problems = _places()
     working = [name for name, problem in problems.items() if not problem]
-    first = working[0] if working else "none works"
+    first = working[0] if working else "no working device"
     options = list(dict.fromkeys([AUTO, *problems, st.session_state[key]]))
 
     def shown(name: str) -> str:
-        return f"auto ({first})" if name == AUTO else f"{name} (away)" if problems.get(name) else name
+        return f"auto ({first})" if name == AUTO else f"{name} (unavailable)" if problems.get(name) else name
 
     st.selectbox(info.title, options, key=key, format_func=shown, help=f"{info.description}.")
     if problem := problems.get(st.session_state[key]):
-        st.caption(plain(problem))
+        st.caption(escape_markdown(problem))
 
 
 def _places() -> dict[str, str]:
-    """What the form offers, each with the reason why nothing can run there now, or none."""
+    """The selectable devices, each with the reason why it cannot run anything now; empty if it can."""
     if (dispatcher := services.dispatcher()) is not None:
         return {str(one.endpoint): one.problem for one in dispatcher.workers.values()}
     return {probe.device: "" for probe in services.candidates() if probe.works}
 
 
 def _write_url(experiment: Experiment[Any], texts: Mapping[str, str], base: Spec, place: str) -> None:
-    """The URL names what differs from the shown run, or from the defaults where no run is shown."""
+    """The URL contains the fields that differ from the run shown, or from the defaults if there is none."""
     usual = {name: _text(_typed(base, name)) for name in texts} | {"device": place}
     url = {name: text for name, text in texts.items() if text != usual[name]}
     if run_id := st.query_params.get(RUN):

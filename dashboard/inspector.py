@@ -1,4 +1,4 @@
-"""The section `Why` of a run: its kernels under the roofs, one replay in time, the code of a chosen kernel."""
+"""The section `Why` of a run: its kernels on the roofline, the kernel timeline, the code of a selected kernel."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ import streamlit as st
 
 from dashboard import services
 from dashboard.figures import Details, Panel
-from dashboard.figures.replay import replay_panel
+from dashboard.figures.kernel_timeline import kernel_timeline
 from dashboard.figures.roofline import roofline
 from experiments.registry import find
 from experiments.runs import frames, store
 
-MOST_OTHERS = 30  # newest runs offered for the same axes
-MOST_MORE = 3  # of them at once: there are four colours
-MOST_VARIANTS = 4  # under the same roofs; of more the first and the chosen one
-MOST_LINES = 150  # of a kernel's source that are sent to the page unasked
+MAX_OTHERS = 30  # newest runs offered for overlay
+MAX_OVERLAID = 3  # of them at once: there are four colors
+MAX_VARIANTS = 4  # on one roofline; if there are more, the first and the selected one
+MAX_LINES = 150  # of a kernel's source that are sent to the page by default
 SHOWN = (
     *("number", "name", "global_size", "local_size", "kernel_ms", "host_us", "share", "gflops", "gb_s", "bound"),
     *("roof_fraction", "ops", "bytes", "loaded_bytes", "uops", "binary_bytes", "opts"),
@@ -29,18 +29,18 @@ def show(run: Any, details: Details, draw: Callable[[list[Panel], str], None]) -
     if kernels.empty:
         return
     key = f"{run['id']}-why"
-    st.markdown("#### Why: the kernels and their roofs")
+    st.markdown("#### Why: kernels and ceilings")
     variants = list(dict.fromkeys(kernels["variant"].astype(str)))
     chosen = variants[0]
     if len(variants) > 1:
         chosen = st.segmented_control("Variant", variants, default=chosen, required=True, key=f"{key}-variant")
-    together = variants if len(variants) <= MOST_VARIANTS else dict.fromkeys([variants[0], chosen])
+    together = variants if len(variants) <= MAX_VARIANTS else dict.fromkeys([variants[0], chosen])
     named = {variant if len(variants) > 1 else _name(run): _of(kernels, variant) for variant in together}
     roofs = {_name(run): details["ceilings"]}
     for other in _others(run, key):
         named[_name(other)] = _same_point(_detail(other, "kernels"), kernels, find(run["experiment"]).grid)
         roofs[_name(other)] = _detail(other, "ceilings")
-    panels = [roofline(named, roofs), replay_panel(_of(details["replay"], chosen))]
+    panels = [roofline(named, roofs), kernel_timeline(_of(details["replay"], chosen))]
     draw([panel for panel in panels if panel], key)
     _table(_of(kernels, chosen), key)
     _memory(_of(details["memory"], chosen))
@@ -52,7 +52,7 @@ def _of(frame: pd.DataFrame, variant: str) -> pd.DataFrame:
 
 
 def _same_point(others: pd.DataFrame, kernels: pd.DataFrame, grid: Sequence[str]) -> pd.DataFrame:
-    """Another run's kernels at the grid point of `kernels`; all of them where it has not measured that point."""
+    """Another run's kernels at the grid point of `kernels`; all its kernels if it did not measure that point."""
     there = others
     for axis in grid:
         if axis in kernels and kernels[axis].notna().any():
@@ -65,14 +65,14 @@ def _name(run: Any) -> str:
 
 
 def _others(run: Any, key: str) -> list[Any]:
-    """Further runs of the same experiment that the reader wants under the same axes."""
-    same = store.list_runs(services.database(), limit=MOST_OTHERS, experiment=run["experiment"], status="done")
+    """Runs of the same experiment selected for overlay."""
+    same = store.list_runs(services.database(), limit=MAX_OTHERS, experiment=run["experiment"], status="done")
     offered = {_name(one): one for one in same if one["id"] != run["id"]}
     if not offered:
         return []
-    label = "Other runs under the same roofs"
+    label = "Overlay other runs"
     return [
-        offered[name] for name in st.multiselect(label, list(offered), key=f"{key}-others", max_selections=MOST_MORE)
+        offered[name] for name in st.multiselect(label, list(offered), key=f"{key}-others", max_selections=MAX_OVERLAID)
     ]
 
 
@@ -93,7 +93,7 @@ def _table(kernels: pd.DataFrame, key: str) -> None:
             "share": st.column_config.NumberColumn("share", format="percent"),
             "gflops": st.column_config.NumberColumn("rate [GFLOP/s]", format="%.4g"),
             "gb_s": st.column_config.NumberColumn("rate [GB/s]", format="%.4g"),
-            "roof_fraction": st.column_config.NumberColumn("of its roof", format="percent"),
+            "roof_fraction": st.column_config.NumberColumn("of its ceiling", format="percent"),
         },
     )
 
@@ -103,12 +103,12 @@ def _memory(plan: pd.DataFrame) -> None:
         return
     planned, unplanned = int(plan["planned_bytes"].iloc[0]), int(plan["unplanned_bytes"].iloc[0])
     st.caption(
-        f"Memory planner: intermediate buffers take {planned:,} bytes in one arena, {unplanned:,} bytes without it."
+        f"Memory planner: intermediate buffers take {planned:,} bytes in one arena, {unplanned:,} bytes without."
     )
 
 
 def _source(kernels: pd.DataFrame, key: str) -> None:
-    """The code of the chosen kernel; a very long one is folded."""
+    """The code of the selected kernel; very long code is truncated."""
     sources = kernels["source"].fillna("")
     labels = {
         f"{n} {name}": source for n, name, source in zip(kernels["number"], kernels["name"], sources, strict=True)
@@ -116,8 +116,8 @@ def _source(kernels: pd.DataFrame, key: str) -> None:
     chosen = st.selectbox("Source of kernel", list(labels), key=f"{key}-source")
     lines = labels[chosen].splitlines()
     if not lines:
-        st.caption("A copy: there is no code to show.")
+        st.caption("A copy has no code.")
         return
-    everything = len(lines) <= MOST_LINES or st.toggle(f"All {len(lines):,} lines", key=f"{key}-all-lines")
+    everything = len(lines) <= MAX_LINES or st.toggle(f"All {len(lines):,} lines", key=f"{key}-all-lines")
     with st.expander("Code", expanded=False):
-        st.code("\n".join(lines if everything else lines[:MOST_LINES]), language="c", height=400)
+        st.code("\n".join(lines if everything else lines[:MAX_LINES]), language="c", height=400)

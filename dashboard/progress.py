@@ -1,11 +1,11 @@
-"""Following a run: progress, rows as they come, Cancel. A reload, another tab and another user see the same."""
+"""Live view of a run: progress, rows as they arrive, Cancel. Reloads, other tabs and other users see the same."""
 
 from typing import Any
 
 import streamlit as st
 
-from dashboard import people, results, services
-from dashboard.text import plain
+from dashboard import auth, results, services
+from dashboard.safe_render import escape_markdown
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
 
@@ -13,7 +13,7 @@ POLL_S = 1.0
 
 
 def follow(experiment: Experiment[Any], run_id: str) -> None:
-    """Draws the run's answer and results, again every second until it has ended."""
+    """Draws the run's answer and results, refreshed every second until it has ended."""
     run = store.get_run(services.database(), run_id)
     if run is None:
         st.info("This run was deleted.")
@@ -43,11 +43,11 @@ def _draw(experiment: Experiment[Any], run: Any) -> None:
 def _running(run: Any, rows: int) -> None:
     with st.container(border=True):
         waiting = run["status"] == store.QUEUED
-        text = run["message"] or (services.waits_for(run["device"], run["host"]) if waiting else "starts")
-        st.progress(float(run["progress"]), text=f"{run['status']}: {plain(text)} ({rows} rows so far)")
+        text = run["message"] or (services.waits_for(run["device"], run["host"]) if waiting else "starting")
+        st.progress(float(run["progress"]), text=f"{run['status']}: {escape_markdown(text)} ({rows} rows so far)")
         if run["cancel"]:
             st.caption("Cancelling…")
-        elif not people.known().refusal_to_change(run) and st.button(
+        elif not auth.current_user().refusal_to_change(run) and st.button(
             "Cancel", icon=":material/stop_circle:", key=f"cancel-{run['id']}"
         ):
             store.request_cancel(services.database(), run["id"])

@@ -1,113 +1,97 @@
 """A run or a comparison as one HTML file that needs no network: figures, tables, machine, method."""
 
-import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from dashboard.figures import Panel, Table
 from experiments.bench.spec import Experiment
 from experiments.registry import registered
 from experiments.runs import comparison
 from experiments.runs.clock import format_time
+from experiments.runs.frames import displayed
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-h1 { margin-bottom: 0 } .quiet { color: #555 } .answer { font-size: 1.15rem; font-weight: 600 }
-.wide { overflow-x: auto } .lines { white-space: pre-wrap }
-table { border-collapse: collapse; font-size: 13px } 
-td, th { border: 1px solid #ccc; padding: 2px 8px; text-align: right } .words td { text-align: left }
-th { background: #f3f3f3 } td:first-child, th:first-child { text-align: left }
-"""  # fmt: skip
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+HERE = Path(__file__)
+PAGES = Environment(
+    loader=FileSystemLoader(HERE.parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 
 
 def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, parts: Sequence[Panel | Table]) -> str:
     """The report of one run."""
-    ended = f"{run['status']}: {run['message']}" if run["status"] != "done" else "done"
-    shown = [
-        _head(
-            experiment.title, f"Run {run['id']} · {comparison.machine(run)} · {format_time(run['created'])} · {ended}"
-        ),
-        f"<p>{_text(experiment.question)}</p>",
-        f"<p class='answer'>{_text(experiment.answer(rows))}</p>",
-        _note(run),
-        _figures(parts),
-        "<h2>Rows</h2>",
-        _table(rows.dropna(axis="columns", how="all"), index=False),
-        f"<h2>How it was measured</h2><p class='lines'>{_text(experiment.description)}</p>",
-        f"<h2>Parameters</h2>{_facts(run['spec'])}<h2>Machine</h2>{_facts(run['environment'] or {})}",
-    ]
-    return _page(experiment.title, shown)
+    status = f"{run['status']}: {run['message']}" if run["status"] != "done" else "done"
+    return _page(
+        title=experiment.title,
+        facts=f"Run {run['id']} · {comparison.machine(run)} · {format_time(run['created'])} · {status}",
+        question=experiment.question,
+        answer=experiment.answer(rows),
+        note=run["note"],
+        parts=_parts(parts),
+        rows=_rows(rows),
+        methods=[("How it was measured", experiment.description)],
+        tables=[("Parameters", _facts(run["spec"])), ("Machine", _facts(run["environment"] or {}))],
+    )
 
 
 def of_comparison(runs: Sequence[Any], names: Mapping[str, str], rows: pd.DataFrame, panels: Sequence[Panel]) -> str:
     """The report of several runs side by side."""
-    parts = [_head("Comparison", f"{len(runs)} runs: {', '.join(names.values())}")]
-    if len({comparison.machine(run) for run in runs}) > 1:
-        parts.append("<p>Runs of unlike machines are shown apart, on the same axes, and never pooled.</p>")
-    parts.append(_figures(panels))
+    differences = []
     for where, title in (("spec", "Parameters"), ("environment", "Machine and versions")):
         unlike, like = comparison.differences(runs, where)
-        parts.append(f"<h2>{title} that differ</h2>{_table(unlike.rename(columns=dict(names)))}")
-        parts.append(f"<h2>{title} that are the same</h2>{_table(like.iloc[:, :1].set_axis(['all runs'], axis=1))}")
-    parts += ["<h2>Rows</h2>", _table(rows.dropna(axis="columns", how="all"), index=False)]
-    for experiment in (registered()[name] for name in dict.fromkeys(run["experiment"] for run in runs)):
-        parts.append(f"<h2>How it was measured: {_text(experiment.title)}</h2>")
-        parts.append(f"<p class='lines'>{_text(experiment.description)}</p>")
-    return _page("Comparison", parts)
-
-
-def _page(title: str, parts: Sequence[str]) -> str:
-    return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{_text(title)} · tinygrad lab</title>"
-        f"<meta name='viewport' content='width=device-width'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>"
+        differences.append((f"{title} that differ", _table(unlike.rename(columns=dict(names)))))
+        differences.append((f"{title} that are the same", _table(like.iloc[:, :1].set_axis(["all runs"], axis=1))))
+    compared = [registered()[name] for name in dict.fromkeys(run["experiment"] for run in runs)]
+    return _page(
+        title="Comparison",
+        facts=f"{len(runs)} runs: {', '.join(names.values())}",
+        machines=len({comparison.machine(run) for run in runs}),
+        parts=_parts(panels),
+        differences=differences,
+        rows=_rows(rows),
+        methods=[(f"How it was measured: {one.title}", one.description) for one in compared],
     )
 
 
-def _head(title: str, facts: str) -> str:
-    return f"<h1>{_text(title)}</h1><p class='quiet'>{_text(facts)} · tinygrad lab</p>"
+def _page(**parts: Any) -> str:
+    return PAGES.get_template(HERE.with_suffix(".html").name).render(parts)
 
 
-def _note(run: Any) -> str:
-    return f"<p class='lines'>{_text(run['note'])}</p>" if run["note"] else ""
-
-
-def _figures(parts: Sequence[Panel | Table]) -> str:
-    """The figures with their captions and code, and tables; the first figure brings plotly along for all."""
-    shown, plotly = [], True
+def _parts(parts: Sequence[Panel | Table]) -> Iterator[dict[str, Any]]:
+    """Figures with captions and code, and tables; the first figure includes plotly for all."""
+    plotly = True
     for part in parts:
-        shown.append(f"<h2>{_text(part.title)}</h2>")
         if isinstance(part, Table):
-            shown.append(_table(part.frame, classes="words"))
+            yield {"title": part.title, "body": _table(part.frame, classes="words")}
             continue
-        shown.append(part.figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False}))
-        shown.append(f"<p class='quiet'>{_text(part.caption)}</p>")
-        shown.append(f"<pre>{_text(part.code)}</pre>" if part.code else "")
+        figure = part.figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False})
         plotly = False
-    return "".join(shown)
+        yield {"title": part.title, "body": Markup(figure), "caption": part.caption, "code": part.code}  # noqa: S704 - plotly escapes
 
 
-def _table(frame: pd.DataFrame, index: bool = True, classes: str = "") -> str:
-    with pd.option_context("display.max_colwidth", None):  # else it cuts texts off
+def _rows(rows: pd.DataFrame) -> Markup:
+    return _table(displayed(rows).dropna(axis="columns", how="all"), index=False)
+
+
+def _table(frame: pd.DataFrame, index: bool = True, classes: str = "") -> Markup:
+    """A frame as an HTML table, escaped by pandas; empty for an empty frame."""
+    if frame.empty:
+        return Markup()
+    with pd.option_context("display.max_colwidth", None):  # the default truncates texts
         shown = frame.to_html(
             index=index, na_rep="", border=0, classes=classes, float_format=lambda value: f"{value:.6g}"
         )
-    return f"<div class='wide'>{shown}</div>" if len(frame) else "<p class='quiet'>none</p>"
+    return Markup(shown)  # noqa: S704 - pandas escapes
 
 
-def _facts(facts: Mapping[str, Any]) -> str:
-    said = pd.Series(
-        {name: one if isinstance(one, str) else json.dumps(one) for name, one in facts.items()}, dtype="str"
-    )
-    return _table(said.to_frame("value"))
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
+def _facts(facts: Mapping[str, Any]) -> Markup:
+    texts = {name: one if isinstance(one, str) else json.dumps(one) for name, one in facts.items()}
+    return _table(pd.Series(texts, dtype="str").to_frame("value"))

@@ -1,6 +1,5 @@
-"""What a run found: the answer, figures, the table, downloads, the link, how it was measured."""
+"""The results of a run: answer, figures, table, downloads, link, method."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,66 +8,40 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import inspector, links, parts, picker, report, services, sharing
-from dashboard.attempt import attempt
-from dashboard.figures import Details, Panel, Table, drawings, none
-from dashboard.text import plain
+from dashboard import inspector, links, report, run_state, services, sharing
+from dashboard.figures import Details, Panel, Table, none, view_of
+from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
 from experiments.runs import bundle, frames, store
-from experiments.runs.clock import format_time
 
-RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is nothing but their unit
-MOST_REPORTED = 8  # grid points whose own figures are in a report
-STATES = {
-    "done": ("green", ":material/check_circle:"),
-    "failed": ("red", ":material/error:"),
-    "crashed": ("red", ":material/bolt:"),
-    "timeout": ("orange", ":material/timer_off:"),
-    "cancelled": ("orange", ":material/cancel:"),
-    "lost": ("orange", ":material/signal_disconnected:"),
-    "queued": ("gray", ":material/hourglass_empty:"),
-    "running": ("blue", ":material/sync:"),
-}
+RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is only their unit
+MAX_REPORTED = 8  # grid points with figures in a report
 
 
 def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
-    """Draws a run from its frames; an ended run that is not done says first what happened."""
-    state(run)
-    if sentence := attempt("The answer", partial(experiment.answer, rows), ""):
-        st.markdown(f"#### {plain(sentence)}")
+    """Draws a run from its frames; a run that ended early shows the reason first."""
+    run_state.show(run)
+    if sentence := try_render("The answer", partial(experiment.answer, rows), ""):
+        st.markdown(f"#### {escape_markdown(sentence)}")
     _noise(rows)
     _ending(run, len(rows))
     _figures(experiment, run, rows, details)
-    parts.show(experiment.name, run)
+    view = view_of(experiment.name)
+    try_render("The section of this experiment", partial(view.sections, run, rows, details), None)
     _listed(experiment, run, rows, details)
     method(experiment, run)
 
 
-def state(run: Any) -> None:
-    """How the run ended or stands, where, when and how long it took."""
-    color, icon = STATES[run["status"]]
-    facts = run["environment"] or {}
-    machine = facts.get("gpu") or facts.get("cpu") or run["host"]
-    took = (run["finished"] or time.time()) - (run["started"] or run["created"])
-    with st.container(horizontal=True):
-        st.badge(run["status"], icon=icon, color=color)
-        st.badge(plain(f"{run['device']} · {machine}"), icon=":material/memory:", color="gray")
-        st.badge(format_time(run["created"]), color="gray")
-        st.badge(f"{took:.0f} s", icon=":material/timer:", color="gray")
-        if run["imported"]:
-            st.badge("imported", icon=":material/upload:", color="gray")
-
-
 def _noise(rows: pd.DataFrame) -> None:
-    """A word of warning where the A/A control does not hold 1: there the machine was not quiet."""
+    """Warns if an A/A control interval does not contain 1: the machine was disturbed."""
     if "control_lo" not in rows or rows.empty:
         return
     noisy = rows[(rows["control_lo"] > 1) | (rows["control_hi"] < 1)]
     if len(noisy):
         st.warning(
-            f"{len(noisy)} rows are from grid points where the baseline differed from itself (A/A control): "
-            "something else used the machine. Run again before you decide by them.",
+            f"{len(noisy)} rows are from grid points where the A/A control does not contain 1: other load disturbed "
+            "the machine. Run again before you rely on them.",
             icon=":material/graphic_eq:",
         )
 
@@ -76,20 +49,20 @@ def _noise(rows: pd.DataFrame) -> None:
 def _ending(run: Any, rows: int) -> None:
     if run["status"] in ("done", store.QUEUED, store.RUNNING):
         return
-    kept = f" The {rows} rows that came before are kept." if rows else " No row had come yet."
-    said = f"{run['status'].capitalize()}: {plain(run['message']).rstrip('.')}.{kept}"
-    st.error(said, icon=":material/error:")
+    kept = f" The {rows} rows measured before are kept." if rows else " No rows were measured."
+    text = f"{run['status'].capitalize()}: {escape_markdown(run['message']).rstrip('.')}.{kept}"
+    st.error(text, icon=":material/error:")
     if run["traceback"]:
         with st.expander("Details"):
             st.code(run["traceback"], language="python")
 
 
 def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
-    drawn = drawings(experiment.name)
+    view = view_of(experiment.name)
     selects = partial(_select, run["id"])
-    draw_panels(attempt("The figures", partial(drawn.panels, rows, details), []), f"{run['id']}-run", selects)
+    draw_panels(try_render("The figures", partial(view.panels, rows, details), []), f"{run['id']}-run", selects)
     choices = grid_points(experiment, details)
-    if not choices or (drawn.point_panels is none and "kernels" not in details):
+    if not choices or (view.point_panels is none and "kernels" not in details):
         return
     labels = list(choices)
     chosen = labels[0]
@@ -97,17 +70,17 @@ def _figures(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details:
         chosen = st.segmented_control("Grid point", labels, default=labels[0], required=True, key=f"{run['id']}-point")
     point = choices[chosen]
     there = {name: _at(frame, point) for name, frame in details.items()}
-    of_point = attempt("The figures of this point", partial(drawn.point_panels, _at(rows, point), there), [])
+    of_point = try_render("The figures of this point", partial(view.point_panels, _at(rows, point), there), [])
     draw_panels(of_point, f"{run['id']}-pt", selects)
-    for one in attempt("The tables of this point", partial(drawn.point_tables, _at(rows, point), there), []):
+    for one in try_render("The tables of this point", partial(view.point_tables, _at(rows, point), there), []):
         st.markdown(f"**{one.title}**")
-        st.table(one.frame)
-    attempt("What to pick", partial(picker.show, run, _at(rows, point), there), None)
+        st.table(frames.displayed(one.frame))
+    try_render("The section of this point", partial(view.point_sections, run, _at(rows, point), there), None)
     inspector.show(run, there, draw_panels)
 
 
 def grid_points(experiment: Experiment[Any], details: Details) -> dict[str, dict[str, Any]]:
-    """The grid points that the details speak of, by label (`batch 16`), in the order in which they came."""
+    """The grid points in the details by label (`batch 16`), in order of appearance."""
     found: dict[str, dict[str, Any]] = {}
     for frame in details.values():
         axes = [name for name in experiment.grid if name in frame]
@@ -125,9 +98,9 @@ def _at(frame: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def draw_panels(panels: Sequence[Panel], key: str, selects: Callable[[str], None] | None = None) -> None:
-    """Draws figures two by two, a single one as wide as the page; a narrow screen stacks them.
+    """Draws figures in two columns, a single one across the page; a narrow screen stacks them.
 
-    `selects` gets the key of a chart in which points were selected.
+    `selects` is called with the key of a chart in which points were selected.
     """
     for start in range(0, len(panels), 2):
         for column, panel in zip(st.columns(min(2, len(panels))), panels[start : start + 2], strict=False):
@@ -142,7 +115,7 @@ def draw_panels(panels: Sequence[Panel], key: str, selects: Callable[[str], None
 
 
 def _select(run_id: str, chart: str) -> None:
-    """Keeps the variants of the points that were selected last, and draws the table alone again."""
+    """Stores the variants of the selected points and redraws only the table."""
     points = st.session_state[chart]["selection"]["points"]
     variants = [point["customdata"][0] for point in points if point.get("customdata")]
     st.session_state[_selected(run_id)] = list(dict.fromkeys(variants))
@@ -158,7 +131,7 @@ def _list(run_id: str) -> str:
 
 
 def _listed(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
-    """The table and the downloads, in a fragment of their own: selecting points draws nothing else again."""
+    """The table and the downloads as a fragment, so that selecting points redraws nothing else."""
 
     @st.fragment(key=_list(run["id"]))
     def listed() -> None:
@@ -166,8 +139,8 @@ def _listed(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: 
         there = rows[rows["variant"].isin(chosen)] if chosen else rows
         if chosen:
             st.info(
-                f"{len(there)} of {len(rows)} rows: those of the {len(chosen)} variants that are selected in the "
-                "figure. Double-click into the figure for all.",
+                f"{len(there)} of {len(rows)} rows: the {len(chosen)} variants selected in the figure. Double-click "
+                "the figure to show all.",
                 icon=":material/filter_alt:",
             )
         if not there.empty:
@@ -178,12 +151,12 @@ def _listed(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: 
 
 
 def table(experiment: Experiment[Any], run: Any, rows: pd.DataFrame) -> None:
-    """The rows: the summary's columns, or all of them."""
+    """The rows in the summary's columns, or in all columns."""
     everything = st.toggle("All columns", key=f"{run['id']}-all")
     columns = {column.name: column for column in (*IDENTITY, *experiment.columns)}
     shown = list(columns) if everything else [name for name in summary_columns(experiment) if rows[name].notna().any()]
     st.dataframe(
-        rows[shown],
+        frames.displayed(rows[shown]),
         hide_index=True,
         placeholder="",
         key=f"{run['id']}-table",
@@ -193,7 +166,7 @@ def table(experiment: Experiment[Any], run: Any, rows: pd.DataFrame) -> None:
 
 
 def summary_columns(experiment: Experiment[Any]) -> list[str]:
-    """The summary with the intervals behind their medians."""
+    """The summary's columns, each followed by its interval."""
     names = {column.name for column in experiment.columns}
     wide = []
     for name in experiment.summary:
@@ -214,7 +187,7 @@ def _column(column: Column) -> Any:
 
 
 def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
-    """CSV of rows, raw samples and details, and the run's files, made or read when clicked; the link to this run."""
+    """CSV of rows, raw samples and details, and the run's files, created or read when clicked; the link to this run."""
     name = f"{experiment.name}-{run['id']}"
     db = services.database()
     files: dict[str, Any] = {"rows": lambda: frames.to_csv(rows), "samples": partial(_samples_csv, db, run)}
@@ -237,7 +210,7 @@ def _downloads(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, detail
 
 
 def _share(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
-    """The run as a bundle for another database, as a page of its own, and beside other runs."""
+    """The run as a bundle for another database and as an HTML report, and a link to Compare."""
     name = f"{experiment.name}-{run['id']}"
     files = {
         "Bundle": (partial(bundle.export, services.database(), run["id"]), "zip", "application/zip"),
@@ -258,17 +231,17 @@ def _share(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: D
 
 
 def _report(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> str:
-    drawn = drawings(experiment.name)
-    parts: list[Panel | Table] = list(drawn.panels(rows, details))
-    for label, point in list(grid_points(experiment, details).items())[:MOST_REPORTED]:
+    view = view_of(experiment.name)
+    parts: list[Panel | Table] = list(view.panels(rows, details))
+    for label, point in list(grid_points(experiment, details).items())[:MAX_REPORTED]:
         there = {name: _at(frame, point) for name, frame in details.items()}
-        of_point = (*drawn.point_panels(_at(rows, point), there), *drawn.point_tables(_at(rows, point), there))
+        of_point = (*view.point_panels(_at(rows, point), there), *view.point_tables(_at(rows, point), there))
         parts += [replace(part, title=f"{part.title}: {label}") for part in of_point]
     return report.of_run(experiment, run, rows, parts)
 
 
 def _files(db: Any, run: Any) -> None:
-    """The run's artifacts by name and size; the content is read when one is clicked."""
+    """The run's artifacts by name and size; the content is read when clicked."""
     names = store.artifact_names(db, run["id"])
     if not names:
         return
@@ -278,7 +251,7 @@ def _files(db: Any, run: Any) -> None:
     ):
         for artifact, size in names.items():
             st.download_button(
-                f"{plain(artifact)} ({size:,} bytes)",
+                f"{escape_markdown(artifact)} ({size:,} bytes)",
                 partial(store.read_artifact, db, run["id"], artifact),
                 artifact,
                 "application/octet-stream",
@@ -292,7 +265,7 @@ def _samples_csv(db: Any, run: Any) -> str:
 
 
 def method(experiment: Experiment[Any], run: Any) -> None:
-    """How it was measured: the experiment's own words, the spec, the machine."""
+    """The method: the experiment's description, the spec, the machine."""
     with st.expander("How it is measured" if run is None else "How it was measured", icon=":material/straighten:"):
         st.markdown(experiment.description)
         if run is None:

@@ -1,4 +1,4 @@
-"""Links to what a page shows, and who can see it."""
+"""Links to the content of a page, and a warning when the page is open to the network."""
 
 import socket
 from urllib.parse import urlencode, urlsplit
@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urlsplit
 import psutil
 import streamlit as st
 
-from dashboard import people
+from dashboard import auth
 from experiments.runs.team.security import is_loopback as is_loopback
 
 COPY = """
@@ -32,14 +32,14 @@ button { font: inherit; font-size: .875rem; color: inherit; cursor: pointer; pad
   border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius) }
 button:hover, button:focus-visible { color: var(--st-primary-color); border-color: var(--st-primary-color) }
 """
-# Streamlit's own button to copy does nothing on a network address without TLS: browsers allow it on https alone.
+# Streamlit's copy button does nothing on a network address without TLS: browsers allow it only with https.
 _copy_button = st.components.v2.component(
     "copy_link", html="<button type='button'>Copy link</button>", css=BUTTON, js=COPY
 )
 
 
 def show_link(what: str, address: str) -> None:
-    """A link to be read and copied, of `what` the page shows."""
+    """A link to `what` the page shows, with a Copy button."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Link to {what}", width="content")
         _copy_button(data={"text": address}, key=f"copy-{address}", width="content", height="content")
@@ -52,7 +52,7 @@ def permalink(run_id: str) -> str:
 
 
 def link(**query: str) -> str:
-    """The address of this page with these parameters, as a colleague can open it."""
+    """The address of this page with these parameters, reachable from the network if the page is."""
     here = urlsplit(_here())
     host = here.hostname or ""
     if is_loopback(host) and not is_loopback(st.get_option("server.address")):
@@ -66,16 +66,16 @@ def _here() -> str:
 
 
 def network_address() -> str | None:
-    """The first IPv4 address of this machine that is not its loopback; None without a network."""
+    """The first non-loopback IPv4 address of this machine; None without a network."""
     addresses = (one for of_card in psutil.net_if_addrs().values() for one in of_card)
     found = (one.address for one in addresses if one.family == socket.AF_INET)
     return next((address for address in found if not is_loopback(address)), None)
 
 
 def network_notice() -> None:
-    """Says on every page that it is open to the network, where it is and nobody has to sign in."""
-    if not is_loopback(st.get_option("server.address")) and not people.required():
+    """Warns on every page if it is open to the network without sign-in."""
+    if not is_loopback(st.get_option("server.address")) and not auth.is_required():
         st.warning(
-            "This page is open to the network: everybody who can reach it can run experiments on this machine.",
+            "This page is open to the network: anyone who can reach it can run experiments on this machine.",
             icon=":material/lan:",
         )

@@ -1,4 +1,4 @@
-"""One look for all figures: Okabe-Ito colours, one colour, symbol and dash per technique on all pages."""
+"""The style of all figures: Okabe-Ito colors; one color, symbol and dash per technique on all pages."""
 
 import math
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ import plotly.graph_objects as go
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 GREY = "#8C8C8C"
 HEIGHT = 360
-MOST_TICKS = 12
+MAX_TICKS = 12
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one technique is drawn; colour is never the only difference."""
+    """The look of one technique; color is never the only difference."""
 
     color: str
     symbol: str
@@ -88,7 +88,7 @@ OTHERS = (
 
 
 def style(technique: str) -> Style:
-    """The style of a technique, also by its name within `int8 static`; an unknown one keeps one of the rest.
+    """The style of a technique, found by its name within a variant such as `int8 static`; unknown names get a fallback.
 
     The longest name wins: `gather random` is not drawn as `random`.
     """
@@ -114,7 +114,7 @@ def distinct(techniques: Iterable[str]) -> dict[str, Style]:
 
 
 def layout(figure: go.Figure, x: str, y: str) -> go.Figure:
-    """Axis titles as `Quantity [unit]`, a legend above, room for both."""
+    """Axis titles as `Quantity [unit]` and the legend above the plot."""
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
@@ -126,22 +126,17 @@ def layout(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure
 
 
-def log_axis(
-    figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series | None = None, *, few: bool = False
-) -> None:
-    """Makes one axis (`x`, `y` or `x2`) logarithmic, with ticks at 1, 2 and 5 (or powers of ten over a wide range).
-
-    `few`: at powers of ten where there are several, for a narrow figure.
-    """
+def log_axis(figure: go.Figure, axis: str, values: pd.Series, ticks: pd.Series | None = None) -> None:
+    """Makes one axis (`x`, `y` or `x2`) logarithmic, with ticks at 1, 2 and 5 (or powers of ten over a wide range)."""
     positive = values.dropna().astype("float64")
     positive = positive[positive > 0]
     if positive.empty:
         return
-    if ticks is not None and ticks.nunique() <= MOST_TICKS:
+    if ticks is not None and ticks.nunique() <= MAX_TICKS:
         shown = sorted(ticks.dropna().unique().tolist())
     else:
         low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
-        steps = (1, 2, 5) if high - low <= (1 if few else 3) else (1,)
+        steps = (1, 2, 5) if high - low <= 3 else (1,)
         shown = [step * 10.0**power for power in range(low, high + 1) for step in steps]
     update = {"type": "log", "tickmode": "array", "tickvals": shown, "ticktext": [tick_label(tick) for tick in shown]}
     figure.update_layout({f"{axis[0]}axis{axis[1:]}": update})

@@ -1,17 +1,19 @@
-"""A guided path through the pages in the order of the course: what to press, what to see, what it means."""
+"""A guided tour of the pages in the order of the course: what to run, what to look at, what it means."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
 from dashboard import challenges, links, services
+from experiments.bench.spec import Experiment
 from experiments.registry import find
 from experiments.runs import store
 
 
 @dataclass(frozen=True)
 class Stop:
-    """One page of the tour, opened with a preset filled in."""
+    """One page of the tour with a preset; what to look at, and its meaning."""
 
     experiment: str
     preset: str
@@ -24,95 +26,103 @@ TOUR = {
         Stop(
             "jit", "exercise",
             "Two bars per batch size, and the cumulative times crossing after a few calls.",
-            "Without the JIT most of a small call is Python preparing it. The capture removes that once and for all; "
-            "what is left are kernels and their launches.",
+            "Without the JIT, Python overhead takes most of a small call. Replaying a capture avoids it; kernels and "
+            "their launches remain.",
         ),
         Stop(
             "jit_traps", "course",
-            "What was expected beside what came: some traps raise, most are silent.",
-            "A captured program replays what it saw. Whatever else your function did that day does not happen again.",
+            "Expected and actual results: some pitfalls raise an error, most are silent.",
+            "A replay repeats the captured kernels only. Side effects of your Python function happen once.",
         ),
         Stop(
             "shapes", "course",
             "The cumulative time of four strategies over a stream of calls whose shapes change.",
-            "Every new shape is a new capture. Buckets or a symbolic batch pay one capture for many shapes.",
+            "Every new shape needs a new capture. Buckets or a symbolic batch need one capture for many shapes.",
         ),
         Stop(
             "beam", "course",
-            "Kernel time by variant, the search as points over time, and where it has paid.",
-            "A search is bought once and paid back per call: worth it for a kernel that runs a million times.",
+            "Kernel time by variant, the search as points over time, and its break-even.",
+            "A search costs time once and saves time per call: worth it for a kernel that runs a million times.",
         ),
         Stop(
             "fusion", "course",
-            "Bytes and time of one chain, fused and cut apart.",
-            "An elementwise chain is bound by memory, so that fewer bytes are fewer milliseconds, once it is large.",
+            "Bytes and time of one chain, fused and split.",
+            "A large elementwise chain is memory-bound: fewer bytes mean fewer milliseconds.",
         ),
         Stop(
             "memory", "course",
             "The bandwidth of each access pattern as a share of a copy's.",
-            "The same bytes in another order can cost ten times as much: a cache line that is half used is paid whole.",
+            "The same bytes in another order can take ten times as long: a half-used cache line is loaded in full.",
         ),
         Stop(
             "rewrites", "course",
             "The graph before and after a rule, and whether tinygrad knew the rule already.",
-            "Most of the algebra is done for you. Look before you optimise by hand.",
+            "tinygrad already applies most algebraic rules. Check before you optimize by hand.",
         ),
     ),
     "Part 2: compression": (
         Stop(
             "quantization", "exercise",
-            "Accuracy, bytes and time of each scheme beside float32.",
-            "Bytes always shrink. Time shrinks only where bytes or arithmetic were what took it.",
+            "Accuracy, bytes and time of each scheme next to float32.",
+            "The file always shrinks. Latency shrinks only where memory traffic or arithmetic limited it.",
         ),
         Stop(
             "sensitivity", "mlp",
-            "What each layer loses at fewer bits, and the mixture that fits a budget of bytes.",
-            "Layers are not equal: give bits to those that miss them.",
+            "The accuracy loss of each layer at fewer bits, and the mixed-precision assignment for a budget of bytes.",
+            "Layers differ in sensitivity: spend bits on the layers that need them.",
         ),
         Stop(
             "pruning", "course",
-            "A weight matrix before and after, and the time of masked, gathered and really smaller products.",
-            "Zeros are not skipped: a masked matrix costs what it cost. Only smaller shapes are faster.",
+            "A weight matrix before and after, and the time of masked, gathered and smaller matrix products.",
+            "Zeros are not skipped: a masked matrix takes as long as before. Only smaller shapes are faster.",
         ),
         Stop(
             "distillation", "few_labels",
-            "The gain over the same student alone, with its interval over seeds.",
-            "Soft answers carry more than labels do; that helps when labels are few, and may not when there are many.",
+            "The gain over the same student trained alone, with its interval over seeds.",
+            "Soft targets carry more information than labels; that helps when labels are few, less when "
+            "there are many.",
         ),
         Stop(
             "tradeoffs", "course",
-            "Every combination as a point with its intervals, and the front as a band.",
-            "Techniques add up, and not all of them pay. Pick the smallest or the fastest that keeps the accuracy.",
+            "Every combination as a point with its intervals, and the Pareto front as a band.",
+            "Techniques combine, and not all of them help. Choose the smallest or fastest one that keeps the "
+            "accuracy.",
         ),
     ),
     "Part 3: deployment": (
         Stop(
             "serving", "exercise",
-            "Latency against load for each batching policy, and where a request spends its time.",
-            "Batching buys throughput with waiting. The right policy depends on your rate and your objective.",
+            "Latency against load for each batching policy, and the latency breakdown of a request.",
+            "Batching increases throughput and delays requests. The best policy depends on your rate and your "
+            "latency SLO.",
         ),
         Stop(
             "multi_device", "course",
-            "Speedup and efficiency of each layout.",
-            "CPU devices of tinygrad share one core: nothing to gain there. Two GPUs scale where the work is large.",
+            "Speedup and efficiency of each parallelism strategy.",
+            "tinygrad's CPU devices share one core: no speedup there. Two GPUs scale where the work is large.",
         ),
         Stop(
             "edge", "course",
-            "Size, start and latency of the network as one C program, for each target.",
-            "Without Python a call of microseconds is possible. Draw a digit and see it answered in your browser.",
+            "Size, start-up time and latency of the network as one C program, for each target.",
+            "Without Python a call can take microseconds. Draw a digit and see it classified in your browser.",
         ),
     ),
 }  # fmt: skip
 
 
+def first_experiment() -> Experiment[Any]:
+    """The experiment with which the tour starts."""
+    return find(next(iter(TOUR.values()))[0].experiment)
+
+
 def show() -> None:
-    """Draws the tour; a stop is ticked when a run of its experiment was done here."""
+    """Draws the tour; a stop is ticked once its experiment was run on this machine."""
     tried = store.experiments_tried(services.database())
     stops = [stop for part in TOUR.values() for stop in part]
     seen = sum(stop.experiment in tried for stop in stops)
     label = f"Tour: {len(stops)} stops in the order of the course ({seen} done)"
     with st.expander(label, icon=":material/map:", expanded=0 < seen < len(stops)):
-        st.markdown("Open a stop, press **Run** there, look at the figure, and compare with what is said here.")
+        st.markdown("Open a stop, press **Run**, look at the figure, and compare it with the text here.")
         number = 0
         for part, those in TOUR.items():
             st.markdown(f"**{part}**")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboard import people
+from dashboard import auth
 from experiments.cli.main import parse_arguments
 
 ROOT = Path(__file__).parents[1]
@@ -53,4 +53,4 @@ def test_nothing_of_the_team_is_open_without_tls():
 def test_the_example_of_lists_gives_the_roles_that_it_says(email, role):
     example = tomllib.loads((DEPLOY / "secrets.example.toml").read_text())
     assert "server_metadata_url" in example["auth"]
-    assert people.person({"email": email}, example["team"]).role == role
+    assert auth.user_of({"email": email}, example["team"]).role == role

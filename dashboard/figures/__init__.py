@@ -1,16 +1,27 @@
-"""Frames to plotly figures: pure functions, one module per experiment, found by the experiment's name.
+"""What the dashboard draws for one experiment, found by the experiment's name; the other pages name no experiment.
 
-A figure module has `panels(rows, details)`, the figures of a whole run, and may have `point_panels(rows,
-details)`, those of one grid point, for which the page offers a choice of the points, `point_tables(rows, details)`,
-small tables below them, and `compared_panels(rows, names)`, those of several runs together, by what each run is
-called. For an experiment of one's own it is the file `NAME_figures.py` beside the experiment's.
+The module `dashboard.figures.NAME` (a folder if it has several files), or for a user-defined experiment the file
+`NAME_figures.py` next to it, may define these functions:
+
+- `panels(rows, details)`: figures of a whole run;
+- `point_panels(rows, details)`: figures of one grid point, for which the page offers a choice of points;
+- `point_tables(rows, details)`: small tables below them;
+- `compared_panels(rows, names)`: figures of several runs together, `names` by run id;
+- `point_sections(run, rows, details)`: further Streamlit elements of one grid point;
+- `sections(run, rows, details)`: further Streamlit elements below the figures of a run;
+- `overview()`: a section of the Overview;
+- `method_section()`: a section of the Method page;
+- `device_section(device, host, facts)`: a section for each working device on the Devices page. `host` is empty for
+  this machine; `facts` is the environment, None for another host.
+
+The first four are pure: frames in, plotly figures out.
 """
 
 import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,15 +33,18 @@ from experiments import registry
 
 Details = Mapping[str, pd.DataFrame]
 Panels = Callable[[pd.DataFrame, Details], "list[Panel]"]
-Compared = Callable[[pd.DataFrame, Mapping[str, str]], "list[Panel]"]
+ComparedPanels = Callable[[pd.DataFrame, Mapping[str, str]], "list[Panel]"]
+PointTables = Callable[[pd.DataFrame, Details], "list[Table]"]
+RunSection = Callable[[Any, pd.DataFrame, Details], None]
+DeviceSection = Callable[[str, str, Mapping[str, Any] | None], None]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure with the sentence that says how to read it, also its name for screen readers.
+    """One figure with the sentence that says how to read it, which is also its name for screen readers.
 
-    `code` is shown below it. `selects`: its points carry the variant first in their customdata, and those that are
-    selected filter the table.
+    `code` is shown below it. `selects`: each point has the variant first in its customdata, and selecting points
+    filters the table.
     """
 
     title: str
@@ -42,32 +56,34 @@ class Panel:
 
 @dataclass(frozen=True)
 class Table:
-    """A few words for each of a few things, by their names in the frame's index; whole, without scrolling."""
+    """A small table, shown whole; the frame's index holds the row names."""
 
     title: str
     frame: pd.DataFrame
 
 
-Tables = Callable[[pd.DataFrame, Details], list[Table]]
-
-
-@dataclass(frozen=True)
-class Drawings:
-    """What one experiment's figure module draws."""
-
-    panels: Panels
-    point_panels: Panels
-    point_tables: Tables
-    compared_panels: Compared
-
-
-def none(rows: pd.DataFrame, details: Mapping[str, Any]) -> list[Any]:
-    """No figures and no tables."""
+def none(*_: Any) -> list[Any]:
+    """No figures, tables or elements: the default of everything that a module does not define."""
     return []
 
 
-def drawings(experiment: str) -> Drawings:
-    """The figure module of an experiment; an experiment without one has a table alone."""
+@dataclass(frozen=True)
+class ExperimentView:
+    """The functions of one experiment's dashboard module."""
+
+    panels: Panels = none
+    point_panels: Panels = none
+    point_tables: PointTables = none
+    compared_panels: ComparedPanels = none
+    point_sections: RunSection = none
+    sections: RunSection = none
+    overview: Callable[[], None] = none
+    method_section: Callable[[], None] = none
+    device_section: DeviceSection = none
+
+
+def view_of(experiment: str) -> ExperimentView:
+    """The dashboard module of an experiment; without one it has only a table."""
     name = f"{__name__}.{experiment}"
     own = next((path for folder in registry.folders() if (path := folder / f"{experiment}_figures.py").exists()), None)
     if importlib.util.find_spec(name) is not None:
@@ -75,12 +91,17 @@ def drawings(experiment: str) -> Drawings:
     elif own is not None:
         module = _module_of(str(own), own.stat().st_mtime_ns)
     else:
-        return Drawings(none, none, none, none)
-    parts = ("panels", "point_panels", "point_tables", "compared_panels")
-    return Drawings(*(getattr(module, part, none) for part in parts))
+        return ExperimentView()
+    parts = [field.name for field in fields(ExperimentView)]
+    return ExperimentView(**{part: getattr(module, part) for part in parts if hasattr(module, part)})
+
+
+def views() -> dict[str, ExperimentView]:
+    """The dashboard modules of all registered experiments by name."""
+    return {name: view_of(name) for name in registry.registered()}
 
 
 @functools.lru_cache(maxsize=64)
 def _module_of(path: str, _changed: int) -> ModuleType:
-    """A figure module of one's own, imported again when its file has changed."""
+    """A user-defined dashboard module, imported again when its file has changed."""
     return registry.module_of(Path(path))

@@ -1,4 +1,4 @@
-"""Figures of the BEAM search: what it found, how it went, and when it has paid."""
+"""Figures of the BEAM search: kernel times, the search itself, and its break-even."""
 
 import math
 
@@ -9,8 +9,8 @@ from dashboard.figures import Details, Panel, Table
 from dashboard.figures.common import control_band, points
 from dashboard.theme import layout, log_axis, style
 
-MOST_CALLS = 1_000_000  # of the axis, whatever breaks even
-STEPS = 80  # places at which a line of cumulative time is drawn
+MAX_CALLS = 1_000_000  # upper end of the axis
+STEPS = 80  # points of a line of cumulative time
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
@@ -20,7 +20,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Of one size: kernel time and speedup by variant, the searches, and when they have paid."""
+    """For one size: kernel time and speedup by variant, the searches, and their break-even."""
     timed = rows[rows["kernel_ms"].notna()]
     drawn = [_kernel_time(timed)] if not timed.empty else []
     if timed["speedup"].notna().any():
@@ -34,12 +34,12 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def point_tables(rows: pd.DataFrame, details: Details) -> list[Table]:
-    """What each variant did to the kernels of one size, in words."""
+    """The optimizations of each variant for one size, in words."""
     told = rows[rows["in_words"].notna()]
     if told.empty:
         return []
     chosen = told.set_index("variant")["in_words"].map(_by_kernel).rename_axis(None)
-    return [Table("Optimisations in words", chosen.to_frame("what was done to the kernels, in order"))]
+    return [Table("Optimizations in words", chosen.to_frame("optimizations applied to the kernels, in order"))]
 
 
 def _by_kernel(words: str) -> str:
@@ -78,19 +78,19 @@ def _speedup(timed: pd.DataFrame) -> Panel:
     compared = timed[timed["speedup"].notna()]
     for _, row in compared.iterrows():
         _one(figure, row, "speedup", "speedup_lo", "speedup_hi", "x")
-    control_band(figure, timed, named_at="outside bottom left")  # where the unoptimised kernel is far away
+    control_band(figure, timed, named_at="outside bottom left")  # the unoptimized kernel is far away
     layout(figure, "Variant", "Speedup over the heuristic [x]")
     _named(figure, compared)
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Ratio heuristic/variant of whole calls within blocks, 95 % interval. Above the grey control band it is "
-        "faster; below it the search lost."
+        "Ratio heuristic/variant of whole calls within blocks, 95 % interval. Above the gray control band a "
+        "variant is faster, below it slower."
     )
-    return Panel("What each variant gains", figure, caption)
+    return Panel("Speedup", figure, caption)
 
 
 def _one(figure: go.Figure, row: pd.Series, value: str, low: str, high: str, unit: str) -> None:
-    """One variant's measured point with its interval, at its name on the x axis."""
+    """One variant's point with its interval, at its name on the x axis."""
     look = style(row["variant"])
     middle = float(row[value])
     lo, hi = (float(row[end]) if pd.notna(row[end]) else middle for end in (low, high))
@@ -110,12 +110,12 @@ def _one(figure: go.Figure, row: pd.Series, value: str, low: str, high: str, uni
 
 
 def _label(row: pd.Series) -> str:
-    """The variant, and that its search did not end."""
-    return f"{row['variant']}<br>out of time" if str(row["verdict"]) == "timeout" else str(row["variant"])
+    """The variant, marked if its search timed out."""
+    return f"{row['variant']}<br>timeout" if str(row["verdict"]) == "timeout" else str(row["variant"])
 
 
 def _named(figure: go.Figure, rows: pd.DataFrame) -> None:
-    """Each variant is named on the axis, with room for the number beside the last one."""
+    """Names the variants on the axis, with room for the last label."""
     figure.update_layout(showlegend=False)
     figure.update_xaxes(range=[-0.5, len(rows) - 0.3])
 
@@ -157,7 +157,7 @@ def _search(candidates: pd.DataFrame, timed: pd.DataFrame) -> Panel:
         look, level = style("heuristic"), float(heuristic["kernel_ms"].iloc[0])
         figure.add_trace(
             go.Scatter(
-                name="heuristic, as timed afterwards",
+                name="heuristic, timed afterwards",
                 x=[0.0, float(candidates["at_s"].max())],
                 y=[level, level],
                 mode="lines",
@@ -168,8 +168,8 @@ def _search(candidates: pd.DataFrame, timed: pd.DataFrame) -> Panel:
     layout(figure, "Time since the start of the search [s]", "Time of a candidate kernel [ms]")
     log_axis(figure, "y", candidates["candidate_ms"])
     caption = (
-        "Each point is one candidate, as the search itself timed it; the line is the best of its kernel so far. Each "
-        "search runs alone, in a process of its own."
+        "Each point is one candidate as timed by the search; the line is the best of its kernel so far. Each search "
+        "runs alone in its own process."
     )
     return Panel("The search", figure, caption)
 
@@ -177,7 +177,7 @@ def _search(candidates: pd.DataFrame, timed: pd.DataFrame) -> Panel:
 def _cumulative(timed: pd.DataFrame) -> Panel:
     figure = go.Figure()
     paid = timed[timed["break_even_calls"].notna()]
-    last = min(MOST_CALLS, 10 * int(paid["break_even_calls"].max()) if len(paid) else 10_000)
+    last = min(MAX_CALLS, 10 * int(paid["break_even_calls"].max()) if len(paid) else 10_000)
     calls = sorted({max(1, round(10 ** (math.log10(last) * step / STEPS))) for step in range(STEPS + 1)})
     drawn: list[float] = []
     for _, row in timed.iterrows():
@@ -206,7 +206,7 @@ def _cumulative(timed: pd.DataFrame) -> Panel:
     log_axis(figure, "x", pd.Series([1, last]))
     log_axis(figure, "y", pd.Series(drawn, dtype="float64"))
     caption = (
-        "First call (compiling, for BEAM the search), then the steady latency. Dotted: where it has paid; shaded: "
-        "the 95 % interval of its gain. Both axes logarithmic."
+        "First call (compilation, for BEAM the search), then the steady-state latency. Dotted: break-even; shaded: its "
+        "95 % interval. Both axes logarithmic."
     )
-    return Panel("When the search has paid", figure, caption)
+    return Panel("Break-even of the search", figure, caption)

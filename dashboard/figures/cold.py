@@ -1,4 +1,4 @@
-"""The figure of cold costs: what the time of a first call went into."""
+"""The figure of cold costs: a breakdown of the first call's time."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,7 +7,7 @@ from dashboard.figures import Panel
 from dashboard.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, layout
 from experiments.bench.tinygrad.phases import PHASES, STATES
 
-LOOKS = {  # colour and hatch of each phase
+LOOKS = {  # color and hatch of each phase
     "import": (PURPLE, ""),
     "device open": (SKY, "/"),
     "schedule": (GREEN, "."),
@@ -16,11 +16,11 @@ LOOKS = {  # colour and hatch of each phase
     "run": (BLUE, ""),
     "other": (GREY, "\\"),
 }
-ROOM = 1.25  # for the total beside the longest bar
+ROOM = 1.25  # for the total next to the longest bar
 
 
 def cold_panel(frame: pd.DataFrame) -> Panel:
-    """One stacked bar per state out of a frame with the columns of COLD_PHASES, the first state on top."""
+    """One stacked bar per state from a frame with the columns of COLD_PHASES, the first state on top."""
     states = [state for state in STATES if (frame["state"] == state).any()]
     figure = go.Figure()
     for phase in PHASES:
@@ -53,13 +53,13 @@ def cold_panel(frame: pd.DataFrame) -> Panel:
     if states:
         figure.update_xaxes(range=[0, float(totals.max()) * ROOM])
     caption = (
-        "One eager call. Cold: a fresh process and no kernel compiled yet; disk cache: a fresh process that finds the "
-        "binaries of an earlier one; warm: a later call in the same process, where code generation is looking up. "
+        "One eager call. Cold: a fresh process with an empty kernel cache; disk cache: a fresh process with the "
+        "binaries of an earlier one; warm: a later call in the same process, where code generation is a lookup. "
         "One measurement per state, kernels compiled one after another."
     )
-    return Panel("What a first call is made of", figure, caption)
+    return Panel("Breakdown of the first call", figure, caption)
 
 
 def short(value: float) -> str:
-    """Three digits, and all of those before the point: `0.25`, `12.3`, `2,130`."""
+    """Three significant digits, more only before the decimal point: `0.25`, `12.3`, `2,130`."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Parts that several figures share: points with intervals, styled by technique."""
+"""Elements that several figures share: points with intervals, the control band, speedup bars."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,9 +17,9 @@ def points(
     unit: str,
     look: Style | None = None,
 ) -> None:
-    """Adds one variant's measured points with their 95 % intervals, joined by its line, ordered by x.
+    """Adds one variant's measured points with their 95 % intervals, connected by a line in order of x.
 
-    `look` is for variants of which several share a technique's style.
+    `look` replaces the technique's style where several variants would share it.
     """
     rows = rows.dropna(subset=[x, y]).sort_values(x)
     if rows.empty:
@@ -49,7 +49,7 @@ def points(
 
 
 def control_band(figure: go.Figure, rows: pd.DataFrame, named_at: str = "outside top right") -> None:
-    """The line at 1 and around it the widest A/A control: what a difference of nothing looks like here."""
+    """A line at 1 and the widest A/A control around it: the range in which identical variants were measured."""
     figure.add_hline(y=1, line={"color": GREY, "dash": "dot"})
     low, high = rows["control_lo"].min(), rows["control_hi"].max()
     if pd.notna(low) and pd.notna(high):
@@ -65,7 +65,7 @@ def control_band(figure: go.Figure, rows: pd.DataFrame, named_at: str = "outside
 
 
 def speedups(rows: pd.DataFrame, baseline: str) -> go.Figure | None:
-    """A bar with its 95 % interval for the speedup of each row over `baseline`; None where nothing was compared."""
+    """A bar with its 95 % interval for the speedup of each row over `baseline`; None if no row has a speedup."""
     chosen = rows[rows["speedup"].notna()].sort_values("speedup")
     if chosen.empty:
         return None

@@ -11,10 +11,10 @@ from dashboard.figures import Panel
 from dashboard.theme import MARKERS, layout, log_axis, style
 from experiments.bench.columns import Column
 
-MOST_NAMED = 12  # series with a name of their own; more are drawn as one trace per variant, and hovering names them
+MAX_NAMED = 12  # series in the legend; more are drawn as one trace per variant and named on hover
 TALL = 480  # room for a legend of several lines
-WIDE = 30  # largest over smallest value from which an axis is logarithmic
-ROOM = 0.05  # beside the outermost values, of the span of an axis
+WIDE = 30  # ratio of the largest to the smallest value above which an axis is logarithmic
+ROOM = 0.05  # margin of an axis, as a share of its span
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Series:
 
 
 def panels(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], grid: Sequence[str] = ()) -> list[Panel]:
-    """`y` against `x` for every run, by `names` of the runs; machines apart, all with the same axes.
+    """`y` against `x` for every run, with `names` by run id: one panel per machine, all with the same axes.
 
-    Points are joined where they differ in `x` alone: the other columns of the `grid` are the same.
+    Points that differ only in `x`, not in the other columns of the `grid`, are connected.
     """
     drawn = _finite(_finite(rows, x), y)
     by = ["run_id", "variant", *(name for name in grid if name in drawn and name != x.name)]
@@ -42,7 +42,7 @@ def panels(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], g
 
 
 def _finite(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """The rows that have a value there; an infinite one has no place on an axis."""
+    """The rows with a finite value in the column, or any text."""
     there = rows.dropna(subset=[column.name])
     if column.kind == "text":
         return there
@@ -65,18 +65,18 @@ def _series(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], 
 
 def _caption(y: Column, rows: pd.DataFrame, series: Sequence[Series]) -> str:
     interval = " with its 95 % interval" if interval_of(y.name, rows) else ""
-    told = "symbol the run" if len(series) <= MOST_NAMED else "point at a mark for its run"
-    return f"{y.description[:1].upper()}{y.description[1:]}{interval}. Colour is the technique, {told}."
+    runs = "symbol: run" if len(series) <= MAX_NAMED else "hover over a mark for its run"
+    return f"{y.description[:1].upper()}{y.description[1:]}{interval}. Color: technique; {runs}."
 
 
 def _figure(series: Sequence[Series], everything: pd.DataFrame, x: Column, y: Column) -> go.Figure:
     figure = go.Figure()
-    if len(series) <= MOST_NAMED:
+    if len(series) <= MAX_NAMED:
         traces = {one.name: [one] for one in series}
     else:
         traces = {one.variant: [each for each in series if each.variant == one.variant] for one in series}
     for name, together in traces.items():
-        figure.add_trace(_trace(name, together, x, y, named=len(traces) <= MOST_NAMED))
+        figure.add_trace(_trace(name, together, x, y, named=len(traces) <= MAX_NAMED))
     layout(figure, title(x), title(y))
     figure.update_layout(height=TALL)
     for axis, column in (("x", x), ("y", y)):
@@ -85,7 +85,7 @@ def _figure(series: Sequence[Series], everything: pd.DataFrame, x: Column, y: Co
 
 
 def _trace(name: str, series: Sequence[Series], x: Column, y: Column, named: bool) -> go.Scatter:
-    """Series of one technique as one trace with gaps between them: hundreds of traces would take seconds to draw."""
+    """Series of one technique as one trace with gaps: hundreds of traces would take seconds to draw."""
 
     def cells(of: Callable[[Series], Sequence[object]], gap: object = None) -> list[object]:
         return [cell for one in series for cell in (*of(one), gap)][:-1]
@@ -118,7 +118,7 @@ def _trace(name: str, series: Sequence[Series], x: Column, y: Column, named: boo
 
 
 def title(column: Column) -> str:
-    """`Latency [ms]`: what stands on an axis; text has no unit."""
+    """The axis title `Latency [ms]`; text has no unit."""
     if column.kind == "text":
         return column.name.replace("_", " ").capitalize()
     text = column.name.removesuffix(f"_{column.unit}").replace("_", " ") if column.unit else column.name
@@ -126,14 +126,14 @@ def title(column: Column) -> str:
 
 
 def interval_of(name: str, rows: pd.DataFrame) -> tuple[str, str] | None:
-    """The columns of a column's 95 % interval, where the rows have them: latency_lo_ms, latency_hi_ms."""
+    """The columns of a column's 95 % interval, such as latency_lo_ms and latency_hi_ms; None if absent."""
     stem, unit = (name.removesuffix("_ms"), "_ms") if name.endswith("_ms") else (name, "")
     low, high = f"{stem}_lo{unit}", f"{stem}_hi{unit}"
     return (low, high) if low in rows and high in rows else None
 
 
 def _same_axis(figure: go.Figure, axis: str, column: Column, rows: pd.DataFrame) -> None:
-    """Panels of unlike machines have the same range, with room for every interval, to be read against each other."""
+    """Gives the panels of all machines the same range, with room for every interval."""
     if column.kind not in ("number", "integer") or rows.empty:
         return
     values = rows[[column.name, *(interval_of(column.name, rows) or ())]].to_numpy("float64", na_value=np.nan)

@@ -6,6 +6,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import Details, Panel
 from dashboard.theme import BLUE, GREY, HEIGHT, RED, layout, style
+from experiments.bench.columns import INCONCLUSIVE
 
 ALONE, TEACHER = "student alone", "teacher"
 BLUES = [[0, "#E3EFF7"], [1, BLUE]]  # opaque, so that the text in a cell is readable in light and dark
@@ -15,7 +16,7 @@ FORMS = {"squared": "with T²", "unsquared": "without T²"}
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """The gain of each treatment, its map over temperature and alpha, and what the teacher knows."""
+    """The gain of each configuration, its map over temperature and alpha, learning curves, soft targets, confusion."""
     taught = rows[rows["gain"].notna()]
     drawn = []
     if len(taught):
@@ -34,12 +35,12 @@ def _has(details: Details, name: str) -> bool:
 
 
 def _best(taught: pd.DataFrame) -> str | None:
-    """The treatment that the answer speaks of: the best by the validation images."""
+    """The configuration that the answer names: the best on the validation images."""
     return None if taught.empty else str(taught.nlargest(1, "validation_accuracy")["variant"].iloc[0])
 
 
 def _gains(taught: pd.DataFrame, details: Details) -> Panel:
-    """One line for each treatment: mean and interval, and each seed as a small mark."""
+    """One line per configuration: mean and interval, and each seed as a small mark."""
     figure = go.Figure()
     variants = taught["variant"].astype(str).tolist()[::-1]
     if _has(details, "seeds"):
@@ -81,14 +82,14 @@ def _gains(taught: pd.DataFrame, details: Details) -> Panel:
     figure.update_yaxes(categoryorder="array", categoryarray=variants)
     figure.update_layout(height=max(300, 170 + 34 * len(variants)))
     caption = (
-        "Test accuracy above the student alone of the same seed. Right of 0 the teacher helped; an interval that holds "
-        "0 tells nothing. Student's t interval over the seeds: so few cannot show that it fits, hence each is drawn."
+        "Test accuracy above the student alone of the same seed. Right of 0 the teacher helped; an interval "
+        "that contains 0 is inconclusive. Student's t interval over the seeds; each seed is drawn."
     )
     return Panel("What the teacher adds", figure, caption)
 
 
 def _accuracy(rows: pd.DataFrame) -> Panel:
-    """What each model knows against what it takes to store it."""
+    """The accuracy of each model against the size of its file."""
     figure = go.Figure()
     best = _best(rows[rows["gain"].notna()])
     for variant in (TEACHER, ALONE, best):
@@ -116,13 +117,13 @@ def _accuracy(rows: pd.DataFrame) -> Panel:
     figure.update_xaxes(rangemode="tozero")
     caption = (
         "Up and to the left is better. Intervals are those of 10,000 test images (Wilson), which all models share: "
-        "whether the student gained is told by the paired differences, not by these."
+        "whether the student gained follows from the paired differences, not from these intervals."
     )
     return Panel("Accuracy against size", figure, caption)
 
 
 def _map(taught: pd.DataFrame, column: str) -> Panel:
-    """Accuracy or gain over temperature and alpha, the forms of the loss one above the other."""
+    """Heat maps of accuracy or gain over temperature and alpha, one per form of the loss."""
     forms = [str(form) for form in taught["form"].unique()]
     titles = [FORMS.get(form, form) for form in forms] if len(forms) > 1 else None
     figure = make_subplots(rows=len(forms), cols=1, subplot_titles=titles, shared_xaxes=True, vertical_spacing=0.12)
@@ -141,14 +142,14 @@ def _map(taught: pd.DataFrame, column: str) -> Panel:
     most = max(0.01, float(shown["percent"].abs().max()))
     bar = {"title": "points", "thickness": 12}
     figure.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -most, "cmax": most, "colorbar": bar})
-    caption = "Mean gain over the student alone [percentage points]; a question mark: its 95 % interval holds 0."
+    caption = "Mean gain over the student alone [percentage points]; a question mark: its 95 % interval contains 0."
     return Panel("Gain by temperature and alpha", figure, caption)
 
 
 def _cells(shown: pd.DataFrame, signed: bool) -> go.Heatmap:
-    """One form's cells with their numbers; where there is a sign, a question mark says what cannot be told."""
+    """The cells of one form with their numbers; signed numbers have a question mark where inconclusive."""
     said = shown["percent"].map(lambda percent: f"{percent:{'+' if signed else ''}.2f}")
-    doubt = shown["gain_verdict"].eq("cannot tell").map({True: "?" if signed else "", False: ""})
+    doubt = shown["gain_verdict"].eq(INCONCLUSIVE).map({True: "?" if signed else "", False: ""})
     keys = {"index": "alpha", "columns": "temperature", "aggfunc": "first"}
     table = shown.pivot_table(values="percent", **keys)
     text = shown.assign(said=said + doubt).pivot_table(values="said", **keys)
@@ -166,7 +167,7 @@ def _cells(shown: pd.DataFrame, signed: bool) -> go.Heatmap:
 
 
 def _learning(rows: pd.DataFrame, details: Details) -> Panel:
-    """Validation accuracy along the training, the mean of the seeds and their range."""
+    """Validation accuracy by training step: mean and range of the seeds."""
     curves = details["learning"]
     taught = rows[rows["gain"].notna()]
     variants = [ALONE, *(_best(same) for _, same in taught.groupby("form", sort=False))]
@@ -202,14 +203,14 @@ def _learning(rows: pd.DataFrame, details: Details) -> Panel:
             annotation_text="teacher",
             annotation_position="top left",
         )
-    caption = "Mean of the seeds on the 5,000 validation images; the bars reach from the worst seed to the best."
+    caption = "Mean of the seeds on the 5,000 validation images; the bars range from the worst seed to the best."
     if len(taught) >= len(variants):
-        caption += " Of the distilled ones the best by these images; all are in the CSV `learning`."
+        caption += " Only the best distilled student on these images is drawn; all are in the CSV `learning`."
     return Panel("Learning curves", figure, caption)
 
 
 def _soft_targets(details: Details) -> Panel:
-    """Each digit beside the teacher's probabilities, plain and softened."""
+    """Each digit next to the teacher's probabilities, at T = 1 and at a higher temperature."""
     targets, pixels = details["targets"], details["digits"]
     digits = sorted(targets["digit"].unique())
     temperatures = sorted(targets["temperature"].unique())
@@ -239,7 +240,7 @@ def _soft_targets(details: Details) -> Panel:
     layout(figure, "", "")
     figure.update_xaxes(visible=False, constrain="domain", col=1)
     figure.update_yaxes(visible=False, autorange="reversed", col=1)
-    for row in range(1, len(digits) + 1):  # each image keeps its own square
+    for row in range(1, len(digits) + 1):  # square images
         figure.update_yaxes(scaleanchor=f"x{2 * row - 1}" if row > 1 else "x", row=row, col=1)
     figure.update_xaxes(dtick=1, col=2)
     figure.update_yaxes(range=[0, 1], col=2)
@@ -247,14 +248,14 @@ def _soft_targets(details: Details) -> Panel:
     figure.update_xaxes(title="Class [digit]", row=len(digits), col=2)
     figure.update_layout(height=110 + 140 * len(digits), barmode="group", xaxis={"title": "Image"})
     caption = (
-        "Validation digits that the teacher gets right with some doubt. What it gives to the wrong classes tells "
-        "the student which digits look alike: a label cannot. A higher temperature makes that louder."
+        "Validation digits that the teacher classifies correctly but not confidently. The probabilities of the other "
+        "classes show the student which digits look alike; a label cannot. A higher temperature raises them."
     )
     return Panel("Dark knowledge: the teacher's soft targets", figure, caption)
 
 
 def _confusion(taught: pd.DataFrame, details: Details) -> Panel:
-    """What is taken for what, the student alone beside the best distilled one; right answers are left blank."""
+    """Confusion matrices of the student alone and the best distilled student; the diagonal is blank."""
     counts, best = details["confusion"], _best(taught)
     variants = [ALONE, *([best] if best else [])]
     totals = counts[counts["variant"] == ALONE].groupby("label")["count"].sum()
@@ -272,15 +273,15 @@ def _confusion(taught: pd.DataFrame, details: Details) -> Panel:
                 coloraxis="coloraxis",
                 xgap=1,
                 ygap=1,
-                hovertemplate="a %{y} taken for a %{x}: %{z:.1f} in 10,000<extra></extra>",
+                hovertemplate="a %{y} classified as a %{x}: %{z:.1f} in 10,000<extra></extra>",
             ),
             row=1,
             col=place,
         )
-    layout(figure, "Taken for [digit]", "Shown [digit]")
-    figure.update_xaxes(title="Taken for [digit]", dtick=1, showgrid=False)
+    layout(figure, "Predicted [digit]", "Label [digit]")
+    figure.update_xaxes(title="Predicted [digit]", dtick=1, showgrid=False)
     figure.update_yaxes(dtick=1, autorange="reversed", showgrid=False)
     figure.update_layout(coloraxis={"colorscale": REDS, "cmin": 0, "colorbar": {"thickness": 12}}, margin={"t": 40})
-    caption = "Errors among 10,000 test images, mean of the seeds; right answers, the diagonal, are left blank."
-    caption += f" Distilled: {best}, the best by the validation images." if best else ""
+    caption = "Errors among 10,000 test images, mean of the seeds; correct predictions, the diagonal, are blank."
+    caption += f" Distilled: {best}, the best on the validation images." if best else ""
     return Panel("Which digits are confused", figure, caption)

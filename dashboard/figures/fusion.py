@@ -20,7 +20,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def _saved(rows: pd.DataFrame) -> Panel:
-    """Both ratios to the chain that is not fused: of the bytes dotted, of the time with intervals."""
+    """Both ratios to the unfused chain: bytes as dotted lines, times with intervals."""
     figure = go.Figure()
     most = rows.loc[rows["variant"] == APART].set_index("elements")["traffic"]
     for variant in ("fused", "contiguous once"):
@@ -41,15 +41,15 @@ def _saved(rows: pd.DataFrame) -> Panel:
     start = pays_from(rows)
     if start is not None and start > rows["elements"].min():
         figure.add_vline(x=start, line={"color": GREY, "dash": "dash"})
-        figure.add_annotation(  # a logarithmic axis places annotations by the exponent
+        figure.add_annotation(  # on a logarithmic axis annotations are placed by exponent
             x=math.log10(start), y=0, text="fusing pays from here", xanchor="left", yanchor="bottom", showarrow=False
         )
     layout(figure, "Elements [1]", "Saved against one kernel per step [x]")
     log_axis(figure, "x", rows["elements"], rows["elements"])
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Dotted: how many times fewer bytes a call moves. Points: how many times faster it is, with the 95 % interval; "
-        "fusing pays above the grey control band, and has given all it can where the points reach the dotted line."
+        "Dotted: ratio of the bytes a call moves. Points: speedup with its 95 % interval; "
+        "fusing pays above the gray control band, and reaches its limit where the points meet the dotted line."
     )
     return Panel("Bytes saved and time saved", figure, caption)
 
@@ -63,7 +63,7 @@ def _time_by_bytes(rows: pd.DataFrame) -> Panel:
     log_axis(figure, "x", rows["bytes"])
     log_axis(figure, "y", rows["latency_ms"])
     caption = (
-        "Each point is a size; median with its 95 % interval, both axes logarithmic. Where all lines lie on one, time "
-        "follows the bytes alone; a flat part at the left is the time of launching kernels."
+        "Each point is a size; median with its 95 % interval, both axes logarithmic. Where the lines coincide, time "
+        "depends on the bytes alone; the flat part on the left is launch overhead."
     )
     return Panel("Time against bytes", figure, caption)

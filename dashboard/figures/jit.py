@@ -12,7 +12,7 @@ from dashboard.theme import GREY, layout, log_axis, style
 
 VARIANTS = ("eager", "jit")
 PHASES = ("eager", "capture", "replay")
-HATCHES = {("jit", "eager"): "/", ("jit", "capture"): "x"}  # a second sign beside the colour
+HATCHES = {("jit", "eager"): "/", ("jit", "capture"): "x"}  # next to the color
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
@@ -21,7 +21,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """The first calls of one grid point, and when the capture has paid there."""
+    """The first calls of one grid point, and the capture's break-even."""
     timeline = details["timeline"]
     drawn = [] if timeline.empty else [_first_calls(timeline)]
     if not rows.empty and not timeline.empty:
@@ -39,7 +39,7 @@ def _latency(rows: pd.DataFrame) -> Panel:
     layout(figure, title, "Latency of one call [ms]")
     log_axis(figure, "x", rows[axis], rows[axis])
     log_axis(figure, "y", rows["latency_ms"])
-    caption = "Median of one synchronised call with its 95 % interval; both axes logarithmic. Lower is faster."
+    caption = "Median of one synchronized call with its 95 % interval; both axes logarithmic. Lower is faster."
     return Panel("Latency", figure, caption)
 
 
@@ -53,7 +53,7 @@ def _speedup(rows: pd.DataFrame) -> Panel:
     layout(figure, "Work of one call [million operations]", "Speedup over eager [x]")
     log_axis(figure, "x", chosen["mflop"])
     figure.update_yaxes(rangemode="tozero")
-    caption = "Ratio eager/jit within blocks, with its 95 % interval. Above the grey control band the JIT is faster."
+    caption = "Ratio eager/jit within blocks, with its 95 % interval. Above the gray control band the JIT is faster."
     return Panel("Speedup against work per call", figure, caption)
 
 
@@ -77,12 +77,12 @@ def _first_calls(timeline: pd.DataFrame) -> Panel:
         )
     layout(figure, "Number of the call in a fresh process", "Time of the call [ms]")
     log_axis(figure, "y", timeline["call_ms"])
-    if (least := timeline["call_ms"].min()) > 0:  # the shortest bar must be seen too
+    if (least := timeline["call_ms"].min()) > 0:  # the shortest bar must be visible
         figure.update_yaxes(range=[math.log10(least / 2), math.log10(timeline["call_ms"].max() * 1.5)])
     figure.update_xaxes(dtick=1 if timeline["call"].max() <= 20 else None)
     caption = (
-        "Each variant in a process of its own with an empty kernel cache: the first call compiles, the JIT's second "
-        "captures, later ones replay. Logarithmic."
+        "Each variant in a fresh process with an empty kernel cache: the first call compiles, the second call of the "
+        "JIT captures, later calls replay. Logarithmic."
     )
     return Panel("The first calls", figure, caption)
 
@@ -113,12 +113,12 @@ def _cumulative(rows: pd.DataFrame, timeline: pd.DataFrame) -> Panel:
         figure.add_vline(
             x=int(paid.iloc[0]),
             line={"color": GREY, "dash": "dot"},
-            annotation_text=f"paid after call {int(paid.iloc[0])}",
+            annotation_text=f"break-even after call {int(paid.iloc[0])}",
             annotation_position="top right",
         )
     layout(figure, "Number of calls", "Cumulative time after the first call [ms]")
     caption = (
-        "Measured first calls, then the steady latency. The first call is left out: a TinyJit's first call is a plain "
-        "eager call."
+        "Measured first calls, then the steady-state latency. The first call is left out: the first call of a TinyJit "
+        "is an eager call."
     )
-    return Panel("When the capture has paid", figure, caption)
+    return Panel("Break-even of the capture", figure, caption)

@@ -1,4 +1,4 @@
-"""The figure of the JIT's traps: what a trapped clock claims against the truth."""
+"""The figure of the JIT's timing pitfalls: the time that a wrong timer reports against the true time."""
 
 import math
 
@@ -9,11 +9,11 @@ from dashboard.figures import Details, Panel
 from dashboard.figures.cold import short
 from dashboard.theme import BLUE, ORANGE, layout, log_axis
 
-CLOCKS = (("claimed_ms", "trapped clock", ORANGE, "/"), ("true_ms", "true time", BLUE, ""))
+CLOCKS = (("claimed_ms", "wrong timer", ORANGE, "/"), ("true_ms", "true time", BLUE, ""))
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Claimed against true time of every trap that has a clock; the other traps are told by the table alone."""
+    """Reported and true time of every timing pitfall; the other pitfalls are only in the table."""
     timed = rows.dropna(subset=["claimed_ms", "true_ms"])
     return [_clocks(timed)] if not timed.empty else []
 
@@ -34,13 +34,13 @@ def _clocks(timed: pd.DataFrame) -> Panel:
                 hovertemplate=f"%{{x}}: %{{y:.3g}} ms<extra>{name}</extra>",
             )
         )
-    layout(figure, "Trap", "Time of one call [ms]")
+    layout(figure, "Pitfall", "Time of one call [ms]")
     times = pd.concat([timed["claimed_ms"], timed["true_ms"]])
     log_axis(figure, "y", times)
-    if (least := times.min()) > 0:  # the shortest bar must be seen, and the number above the longest
+    if (least := times.min()) > 0:  # the shortest bar and the label above the longest must be visible
         figure.update_yaxes(range=[math.log10(least / 2), math.log10(times.max() * 3)])
     caption = (
-        "What the trapped clock says of one call, and how long the call takes. Equal bars: the trap does no harm on "
-        "this device. Logarithmic; the least of five rounds, not an interval."
+        "The time of one call that the wrong timer reports, and the true time. Equal bars: the pitfall is harmless on "
+        "this device. Logarithmic; minimum of five rounds, no interval."
     )
-    return Panel("What the clock claims", figure, caption)
+    return Panel("Reported and true time", figure, caption)

@@ -1,4 +1,4 @@
-"""Figures of the memory access experiment: what fraction of a copy each order reaches, and the power-of-two trap."""
+"""Figures of the memory access experiment: access patterns relative to a copy, and the power-of-two effect."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,7 +12,7 @@ INTERVAL = ("fraction_of_copy_lo", "fraction_of_copy_hi")
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Rates against the columns, where several were measured."""
+    """Rates against the number of columns, if several were measured."""
     if rows["columns"].nunique() < 2:
         return []
     drawn = [_against_columns(rows, "gb_s", "Useful bytes per second [GB/s]", "GB/s", "Rate by columns")]
@@ -44,14 +44,14 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
             )
         )
     figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
-    layout(figure, "Rate over the copy's [1]", "Pattern")
+    layout(figure, "Rate relative to the copy [1]", "Pattern")
     log_axis(figure, "x", pd.concat([measured["fraction_of_copy"], *(measured[end] for end in INTERVAL)]))
     figure.update_layout(height=max(260, 90 + PATTERN_PX * len(measured)), showlegend=False)
     caption = (
-        "Useful bytes per second of each order of walking over those of the copy, kernels alone, with the 95 % "
-        "interval. Logarithmic: left of the dotted line memory is used worse than by a copy."
+        "Useful bytes per second of each access pattern relative to the copy, kernels only, with the 95 % interval. "
+        "Logarithmic: left of the dotted line memory bandwidth is used less efficiently than by a copy."
     )
-    return [Panel("Against a copy", figure, caption)]
+    return [Panel("Relative to a copy", figure, caption)]
 
 
 def _against_columns(rows: pd.DataFrame, value: str, axis: str, unit: str, title: str) -> Panel:
@@ -59,7 +59,7 @@ def _against_columns(rows: pd.DataFrame, value: str, axis: str, unit: str, title
     rows = rows[rows[value].notna()]
     if value == "gb_s":
         rows = rows[~rows["variant"].str.startswith("matmul")]
-    scale = rows[value] * rows["kernel_ms"]  # what was done: the interval is that of the time
+    scale = rows[value] * rows["kernel_ms"]  # the work of a call: the interval is that of the time
     rows = rows.assign(lo=scale / rows["kernel_hi_ms"], hi=scale / rows["kernel_lo_ms"])
     for variant in dict.fromkeys(rows["variant"]):
         points(figure, rows[rows["variant"] == variant], "columns", value, "lo", "hi", variant, unit)
@@ -67,7 +67,7 @@ def _against_columns(rows: pd.DataFrame, value: str, axis: str, unit: str, title
     log_axis(figure, "y", rows[value])
     figure.update_xaxes(tickvals=sorted(rows["columns"].unique().tolist()))
     caption = (
-        "Median over the kernels' time with its 95 % interval. A dip at a power of two: numbers one below the other "
-        "then fall into the same few places of the cache. Logarithmic."
+        "Median over the kernels' time with its 95 % interval. A dip at a power of two: vertically adjacent elements "
+        "then map to the same few cache sets. Logarithmic."
     )
     return Panel(title, figure, caption)

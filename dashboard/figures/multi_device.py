@@ -17,7 +17,7 @@ LOOKS = {
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Speedup of each layout, against devices where there are several numbers of them, and the cores it kept busy."""
+    """Speedup of each layout, scaling with the number of devices if several were measured, and busy cores."""
     if rows.empty:
         return []
     compared = rows[rows["speedup"].notna()]
@@ -28,7 +28,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def _one_point(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the last batch size, with the inputs that every layout can have where there are such."""
+    """The rows of the last batch size, with the first kind of inputs."""
     there = rows[rows["batch"] == rows["batch"].iloc[-1]]
     return there[there["inputs"] == there["inputs"].iloc[0]]
 
@@ -45,15 +45,13 @@ def _scaling(rows: pd.DataFrame) -> Panel:
     figure = go.Figure()
     there = _one_point(rows)
     most = int(there["devices"].max())
-    ideal = go.Scatter(
-        x=[1, most], y=[1, most], mode="lines", name="nothing wasted", line={"color": GREY, "dash": "dot"}
-    )
+    ideal = go.Scatter(x=[1, most], y=[1, most], mode="lines", name="ideal", line={"color": GREY, "dash": "dot"})
     figure.add_trace(ideal)
     for name, chosen in there.groupby("layout", sort=False):
         points(figure, chosen, "devices", "speedup", "speedup_lo", "speedup_hi", str(name), "x", _look(name))
     layout(figure, "Devices [1]", "Speedup over one device [x]")
     figure.update_xaxes(dtick=1)
-    caption = f"{_point(there.iloc[0])}: speedup with its 95 % interval; on the grey line every device counts in full."
+    caption = f"{_point(there.iloc[0])}: speedup with its 95 % interval; the gray line is ideal scaling."
     return Panel("Speedup against devices", figure, caption)
 
 
@@ -65,7 +63,7 @@ def _bars(rows: pd.DataFrame) -> Panel:
         pattern = {"shape": ("", "/", "x", ".", "\\", "+")[number % 6]}
         same = {"name": point, "legendgroup": point, "offsetgroup": point, "orientation": "h"}
         key = go.Bar(x=[None], y=ordered["variant"].tolist()[:1], marker={"color": GREY, "pattern": pattern}, **same)
-        figure.add_trace(key)  # a key of its own: the bars have the colours of their layouts
+        figure.add_trace(key)  # a separate legend entry: the bars have the colors of their layouts
         figure.add_trace(
             go.Bar(
                 showlegend=False,
@@ -110,7 +108,7 @@ def _busy(rows: pd.DataFrame) -> Panel:
     layout(figure, "CPU time over wall time [cores]", "")
     figure.update_layout(height=max(280, 120 + 26 * len(there)), showlegend=False)
     caption = (
-        f"{_point(there.iloc[0])}: how many cores of this machine were busy. Layouts within one process never use "
-        "more than one core on the CPU device; on a GPU this is the host's share alone."
+        f"{_point(there.iloc[0])}: busy cores of this machine. Layouts within one process never use "
+        "more than one core on the CPU device; on a GPU this is only the host's share."
     )
-    return Panel("Cores kept busy", figure, caption)
+    return Panel("Busy cores", figure, caption)

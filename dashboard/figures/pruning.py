@@ -11,16 +11,16 @@ from dashboard.figures.common import points, speedups
 from dashboard.theme import BLUE, ORANGE, OTHERS, Style, distinct, layout, log_axis
 
 DENSE = "dense"
-TICKS = (0, 25, 50, 75, 80, 90, 95, 98, 99)  # % that is gone
-LEAST_ERROR = 0.05  # % of wrong answers: an interval may reach below it, a logarithmic axis cannot
+TICKS = (0, 25, 50, 75, 80, 90, 95, 98, 99)  # % pruned
+MIN_ERROR = 0.05  # % error; intervals may reach below, a logarithmic axis cannot
 FEW, MANY = (1, 2, 5), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8)  # ticks of a decade of errors
-WIDE = 8  # from the least to the most errors, beyond which few ticks are enough
+WIDE = 8  # ratio of the largest to the smallest error, above which fewer ticks are drawn
 Looks = Mapping[str, Style]
-TILES, GAP = 4, 2  # of the picture, and columns between them
+TILES, GAP = 4, 2  # of the heat maps, and columns between them
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Accuracy against sparsity and bytes, latency, storages, layers, the weights as a picture, the fine-tuning."""
+    """Accuracy against sparsity and bytes, latency, storage formats, layers, weight heat maps, fine-tuning curves."""
     if rows.empty:
         return []
     rows = rows.assign(left=1 - rows["sparsity"], target_left=1 - rows["target"])
@@ -44,17 +44,17 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """The speedup of each program at one target."""
+    """The speedup of each variant at one target."""
     figure = speedups(rows, "the dense network")
     caption = (
         "Ratio dense/variant within blocks, with its 95 % interval: right of 1 the variant is faster. Zeros that are "
-        "multiplied like other numbers take as long as these; only smaller tensors or skipped weights save time."
+        "multiplied like other numbers take just as long; only smaller tensors or skipped weights save time."
     )
     return [Panel("Speedup at this target", figure, caption)] if figure else []
 
 
 def _gone_axis(figure: go.Figure, what: str, left: Sequence[float]) -> None:
-    """The x axis of a share that is left, logarithmic and reversed, with ticks that say what is gone."""
+    """A logarithmic, reversed x axis of the remaining share, with ticks for the pruned share."""
     low = min([share for share in left if share > 0], default=1.0)
     ticks = [tick for tick in TICKS if 1 - tick / 100 >= low * 0.95]
     figure.update_xaxes(
@@ -71,8 +71,8 @@ def _sparsity(tested: pd.DataFrame, looks: Looks) -> Panel:
     figure = _accuracies(tested, looks, "left", "seed_accuracy")
     _gone_axis(figure, "Weights gone", tested["left"].tolist())
     caption = (
-        "Mean over the seeds of the fine-tuned network, each as its file restores it, with its 95 % interval; the "
-        "dense network was trained as long. The accuracy axis is stretched: equal steps are equal ratios of errors."
+        "Mean over the seeds of the fine-tuned networks, each restored from its file, with its 95 % interval; the "
+        "dense network was trained as long. On the accuracy axis equal steps are equal ratios of errors."
     )
     return Panel("Accuracy against sparsity", figure, caption)
 
@@ -81,7 +81,7 @@ def _bytes(tested: pd.DataFrame, looks: Looks) -> Panel:
     figure = _accuracies(tested, looks, "size_bytes", "seed_accuracy")
     figure.update_xaxes(title="Smallest file that restores the model [bytes]")
     log_axis(figure, "x", tested["size_bytes"])
-    caption = "The same accuracies against the smallest file, which holds all that is needed to run the network."
+    caption = "The same accuracies against the smallest file from which the network can be restored."
     return Panel("Accuracy against size", figure, caption)
 
 
@@ -89,23 +89,23 @@ def _before(tested: pd.DataFrame, looks: Looks) -> Panel:
     figure = _accuracies(tested, looks, "left", "accuracy_before_fine_tune")
     _gone_axis(figure, "Weights gone", tested["left"].tolist())
     caption = (
-        "First seed, pruned at once and not trained any more: what fine-tuning has to bring back. What it reaches is "
+        "First seed, pruned at once and not fine-tuned: the loss that fine-tuning has to recover. Its result is "
         "in the figure of accuracy against sparsity."
     )
     return Panel("Without fine-tuning", figure, caption)
 
 
 def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.Figure:
-    """Accuracies by way, at heights that are the logarithm of the errors, so that 98.6 and 98.8 % are told apart."""
+    """Accuracies by method on a logarithmic error axis, so that 98.6 and 98.8 % are distinguishable."""
     names = [name for name in (column, f"{column}_lo", f"{column}_hi") if name in tested]
     percent = tested[names].astype("float64") * 100
-    wrong = (100 - percent).clip(lower=LEAST_ERROR)
+    wrong = (100 - percent).clip(lower=MIN_ERROR)
     figure = go.Figure()
     for variant, chosen in tested.groupby("variant", sort=False):
         chosen = chosen.sort_values(x)
         height = wrong.loc[chosen.index]
         bars = {}
-        if len(names) > 1:  # more right answers are fewer wrong ones: the interval is turned round
+        if len(names) > 1:  # a higher accuracy is a lower error: the ends of the interval swap
             bars = {
                 "type": "data",
                 "symmetric": False,
@@ -135,7 +135,7 @@ def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.F
 
 
 def _accuracy_axis(figure: go.Figure, low: float, high: float) -> None:
-    """The y axis of errors from `low` to `high` %, logarithmic and reversed, with ticks that say what is right."""
+    """A logarithmic, reversed y axis of errors from `low` to `high` %, with ticks for the accuracy."""
     ticks = [mantissa * 10.0**decade for decade in (-2, -1, 0, 1) for mantissa in (FEW if high > WIDE * low else MANY)]
     figure.update_yaxes(
         type="log",
@@ -147,7 +147,7 @@ def _accuracy_axis(figure: go.Figure, low: float, high: float) -> None:
 
 
 def _latency(rows: pd.DataFrame, looks: Looks) -> Panel:
-    """The smaller networks, and of the networks of the same size the first with its gather."""
+    """The smaller networks, and the first network of unchanged size with its gather."""
     figure = go.Figure()
     same = rows[(rows["form"] == DENSE) & (rows["variant"] != DENSE)]["variant"]
     shown = [DENSE, *rows.loc[rows["form"] == "smaller", "variant"].unique()]
@@ -157,18 +157,18 @@ def _latency(rows: pd.DataFrame, looks: Looks) -> Panel:
         look = looks[str(variant)]
         points(figure, one, "target_left", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms", look)
     layout(figure, "", "Latency of one call [ms]")
-    _gone_axis(figure, "Weights, or units of the hidden layers, gone", chosen["target_left"].tolist())
+    _gone_axis(figure, "Pruned share of the weights, or of the hidden units", chosen["target_left"].tolist())
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "Median of one replay with its 95 % interval. Zeros in a tensor of the same size change nothing: the kernels "
-        "multiply them. A gather fetches only the weights that are left. Networks without the units are smaller, but "
-        "a width that the compiler cannot tile well may be slower than the whole."
+        "multiply them. A gather fetches only the remaining weights. Networks without the pruned units are smaller, "
+        "but a width that the compiler cannot tile well may be slower than the dense network."
     )
     return Panel("Latency against width", figure, caption)
 
 
 def _storage(sizes: pd.DataFrame, once: pd.DataFrame) -> Panel | None:
-    """The files of the first way that leaves the tensors their size."""
+    """The files of the first method that keeps the tensors' sizes."""
     same = once[(once["form"] == DENSE) & (once["variant"] != DENSE)]
     if same.empty:
         return None
@@ -192,19 +192,19 @@ def _storage(sizes: pd.DataFrame, once: pd.DataFrame) -> Panel | None:
     _gone_axis(figure, "Weights gone", chosen["left"].tolist())
     log_axis(figure, "y", chosen["size_bytes"])
     caption = (
-        f"Files of {variant}: all weights; a bit for each weight and those that are left; gaps between them in narrow "
-        "integers; entropy-coded. The smallest is the one that is kept."
+        f"Files of {variant}: all weights; a bitmask and the remaining weights; the gaps between them as narrow "
+        "integers; entropy-coded. The smallest file is used."
     )
     return Panel("Size by storage", figure, caption)
 
 
 def _pictured(picture: pd.DataFrame) -> dict[str, float]:
-    """The target at which each way is shown layer by layer."""
+    """The target at which each method is drawn layer by layer."""
     return {str(variant): float(one["target"].iloc[0]) for variant, one in picture.groupby("variant", sort=False)}
 
 
 def _at(records: pd.DataFrame, target: dict[str, float]) -> pd.DataFrame:
-    """The records of each way at the target at which it is shown."""
+    """The records of each method at the target at which it is drawn."""
     return records[[target.get(row.variant) == row.target for row in records.itertuples()]]
 
 
@@ -219,12 +219,12 @@ def _layers(layers: pd.DataFrame, target: dict[str, float], looks: Looks) -> Pan
                 y=(one["sparsity"] * 100).tolist(),
                 marker={"color": looks[str(variant)].color},
                 customdata=one[["nonzero", "weights", "units"]].astype("int64").to_numpy(),
-                hovertemplate="%{y:.2f} % gone, %{customdata[0]:,} of %{customdata[1]:,} weights left, "
+                hovertemplate="%{y:.2f} % pruned, %{customdata[0]:,} of %{customdata[1]:,} weights remain, "
                 "%{customdata[2]:,} units",
             )
         )
-    layout(figure, "Layer [name]", "Weights gone [%]")
-    caption = "Where each way takes the weights from: global magnitude spares small layers, LAMP also the last of them."
+    layout(figure, "Layer [name]", "Pruned weights [%]")
+    caption = "Which layers each method prunes: global magnitude spares small layers, LAMP also the last layer."
     return Panel("Sparsity of each layer", figure, caption)
 
 
@@ -236,16 +236,16 @@ def _sensitivity(records: pd.DataFrame) -> Panel:
     for layer, one in shown.groupby("layer", sort=False):
         points(figure, one, "left", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
     layout(figure, "", "Validation accuracy [%]")
-    _gone_axis(figure, "Weights of this layer gone, by magnitude", shown["left"].tolist())
+    _gone_axis(figure, "Pruned share of this layer, by magnitude", shown["left"].tolist())
     caption = (
-        "One layer at a time, without any training, on 2,000 validation images with the 95 % Wilson interval: the "
-        "layer that falls first needs its weights."
+        "One layer at a time, without fine-tuning, on 2,000 validation images with the 95 % Wilson interval: the "
+        "layer whose accuracy drops first is the most sensitive."
     )
     return Panel("Sensitivity of each layer", figure, caption)
 
 
 def _picture(picture: pd.DataFrame) -> Panel:
-    """Tiles side by side: before, and after each of the first two ways that remove anything; what is gone is empty."""
+    """Heat maps side by side: before, and after each of the first two methods that prune anything; zeros are blank."""
     ways = [way for way in picture["variant"].unique() if way != DENSE] or [DENSE]
     first = picture[picture["variant"] == ways[0]]
     bands = [("before", first, "before")]
@@ -281,8 +281,8 @@ def _picture(picture: pd.DataFrame) -> Panel:
     )
     figure.update_layout(height=120 + 110 * len(bands))
     caption = (
-        "Filters, or what a neuron looks at, before and after, those with the largest norm; of a matrix some units, "
-        "a row each. Zeros are left empty: single weights go where the image has nothing to say, units go whole."
+        "Filters, or input weights of a neuron, before and after, those with the largest norm; of a matrix some units, "
+        "a row each. Zeros are blank: weights are pruned where the image carries no information, units as a whole."
     )
     return Panel("The weights before and after", figure, caption)
 
@@ -309,9 +309,9 @@ def _fine_tuning(curve: pd.DataFrame, target: dict[str, float], looks: Looks) ->
                 line={"color": look.color, "dash": look.dash},
                 marker={"symbol": look.symbol},
                 customdata=(one[["sparsity"]] * 100).astype("float64").to_numpy(),
-                hovertemplate="step %{x}: %{y:.2f} %, %{customdata[0]:.0f} % gone",
+                hovertemplate="step %{x}: %{y:.2f} %, %{customdata[0]:.0f} % pruned",
             )
         )
     layout(figure, "Step of the fine-tuning [1]", "Validation accuracy [%]")
-    caption = "First seed. A gradual schedule takes weights away over the first 60 % of the steps; the rest heals."
-    return Panel("While weights go", figure, caption)
+    caption = "First seed. A gradual schedule prunes in the first 60 % of the steps; the others recover accuracy."
+    return Panel("Accuracy during gradual pruning", figure, caption)

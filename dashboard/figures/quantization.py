@@ -8,7 +8,7 @@ from dashboard.figures import Details, Panel
 from dashboard.figures.common import points, speedups
 from dashboard.theme import GREY, OTHERS, layout, log_axis
 
-MOST_LAYERS = 4
+MAX_LAYERS = 4
 INTEGERS = ("static", "dynamic", "weight_only")
 
 
@@ -43,7 +43,7 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def _series(rows: pd.DataFrame) -> pd.Series:
-    """The scheme of each row, with the granularity where there are several: a name for a line of variants."""
+    """The scheme of each row, with the granularity where there are several: the name of a line of variants."""
     scheme = rows["scheme"].str.replace("_", " ")
     if rows["granularity"].nunique() < 2:
         return scheme
@@ -57,12 +57,12 @@ def _size(once: pd.DataFrame) -> Panel:
         _mark_per_tensor(figure, str(name))
     layout(figure, "File that restores the model [bytes]", "Test accuracy [%]")
     log_axis(figure, "x", once["size_bytes"])
-    caption = "Each variant as its file restores it, on the whole test set of 10,000, with the 95 % Wilson interval."
+    caption = "Each variant, restored from its file, on all 10,000 test images, with the 95 % Wilson interval."
     return Panel("Accuracy against size", figure, caption)
 
 
 def _mark_per_tensor(figure: go.Figure, name: str) -> None:
-    """One scale for the whole tensor is drawn with crosses and dots beside the same colour."""
+    """Draws variants with one scale per tensor with crosses and dots in the scheme's color."""
     if name.endswith("per tensor"):
         figure.data[-1].line.dash = "dot"
         figure.data[-1].marker.symbol = "x"
@@ -76,13 +76,13 @@ def _bits(once: pd.DataFrame) -> Panel:
         _mark_per_tensor(figure, str(name))
     layout(figure, "Weight bits [1]", "Test accuracy [%]")
     figure.update_xaxes(dtick=1)
-    caption = "Where the accuracy falls off as bits are taken away; crosses and dots: one scale for the whole tensor."
+    caption = "How the accuracy drops with fewer bits; crosses and dots: one scale for the whole tensor."
     return Panel("Accuracy against bits", figure, caption)
 
 
 def _latency(rows: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    widest = rows.groupby("scheme")["weight_bits"].transform("max")  # fewer bits are stored, not computed with
+    widest = rows.groupby("scheme")["weight_bits"].transform("max")  # fewer bits only save storage
     shown = rows[rows["weight_bits"] == widest].drop_duplicates(["scheme", "batch"])
     for variant, chosen in shown.groupby("variant", sort=False):
         points(figure, chosen, "batch", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms")
@@ -94,9 +94,9 @@ def _latency(rows: pd.DataFrame) -> Panel:
 
 
 def _ranges(details: Details, tensor: str) -> Panel:
-    """Histograms of what each layer holds or what comes into it, with the range that every observer would choose."""
+    """Histograms of each layer's weights or input activations, with the range that each observer chooses."""
     bins, chosen = (details[name][details[name]["tensor"] == tensor] for name in ("histograms", "calibration"))
-    layers = list(dict.fromkeys(bins["layer"]))[:MOST_LAYERS]
+    layers = list(dict.fromkeys(bins["layer"]))[:MAX_LAYERS]
     figure = make_subplots(rows=1, cols=len(layers), subplot_titles=layers)
     for place, layer in enumerate(layers, start=1):
         shown = bins[(bins["layer"] == layer) & (bins["count"] > 0)]
@@ -118,13 +118,17 @@ def _ranges(details: Details, tensor: str) -> Panel:
     layout(figure, f"{tensor.capitalize()} [1]", "Values [count]")
     figure.update_yaxes(type="log")
     figure.update_layout(margin={"t": 80}, legend={"y": 1.15})
-    what = "What comes into each layer on the calibration images" if tensor == "activation" else "Each layer's weights"
-    caption = f"{what}, logarithmic; beyond a line an observer clips. Errors and clipped shares: the CSV `calibration`."
+    what = (
+        "Input activations of each layer on the calibration images"
+        if tensor == "activation"
+        else "Weights of each layer"
+    )
+    caption = f"{what}, logarithmic; an observer clips beyond its line. Errors and clipped shares: CSV `calibration`."
     return Panel(f"Calibration: {tensor}s", figure, caption)
 
 
 def _learning(curve: pd.DataFrame) -> Panel:
-    """Validation accuracy by epoch of the training that made the checkpoint."""
+    """Validation accuracy by epoch of the training behind the checkpoint."""
     figure = go.Figure(
         go.Scatter(
             x=curve["epoch"].tolist(),
@@ -136,4 +140,4 @@ def _learning(curve: pd.DataFrame) -> Panel:
         )
     )
     layout(figure, "Epoch [1]", "Validation accuracy [%]")
-    return Panel("Learning curve", figure, "The training that made this checkpoint, on the 5,000 validation images.")
+    return Panel("Learning curve", figure, "The training of this checkpoint, on the 5,000 validation images.")

@@ -5,11 +5,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Details, Panel
-from dashboard.figures.callouts import Callout, call_out
+from dashboard.figures.annotations import Annotation, annotate
 from dashboard.figures.common import points
 from dashboard.theme import GREY, HEIGHT, layout, log_axis
 
-# How many times smaller than float32, the error in percent, and where it was published.
+# Compression against float32, error in percent, and source.
 PUBLISHED = {
     "lenet_300_100": {"Deep Compression": (40, 1.58, "1510.00149")},
     "lenet_5": {
@@ -18,7 +18,7 @@ PUBLISHED = {
         "Bayesian compression": (419, 1.0, "1705.08665"),
     },
 }
-TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70)  # errors in percent that are named
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70)  # labeled errors in percent
 SYMBOLS = ("x-thin", "cross-thin", "asterisk")
 STAGES = ("base", "shrunk", "pruned", "codebook", "file")
 SPLITS = {
@@ -28,7 +28,7 @@ SPLITS = {
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Error against bytes, of the test images and of those on which all was chosen."""
+    """Error against bytes, on the test images and on the validation images that guided every choice."""
     return [_errors(rows, title, *columns) for title, columns in SPLITS.items()] if len(rows) else []
 
 
@@ -54,18 +54,20 @@ def _errors(rows: pd.DataFrame, title: str, right: str, low: str, high: str) -> 
     figure.update_yaxes(range=spans[1], tickvals=list(TICKS), ticktext=[f"{one:g}" for one in TICKS])
     marks = shown[["size_bytes", "error"]].astype("float64")
     ends = [np.log10(marks.assign(error=shown[end].astype("float64"))) for end in ("low", "error", "high")]
-    call_out(figure, [_median(shown)] if "file" in set(shown["variant"]) else [], np.concatenate(ends), *spans)
+    annotate(figure, [_median(shown)] if "file" in set(shown["variant"]) else [], np.concatenate(ends), *spans)
     figure.update_layout(height=HEIGHT + 120)  # the legend has up to eight entries
     caption = (
-        "Each stage as its file restores it, with the 95 % Wilson interval; a line joins the stages of one seed. Left "
-        "and low is better, both axes logarithmic. "
+        "Each stage, restored from its file, with the 95 % Wilson interval; a line connects the stages of one seed. "
+        "Left and low is better, both axes logarithmic. "
     )
-    caption += "All was chosen on these images." if low != "accuracy_lo" else "Nothing was chosen on these images."
+    caption += (
+        "Every choice was made on these images." if low != "accuracy_lo" else "No choice was made on these images."
+    )
     return Panel(title, figure, caption + _sources(shown))
 
 
 def _published(figure: go.Figure, rows: pd.DataFrame, network: str) -> list[tuple[pd.Series, pd.Series]]:
-    """Adds what others published of a network, as compression of the same float32 numbers; sizes and errors."""
+    """Adds published results for this network, as compression of the same float32 weights; returns sizes and errors."""
     of = rows[rows["network"] == network].iloc[0]
     found = []
     for symbol, (name, (times, error, source)) in zip(SYMBOLS, PUBLISHED.get(network, {}).items(), strict=False):
@@ -84,26 +86,26 @@ def _published(figure: go.Figure, rows: pd.DataFrame, network: str) -> list[tupl
     return found
 
 
-def _median(shown: pd.DataFrame) -> Callout:
-    """The median of the seeds' files: how many times it is smaller, its bytes, its error."""
+def _median(shown: pd.DataFrame) -> Annotation:
+    """Labels the median of the seeds' files with its compression, bytes and error."""
     times, size, error = shown.loc[shown["variant"] == "file", ["compression", "size_bytes", "error"]].median()
     title = "median" if shown["seed"].nunique() > 1 else "file"
     lines = (f"{title}: {times:.0f}x smaller", f"{size:,.0f} bytes, {error:.2f} %")
-    return Callout(float(np.log10(size)), float(np.log10(error)), lines)
+    return Annotation(float(np.log10(size)), float(np.log10(error)), lines)
 
 
 def _span(values: pd.Series) -> tuple[float, float]:
-    """The range of a logarithmic axis with some room."""
+    """The range of a logarithmic axis with a margin."""
     low, high = np.log10(values[values > 0].min()), np.log10(values.max())
     room = 0.08 * ((high - low) or 1)
     return float(low - room), float(high + room)
 
 
 def _sources(rows: pd.DataFrame) -> str:
-    """Where the published points come from; nothing where there are none."""
+    """The sources of the published points; empty without any."""
     said = [
         f"{name} {times}x at {error} % (arXiv {source})"
         for network in rows["network"].unique()
         for name, (times, error, source) in PUBLISHED.get(str(network), {}).items()
     ]
-    return f" Grey crosses, as published: {'; '.join(said)}." if said else ""
+    return f" Gray crosses, as published: {'; '.join(said)}." if said else ""

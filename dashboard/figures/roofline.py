@@ -1,4 +1,4 @@
-"""Kernels under the measured roofs: of one run, or of several at once."""
+"""The roofline: kernels of one run or several, with the measured ceilings."""
 
 import html
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ SYMBOLS = {"memory": "circle", "compute": "diamond"}
 
 
 def roofline(kernels: Mapping[str, pd.DataFrame], ceilings: Mapping[str, pd.DataFrame]) -> Panel | None:
-    """Every kernel by arithmetic intensity and achieved rate; one colour and one set of roofs per named run.
+    """Every kernel by arithmetic intensity and achieved rate; one color and one set of ceilings per named run.
 
     None where no kernel has both operations and a time.
     """
@@ -45,9 +45,9 @@ def roofline(kernels: Mapping[str, pd.DataFrame], ceilings: Mapping[str, pd.Data
     log_axis(figure, "x", reach)
     log_axis(figure, "y", pd.concat([rates, pd.Series(tops, dtype="float64")]))
     caption = (
-        "Each point is a kernel; the lines are what this device was measured to reach: sloped by copying (dotted from "
-        "cache, solid from memory), flat by multiplying. Far below every line: too small to fill the device. Both axes "
-        "logarithmic."
+        "Each point is a kernel; the lines are the measured ceilings of this device: sloped for copies (dotted from "
+        "cache, solid from memory), flat for matrix products. Far below every line: too small to fill the device. Both "
+        "axes logarithmic."
     )
     return Panel("Roofline", figure, caption)
 
@@ -67,14 +67,14 @@ def _points(figure: go.Figure, name: str, timed: pd.DataFrame, intensity: pd.Ser
             },
             customdata=timed[["name", "kernel_ms", "share", "bound", "roof_fraction"]].to_numpy(),
             hovertemplate="%{customdata[0]}<br>%{y:.3g} GFLOP/s at %{x:.3g} operations/byte, %{customdata[1]:.3g} ms, "
-            "%{customdata[2]:.0%} of the kernels' time<br>%{customdata[3]}-bound, %{customdata[4]:.0%} of that roof"
+            "%{customdata[2]:.0%} of the kernels' time<br>%{customdata[3]}-bound, %{customdata[4]:.0%} of that ceiling"
             f"<extra>{name}</extra>",
         )
     )
 
 
 def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, color: str) -> list[float]:
-    """Draws one device's roofs; returns the rates at which they end, for the axis."""
+    """Draws one device's ceilings; returns their outer rates for the axis."""
     rates = {"memory": known.copies[-1][1], "cache": max(rate for _, rate in known.copies)}
     for kind, gb_s in rates.items():
         ridge = known.gflops / gb_s
@@ -104,10 +104,10 @@ def _roofs(figure: go.Figure, name: str, known: Ceilings, reach: pd.Series, colo
 
 
 def _rate(value: float) -> str:
-    """Three digits, so that neither a slow device has a roof of 0 nor a fast one an exponent."""
+    """Three significant digits: neither 0 for a slow device nor an exponent for a fast one."""
     return tick_label(float(f"{value:.3g}"))
 
 
 def _plain(value: Any) -> Value:
-    """A cell of a frame as plain Python; what is empty there is None."""
+    """A cell of a frame as a plain Python value; None if empty."""
     return None if pd.isna(value) else value

@@ -1,4 +1,4 @@
-"""Figures of the layer sensitivity."""
+"""Figures of the layer sensitivity experiment."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,11 +7,12 @@ from dashboard.figures import Details, Panel
 from dashboard.figures.common import points
 from dashboard.theme import ORANGE, RED, layout, log_axis
 
+LABELS = {"greedy mixture": "greedy mixed precision", "best mixture": "best mixed precision"}  # of stored names
 MIXTURES = {"greedy mixture": ("star", RED), "best mixture": ("circle-open", ORANGE)}
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Accuracy of each layer alone by its bits, and what the mixtures cost and save."""
+    """Accuracy against the bits of each layer, and the mixed-precision assignments by accuracy and size."""
     alone = rows[rows["layer"].notna()].copy()
     if alone.empty:
         return []
@@ -23,7 +24,9 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
         points(figure, chosen, "layer_bits", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
     layout(figure, "Bits of this layer's weights, the others float32 [1]", "Validation accuracy [%]")
     figure.update_xaxes(dtick=1)
-    caption = "Each layer quantised alone, with the 95 % Wilson interval: the one that falls first needs its bits."
+    caption = (
+        "Each layer quantized alone, with the 95 % Wilson interval: the first layer to drop is the most sensitive."
+    )
     return [Panel("One layer at a time", figure, caption), _bytes(rows, alone)]
 
 
@@ -38,7 +41,7 @@ def _bytes(rows: pd.DataFrame, alone: pd.DataFrame) -> Panel:
             continue
         figure.add_trace(
             go.Scatter(
-                name=f"{name}: {mixture['bits'].iloc[0]} bits",
+                name=f"{LABELS[name]}: {mixture['bits'].iloc[0]} bits",
                 x=mixture["weight_bytes"].tolist(),
                 y=(mixture["accuracy"] * 100).tolist(),
                 mode="markers",
@@ -48,5 +51,5 @@ def _bytes(rows: pd.DataFrame, alone: pd.DataFrame) -> Panel:
         )
     layout(figure, "Bytes of all layers [bytes]", "Validation accuracy [%]")
     log_axis(figure, "x", rows["weight_bytes"])
-    caption = "What each step alone saves and costs, and the mixtures that were chosen from them."
-    return Panel("What a mixture buys", figure, caption)
+    caption = "Size and accuracy of each single-layer step, and the mixed-precision assignments built from them."
+    return Panel("Mixed precision", figure, caption)

@@ -18,13 +18,13 @@ BY_ORDER = (
     Style(SKY, "x", "longdashdot"),
     Style(RED, "star", "solid"),
 )
-KINDS = {"plain path": 3, "no batching": 0, "drain": 1, "wait": 2}  # in a name; their places in BY_ORDER
-PARTS = {  # in the order in which a request meets them, with a second sign beside the colour
+KINDS = {"plain path": 3, "no batching": 0, "drain": 1, "wait": 2}  # in a name; indexes of BY_ORDER
+PARTS = {  # in the order of a request's path, with a hatch next to the color
     "unsent_ms": ("not sent yet", GREY, ""),
     "transport_ms": ("HTTP and loopback", SKY, ""),
-    "gather_ms": ("waits for others", ORANGE, "/"),
-    "queue_ms": ("waits for the engine", RED, "x"),
-    "handover_ms": ("between processes", PURPLE, "."),
+    "gather_ms": ("batch formation delay", ORANGE, "/"),
+    "queue_ms": ("queue delay", RED, "x"),
+    "handover_ms": ("IPC", PURPLE, "."),
     "compute_ms": ("compute", BLUE, "\\"),
 }
 OBJECTIVE = {"color": GREY, "dash": "dot"}
@@ -32,7 +32,7 @@ PERCENTILES = {"p50_ms": ("median", "circle"), "p95_ms": ("95th percentile", "di
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """The policies at the expected rate, latency against load, edge against cloud, the way through tinygrad."""
+    """The policies at the expected rate, latency against load, edge against cloud, the execution path in tinygrad."""
     if rows.empty:
         return []
     opened = rows[(rows["arrival"] == "open") & rows["p50_ms"].notna()]
@@ -50,7 +50,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 
 def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """One load: where the time went, the distribution of the latencies, and the load in the order of time."""
+    """One load: the latency breakdown, the distribution of the latencies, and the requests over time."""
     drawn = []
     shown = rows[rows["mean_ms"].notna()]
     if len(shown):
@@ -78,7 +78,7 @@ def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
             continue
         low, high = (chosen["p50_lo_ms"], chosen["p50_hi_ms"]) if column == "p50_ms" else (chosen[column],) * 2
         key = {"mode": "markers", "marker": {"symbol": symbol, "color": GREY}}
-        _key(figure, name, there["variant"].iloc[0], **key)  # the marks have the colours of their policies
+        _key(figure, name, there["variant"].iloc[0], **key)  # the marks have the colors of their policies
         trace = go.Scatter(
             name=name,
             showlegend=False,
@@ -103,15 +103,15 @@ def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
         _key(figure, "objective", there["variant"].iloc[0], mode="lines", line=OBJECTIVE)
     figure.update_layout(height=max(260, 150 + 34 * len(there)), showlegend=True)
     caption = (
-        f"Which policy for {rate:g} requests/s: further left is better, and the last mark of a row "
-        "should be left of the dotted objective. "
-        "Percentiles that the sample cannot support are left out; the median has its 95 % interval."
+        f"The policies at {rate:g} requests/s: further left is better, and the last mark of a row "
+        "should be left of the dotted latency SLO. "
+        "Percentiles that need more requests are left out; the median has its 95 % interval."
     )
     return Panel(f"At {rate:g} requests per second", figure, caption)
 
 
 def _key(figure: go.Figure, name: str, y: object, **look: object) -> None:
-    """An entry of the legend alone; `y` is a value of the axis, whose kind plotly tells by its first trace."""
+    """A legend entry without marks; `y` is a value of the axis, whose type plotly infers from its first trace."""
     figure.add_trace(go.Scatter(name=name, x=[None], y=[y], **look))
 
 
@@ -130,7 +130,7 @@ def _load(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
                 line={"color": look[variant].color, "dash": look[variant].dash},
                 marker={"symbol": look[variant].symbol, "size": 9},
                 customdata=tail[["in_time", "mean_batch"]].astype("float64").to_numpy(),
-                hovertemplate="%{x:,.0f}/s: p99 %{y:.3g} ms, %{customdata[0]:.1%} in time, mean batch "
+                hovertemplate="%{x:,.0f}/s: p99 %{y:.3g} ms, %{customdata[0]:.1%} within the SLO, mean batch "
                 "%{customdata[1]:.3g}<extra>" + str(variant) + "</extra>",
             )
         )
@@ -144,8 +144,8 @@ def _load(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
         figure.add_hline(y=objective, line=OBJECTIVE)
         _key(figure, "objective", objective, mode="lines", line=OBJECTIVE)
     caption = (
-        "Marked lines: 99th percentile; thin dotted ones: median with its 95 % interval. Where a line turns up, the "
-        "server is full; the dotted line across is the objective. Both axes logarithmic."
+        "Lines with marks: 99th percentile; thin dotted lines: median with its 95 % interval. Where a line rises, the "
+        "server is saturated; the dotted horizontal line is the latency SLO. Both axes logarithmic."
     )
     return Panel("Latency against load", figure, caption)
 
@@ -176,11 +176,11 @@ def _clients(closed: pd.DataFrame, look: dict[str, Style]) -> Panel:
                 "<extra>" + str(variant) + "</extra>",
             )
         )
-    layout(figure, "Answers [1/s]", "Median latency [ms]")
+    layout(figure, "Responses [1/s]", "Median latency [ms]")
     figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Each point is a number of clients (written beside it) that send as soon as they are answered; the median has "
+        "Each point is a number of clients (its label) that send the next request on each response; the median has "
         "its 95 % interval. Further right and down is better."
     )
     return Panel("Throughput and latency by clients", figure, caption)
@@ -209,13 +209,13 @@ def _edge_and_cloud(rows: pd.DataFrame, look: dict[str, Style]) -> Panel:
         figure.add_trace(bars, row=place, col=1)
     layout(figure, "Edge: median latency [ms]", "")
     figure.update_layout(height=max(320, 200 + 56 * rows["variant"].nunique()))
-    figure.update_xaxes(title="Cloud: answers [rows/s]", row=2, col=1)
+    figure.update_xaxes(title="Cloud: throughput [rows/s]", row=2, col=1)
     figure.update_yaxes(automargin=True)
     objective = rows["objective_ms"].iloc[0]
     caption = (
-        "The same model under both kinds of settings. Above, one request at a time, shorter is better: what one user "
-        f"waits, where a wait for others is wasted (the objective is {objective:g} ms). Below, longer is better: rows "
-        "per second when everything is there at the start, in requests of the policy's largest batch."
+        "The same model in both settings. Above, one request at a time, shorter is better: the latency of a single "
+        f"user, where a batch formation delay is wasted (the SLO is {objective:g} ms). Below, longer is better: rows "
+        "per second when all requests are available at the start, in requests of the policy's largest batch."
     )
     return Panel("Edge against cloud", figure, caption)
 
@@ -248,10 +248,10 @@ def _paths(paths: pd.DataFrame) -> Panel:
     layout(figure, "Time of one batch [ms]", "")
     figure.update_layout(barmode="stack", height=300)
     caption = (
-        "One batch from numpy to numpy in one process: what a plain use of tinygrad spends on tensors, and the fast "
-        "path without it. Medians of each part with their 95 % intervals."
+        "One batch from numpy to numpy in one process: the time that plain tinygrad code spends on tensors, and the "
+        "fast path without them. Medians of each part with their 95 % intervals."
     )
-    return Panel("The way through tinygrad", figure, caption)
+    return Panel("The execution path in tinygrad", figure, caption)
 
 
 def _breakdown(rows: pd.DataFrame) -> Panel:
@@ -270,8 +270,8 @@ def _breakdown(rows: pd.DataFrame) -> Panel:
         )
     layout(figure, "Mean time of a request [ms]", "")
     figure.update_layout(barmode="stack", height=max(260, 150 + 40 * len(shown)))
-    caption = "Where a request's time goes: means, which add up to the mean latency; told by the server in each answer."
-    return Panel("Where the time goes", figure, caption)
+    caption = "Breakdown of the mean latency; the server reports the parts in each response."
+    return Panel("Latency breakdown", figure, caption)
 
 
 def _distribution(frame: pd.DataFrame, look: dict[str, Style]) -> Panel:
@@ -287,14 +287,14 @@ def _distribution(frame: pd.DataFrame, look: dict[str, Style]) -> Panel:
                 hovertemplate="%{y:.4g} % within %{x:.3g} ms<extra>" + str(variant) + "</extra>",
             )
         )
-    layout(figure, "Latency [ms]", "Share of the answers [%]")
+    layout(figure, "Latency [ms]", "Share of the responses [%]")
     log_axis(figure, "x", frame["request_ms"])
-    caption = "The share of the answers that came within a time; a line ends where the sample says no more."
+    caption = "The share of responses within a time; a line ends where requests are too few for more percentiles."
     return Panel("Distribution of latencies", figure, caption)
 
 
 def _timeline(frame: pd.DataFrame, look: dict[str, Style]) -> Panel:
-    titles = {"request_ms": "Latency [ms]", "in_flight": "Under way [1]", "rows": "Batch [rows]"}
+    titles = {"request_ms": "Latency [ms]", "in_flight": "In flight [1]", "rows": "Batch [rows]"}
     figure = make_subplots(rows=len(titles), cols=1, shared_xaxes=True, vertical_spacing=0.06)
     for variant, chosen in frame.groupby("variant", sort=False):
         ordered = chosen.sort_values("arrived_ms")
@@ -317,7 +317,7 @@ def _timeline(frame: pd.DataFrame, look: dict[str, Style]) -> Panel:
     figure.update_yaxes(type="log", row=1, col=1)
     figure.update_xaxes(title="Scheduled arrival since the start [ms]", row=len(titles), col=1)
     caption = (
-        "A sample of the requests and the slowest ones in the order of their arrival: latency (logarithmic), how many "
-        "were under way at that moment, and the batch that each was computed in. A stall is a steep edge and a slope."
+        "A sample of the requests and the slowest ones in order of arrival: latency (logarithmic), the number of "
+        "requests in flight at that moment, and the batch size of each. A stall is a steep edge followed by a slope."
     )
-    return Panel("The load in time", figure, caption)
+    return Panel("Requests over time", figure, caption)

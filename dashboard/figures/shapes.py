@@ -9,12 +9,12 @@ from dashboard.figures import Details, Panel
 from dashboard.figures.common import points
 from dashboard.theme import layout, log_axis, style
 
-FAINT = 0.35  # of the rounds after the first
+FAINT = 0.35  # opacity of the rounds after the first
 VARIANTS = ("eager", "one jit per shape", "symbolic batch", "pad to bucket")
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """The stream from cold, how the caches grow in it, and the latency of each shape once compiled."""
+    """The cold stream of shapes, the growth of the caches, and the steady-state latency of each shape."""
     stream = details["stream"]
     drawn = [_cumulative(stream), _growth(stream)] if not stream.empty else []
     return [*drawn, _latency(rows)] if not rows.empty else drawn
@@ -44,14 +44,14 @@ def _cumulative(stream: pd.DataFrame) -> Panel:
     layout(figure, "Number of the call in the stream", "Cumulative time [s]")
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Every strategy ran through the same stream of shapes, in a process of its own with an empty kernel cache. "
-        "Marks: calls that compiled something. The lowest line wins up to that call. Faint: the same in further rounds."
+        "Every strategy ran the same stream of shapes in a fresh process with an empty kernel cache. "
+        "Marks: calls that compiled something. The lowest line is the fastest up to that call. Faint: further rounds."
     )
-    return Panel("The stream from cold", figure, caption)
+    return Panel("Cold stream of shapes", figure, caption)
 
 
 def _streams(stream: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
-    """The calls of every strategy and round, the first round of all strategies last: on top."""
+    """The calls of every strategy and round; the first round comes last, so that it is drawn on top."""
     for number in sorted(stream["round"].fillna(1).unique(), reverse=True):
         in_round = stream[stream["round"].fillna(1) == number]
         for variant in VARIANTS:
@@ -75,10 +75,10 @@ def _mark_compiling(figure: go.Figure, calls: pd.DataFrame, color: str, symbol: 
 
 
 def _growth(stream: pd.DataFrame) -> Panel:
-    """Programs captured, or for eager calls, which capture none, kernels compiled."""
+    """Number of captured programs over the calls."""
     figure = go.Figure()
     for variant, number, calls in _streams(stream):
-        if number > 1:  # they capture the same
+        if number > 1:  # further rounds capture the same
             continue
         look = style(variant)
         figure.add_trace(
@@ -98,9 +98,9 @@ def _growth(stream: pd.DataFrame) -> Panel:
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "A program is captured at the second call of its shape, bucket or symbolic size; eager calls capture none. "
-        "A line that has become flat has seen all that it will compile."
+        "A flat line: everything is compiled."
     )
-    return Panel("How the cache grows", figure, caption)
+    return Panel("Growth of the cache", figure, caption)
 
 
 def _latency(rows: pd.DataFrame) -> Panel:
@@ -113,14 +113,14 @@ def _latency(rows: pd.DataFrame) -> Panel:
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=_ordered(rows["shape"]))
     log_axis(figure, "y", rows["latency_ms"])
     caption = (
-        "Once everything is compiled: median of one synchronised call with its 95 % interval, logarithmic. A symbolic "
-        "batch runs a kernel that must fit every size; a padded one computes rows that nobody asked for."
+        "Once everything is compiled: median of one synchronized call with its 95 % interval, logarithmic. A symbolic "
+        "batch runs one kernel for every size; a padded batch computes unused rows."
     )
     return Panel("Latency by shape, once compiled", figure, caption)
 
 
 def _ordered(shapes: pd.Series) -> list[str]:
-    """Each shape once, by its sizes: 2x64 before 16x64."""
+    """The distinct shapes in order of their sizes: 2x64 before 16x64."""
     return sorted(dict.fromkeys(shapes.astype(str)), key=lambda text: [int(part) for part in _sizes(text)])
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side: one figure on chosen axes, what differs between them, and the ratio of two."""
+"""The Compare page: runs in one figure on selected axes, their differences, and the ratio of two."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,28 +8,27 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import report, services, sharing
-from dashboard.attempt import attempt
-from dashboard.figures import Panel, drawings
+from dashboard.figures import Panel, view_of
 from dashboard.figures import compare as figure
 from dashboard.results import draw_panels
-from dashboard.text import plain
+from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.columns import Column
 from experiments.bench.errors import BadInput
 from experiments.registry import registered
 from experiments.runs import comparison, frames, store
 from experiments.runs.clock import format_time
 
-OFFERED = 200  # newest runs in the list to choose from
+OFFERED = 200  # newest runs in the list
 FIRST_Y = ("latency_ms", "speedup", "accuracy", "size_bytes")
 
 
 def show() -> None:
-    """Draws the comparison that the URL names: `?runs=a,b,c&x=batch&y=latency_ms`."""
+    """Draws the comparison given by the URL: `?runs=a,b,c&x=batch&y=latency_ms`."""
     st.title("Compare")
     db = services.database()
     runs = _choose(db)
     if not runs:
-        st.info("Choose runs above, or tick them on the Runs page.", icon=":material/compare_arrows:")
+        st.info("Select runs above, or tick them on the Runs page.", icon=":material/compare_arrows:")
         return
     names = run_names(runs)
     rows = comparison.rows_frame(db, runs)
@@ -37,13 +36,13 @@ def show() -> None:
     draw_panels(own, "compare-own")
     x, y = _axes(runs, rows)
     if x is None or y is None:
-        st.warning("These runs have no column of numbers in common.", icon=":material/join_inner:")
+        st.warning("These runs share no numeric column.", icon=":material/join_inner:")
     else:
         _write_url(runs, x.name, y.name)
         grid = registered()[runs[0]["experiment"]].grid
-        panels = attempt("The figure", lambda: figure.panels(rows, x, y, names, grid), [])
+        panels = try_render("The figure", lambda: figure.panels(frames.displayed(rows), x, y, names, grid), [])
         if len(panels) > 1:
-            st.caption("Runs of unlike machines are shown apart, on the same axes, and never pooled.")
+            st.caption("Runs of different machines are drawn separately, on the same axes, and never pooled.")
         draw_panels(panels, "compare")
         _downloads(runs, rows, names, [*own, *panels])
     _differences(runs, names)
@@ -51,15 +50,15 @@ def show() -> None:
 
 
 def _own_panels(runs: Sequence[Any], rows: pd.DataFrame, names: dict[str, str]) -> list[Panel]:
-    """The figures that an experiment has for several of its runs together."""
+    """The experiment's own figures for several of its runs."""
     if len({run["experiment"] for run in runs}) > 1:
         return []
-    draw = drawings(runs[0]["experiment"]).compared_panels
-    return attempt("The figures of these runs together", partial(draw, rows, names), [])
+    draw = view_of(runs[0]["experiment"]).compared_panels
+    return try_render("The figures of these runs together", partial(draw, rows, names), [])
 
 
 def run_names(runs: Sequence[Any]) -> dict[str, str]:
-    """What each run is called here: its title or experiment, its machine where they are several, and its id."""
+    """The name of each run: title or experiment, machine if there are several, and id."""
     several = len({run["host"] for run in runs}) > 1
     return {run["id"]: _name(run) + (f" @ {run['host']}" if several else "") + f" {run['id'][:6]}" for run in runs}
 
@@ -69,11 +68,11 @@ def _name(run: Any) -> str:
 
 
 def _choose(db: Any) -> list[Any]:
-    """The runs that the URL names; the list of runs follows the URL and the URL the list."""
+    """The runs in the URL; the selection and the URL follow each other."""
     named = [one for one in st.query_params.get("runs", "").split(",") if one]
     runs, problems = comparison.chosen_runs(db, named)
     for problem in problems:
-        st.error(plain(problem), icon=":material/link_off:")
+        st.error(escape_markdown(problem), icon=":material/link_off:")
     newest = [run for run in store.list_runs(db, limit=OFFERED) if run["experiment"] in registered()]
     offered = {run["id"]: run for run in (*runs, *newest)}
     if st.session_state.get("compare:url") != st.query_params.get("runs", ""):
@@ -97,11 +96,11 @@ def _label(run: Any) -> str:
 
 
 def _axes(runs: Sequence[Any], rows: pd.DataFrame) -> tuple[Column | None, Column | None]:
-    """The chosen axes among the columns that all runs share and that hold something."""
+    """The selected axes among the non-empty columns that all runs share."""
     shared = {one.name: one for one in comparison.shared_columns(runs) if rows[one.name].notna().any()}
     numbers = [name for name, one in shared.items() if one.kind in ("number", "integer")]
     grid = [name for name in registered()[runs[0]["experiment"]].grid if name in numbers and rows[name].nunique() > 1]
-    variant = Column("variant", "text", "the thing that is compared")
+    variant = Column("variant", "text", "the compared variant")
     across = {"variant": variant} | shared
     if not numbers:
         return None, None
@@ -112,7 +111,7 @@ def _axes(runs: Sequence[Any], rows: pd.DataFrame) -> tuple[Column | None, Colum
 
 
 def _axis(place: Any, name: str, options: list[str], first: str) -> str:
-    """One axis; a link's choice that these runs do not have falls back to the first that suits."""
+    """One axis; a column from the URL that these runs do not have falls back to the default."""
     key, wanted = f"compare:{name}", st.query_params.get(name, "")
     if st.session_state.get(f"{key}:url") != wanted or st.session_state.get(key) not in options:
         st.session_state[key] = wanted if wanted in options else first
@@ -121,7 +120,7 @@ def _axis(place: Any, name: str, options: list[str], first: str) -> str:
 
 
 def _write_url(runs: Sequence[Any], x: str, y: str) -> None:
-    """The URL names runs and axes in full: a link keeps its meaning whatever the defaults become."""
+    """Writes runs and axes to the URL in full, so that a link keeps its meaning when defaults change."""
     for name, value in (("x", x), ("y", y)):
         st.session_state[f"compare:{name}:url"] = value
         if st.query_params.get(name) != value:
@@ -144,7 +143,7 @@ def _downloads(runs: Sequence[Any], rows: pd.DataFrame, names: dict[str, str], p
 
 
 def _differences(runs: Sequence[Any], names: dict[str, str]) -> None:
-    """Specs and environments side by side; facts that all runs share are folded away."""
+    """Specs and environments side by side; facts that all runs share are collapsed."""
     if len(runs) < 2:
         return
     st.subheader("What differs")
@@ -162,7 +161,7 @@ def _differences(runs: Sequence[Any], names: dict[str, str]) -> None:
 
 
 def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
-    """The ratio of two runs of one experiment from their samples, weaker than a ratio within one run."""
+    """The unpaired ratio of two runs of one experiment from their samples."""
     pairs = [one["id"] for one in runs if sum(other["experiment"] == one["experiment"] for other in runs) > 1]
     if not pairs:
         return
@@ -174,21 +173,28 @@ def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
     try:
         table = comparison.ratios(db, by_id[one], by_id[other])
     except BadInput as refused:
-        st.info(plain(str(refused)))
+        st.info(escape_markdown(str(refused)))
         return
     if table.empty:
-        st.info("These runs have no variant and grid point in common that was timed.")
+        st.info("These runs share no timed variant and grid point.")
         return
     st.markdown(f"**{comparison.ratio_answer(table)}**")
     st.warning(
-        "Unpaired: the two runs were not measured side by side, so whatever changed between them (load, clock, "
-        "temperature, another machine) is in the ratio. One run with both variants is stronger.",
+        "Unpaired: the two runs were not measured side by side, so the ratio includes any change between them (load, "
+        "clock, temperature, machine). One run with both variants is stronger evidence.",
         icon=":material/link_off:",
     )
     if unlike := comparison.unlike_parameters(by_id[one], by_id[other]):
-        st.warning(f"These runs differ in {', '.join(unlike)}: their rows may not be of the same thing.")
+        st.warning(f"These runs differ in {', '.join(unlike)}: their rows may not be comparable.")
     labels = {
         column.name: st.column_config.Column(figure.title(column), help=column.description)
         for column in comparison.MATCHED
     }
-    st.dataframe(table, hide_index=True, placeholder="", key="ratios", column_config=labels, alt="Ratio of two runs")
+    st.dataframe(
+        frames.displayed(table),
+        hide_index=True,
+        placeholder="",
+        key="ratios",
+        column_config=labels,
+        alt="Ratio of two runs",
+    )

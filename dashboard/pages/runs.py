@@ -1,4 +1,4 @@
-"""All runs: filter, open, compare, describe, cancel, delete, import. Filtered and paged in the database."""
+"""The Runs page: filter, open, compare, edit, cancel, delete, import. Filtered and paged in the database."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import links, people, services
+from dashboard import auth, links, services
 from dashboard.links import RUN
-from dashboard.results import STATES
-from dashboard.text import plain
+from dashboard.run_state import STATES
+from dashboard.safe_render import escape_markdown
 from experiments.bench.errors import BadInput
 from experiments.registry import registered
 from experiments.runs import bulk_export, bundle, store
@@ -18,7 +18,7 @@ from experiments.runs.clock import format_time
 
 PER_PAGE = 20
 ANY = "any"
-TICKED = "runs:ticked"  # ids of the runs to be compared, in this session
+TICKED = "runs:ticked"  # ids of the runs to compare, in this session
 FILTERS = {"experiment": "Experiment", "device": "Device", "host": "Machine", "status": "Status"}
 
 
@@ -42,7 +42,7 @@ def show() -> None:
 
 
 def _tools(db: Any, wanted: dict[str, str], total: int) -> None:
-    """What can be done with several runs: compare the ticked ones, download all that match, import others."""
+    """Actions on several runs: compare the ticked ones, download all matching ones, import bundles."""
     ticked: list[str] = st.session_state.setdefault(TICKED, [])
     with st.container(horizontal=True, vertical_alignment="center"):
         if ticked:
@@ -59,7 +59,7 @@ def _tools(db: Any, wanted: dict[str, str], total: int) -> None:
 
 def _csv(what: str, parts: Callable[[], Iterable[str]]) -> None:
     st.download_button(
-        f"CSV: {what} of all that match",
+        f"CSV: {what} of all matching runs",
         lambda: "".join(parts()),
         f"tinylab-{what}.csv",
         "text/csv",
@@ -70,27 +70,29 @@ def _csv(what: str, parts: Callable[[], Iterable[str]]) -> None:
 
 
 def _import(db: Any) -> None:
-    """Stores uploaded bundles, each whole or not at all, and says one line for each."""
+    """Imports uploaded bundles, each completely or not at all, with one message per file."""
     with st.form("import", clear_on_submit=True, border=False):
-        files = st.file_uploader(
-            "Runs that were exported elsewhere, as `.zip`", type="zip", accept_multiple_files=True, key="bundles"
-        )
+        files = st.file_uploader("Exported runs, as `.zip`", type="zip", accept_multiple_files=True, key="bundles")
         pressed = st.form_submit_button("Import", icon=":material/upload:")
-    refusal = people.known().refusal_to_run
+    refusal = auth.current_user().refusal_to_run
     if pressed and refusal:
-        st.error(plain(refusal), icon=":material/lock:")
+        st.error(escape_markdown(refusal), icon=":material/lock:")
     for file in files if pressed and not refusal else []:
         try:
             run_id, new = bundle.add(db, file.getvalue())
         except BadInput as refused:
-            st.error(plain(f"{file.name}: {refused}"), icon=":material/error:")
+            st.error(escape_markdown(f"{file.name}: {refused}"), icon=":material/error:")
             continue
         run = store.get_run(db, run_id)
         if new and run and run["experiment"] in registered():
             page = links.experiment_page(run["experiment"])
             st.page_link(page, label=f"Imported {run_id}", icon=":material/check:", query_params={RUN: run_id})
         else:
-            st.info(plain(f"{file.name}: run {run_id} is {'stored' if new else 'here already, nothing was changed'}"))
+            st.info(
+                escape_markdown(
+                    f"{file.name}: run {run_id} is {'imported' if new else 'already exists, nothing was changed'}"
+                )
+            )
 
 
 def _filters(db: Any) -> dict[str, str]:
@@ -121,14 +123,16 @@ def _row(run: Any) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if known:
             _tick(run["id"])
-            st.page_link(links.experiment_page(run["experiment"]), label=plain(label), query_params={RUN: run["id"]})
+            st.page_link(
+                links.experiment_page(run["experiment"]), label=escape_markdown(label), query_params={RUN: run["id"]}
+            )
         else:
             st.text(f"{label} (this experiment is not installed here)")
         st.badge(run["status"], icon=icon, color=color)
         if run["imported"]:
             st.badge("imported", icon=":material/upload:", color="gray")
         st.caption(_facts(run))
-        if people.known().refusal_to_change(run):
+        if auth.current_user().refusal_to_change(run):
             return
         if run["status"] not in store.ENDED and st.button(
             "Cancel", key=f"cancel-{run['id']}", icon=":material/stop_circle:", disabled=run["cancel"]
@@ -140,7 +144,7 @@ def _row(run: Any) -> None:
 
 
 def _tick(run_id: str) -> None:
-    """A box that puts the run among those to be compared; ticks outlast filters and pages."""
+    """A check box that selects the run for comparison; ticks persist across filters and pages."""
     ticked: list[str] = st.session_state[TICKED]
     key = f"tick-{run_id}"
     st.session_state[key] = run_id in ticked
@@ -160,21 +164,21 @@ def _facts(run: Any) -> str:
         facts.append(f"tags: {run['tags']}")
     if run["status"] not in ("done", store.QUEUED):
         facts.append(run["message"])
-    return plain(" · ".join(fact for fact in facts if fact))
+    return escape_markdown(" · ".join(fact for fact in facts if fact))
 
 
-@st.dialog("Run", on_dismiss="rerun")  # forgets what was typed or ticked and not saved
+@st.dialog("Run", on_dismiss="rerun")  # discards unsaved input
 def _describe(run: Any) -> None:
     with services.database_errors():
         edit(run)
 
 
 def edit(run: Any) -> None:
-    """What people say about the run, and its deletion, which asks once more; for its owner and admins alone."""
-    if refusal := people.known().refusal_to_change(run):
-        st.error(plain(refusal), icon=":material/lock:")
+    """Title, note and tags of the run, and its deletion with confirmation; for its owner and admins only."""
+    if refusal := auth.current_user().refusal_to_change(run):
+        st.error(escape_markdown(refusal), icon=":material/lock:")
         return
-    db, key = services.database(), f"edit-{run['id']}"  # keys of its own: no run takes over what was typed for another
+    db, key = services.database(), f"edit-{run['id']}"  # keys per run: no run shows what was typed for another
     with st.form(f"{key}-form"):
         title = st.text_input("Title", run["title"], max_chars=255, key=f"{key}-title")
         note = st.text_area("Note", run["note"], max_chars=10_000, key=f"{key}-note")
@@ -183,7 +187,7 @@ def edit(run: Any) -> None:
             store.describe(db, run["id"], title, note, tags)
             st.rerun()
     if run["status"] in store.ENDED:
-        what = f"Delete run {run['id']} with its rows, samples and artifacts for good"
+        what = f"Permanently delete run {run['id']} with its rows, samples and artifacts"
         sure = st.checkbox(what, key=f"{key}-sure")
         if st.button("Delete", icon=":material/delete:", disabled=not sure, key=f"{key}-delete"):
             store.delete_run(db, run["id"])

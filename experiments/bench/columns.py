@@ -64,7 +64,15 @@ IDENTITY = (
     Column("device", "text", "the device, as tinygrad names it"),
     Column("variant", "text", "the thing that is compared"),
 )
-VERDICTS = ("baseline", "faster", "slower", "cannot tell", "wrong", "timeout", "failed")
+INCONCLUSIVE = "cannot tell"  # as stored in rows and CSV
+VERDICTS = ("baseline", "faster", "slower", INCONCLUSIVE, "wrong", "timeout", "failed")
+LABELS = {INCONCLUSIVE: "inconclusive"}  # stored values that people see under another name
+
+
+def label_of(value: str) -> str:
+    """The name under which a person sees a stored value."""
+    return LABELS.get(value, value)
+
 
 COMMON: dict[str, Column] = {
     **_columns(
@@ -109,7 +117,8 @@ COMMON: dict[str, Column] = {
     **_columns(
         "text",
         baseline="the variant that speedup compares with",
-        verdict="what the interval allows to say: " + ", ".join(VERDICTS),
+        verdict=f"conclusion from the interval: {', '.join(map(label_of, VERDICTS))}; CSV has `{INCONCLUSIVE}` for "
+        f"{LABELS[INCONCLUSIVE]}",
         bound="the nearest roof: memory, compute or launch",
     ),
 }

@@ -7,7 +7,7 @@ import pandas as pd
 from sqlalchemy import Engine
 from sqlalchemy.engine import RowMapping
 
-from experiments.bench.columns import IDENTITY, RUN_ID, Column, ColumnKind, Value
+from experiments.bench.columns import IDENTITY, LABELS, RUN_ID, Column, ColumnKind, Value
 from experiments.bench.spec import Experiment
 from experiments.runs import store
 
@@ -67,6 +67,12 @@ def samples_frame(db: Engine, run: RowMapping) -> pd.DataFrame:
         for block, seconds in enumerate(stored["seconds"])
     ]
     return frame_of(records, SAMPLE_COLUMNS)
+
+
+def displayed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as people see it: stored values under their labels. CSV keeps the stored values."""
+    texts = frame.select_dtypes(["string", "object"])
+    return frame.assign(**texts.replace(LABELS)) if len(texts.columns) else frame
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 from plotly.offline import get_plotlyjs
 
 import experiments
-from dashboard.figures import Panel, drawings
+from dashboard.figures import Panel, view_of
 from experiments.registry import registered
 
 NAMES = ("shapes", "beam", "fusion", "memory", "rewrites")
@@ -31,7 +31,7 @@ def ran(name: str) -> tuple[float, list[Panel]]:
     seconds = time.perf_counter() - started
     run_id = rows["run_id"].iloc[0]
     details = {one: experiments.detail(run_id, one) for one in registered()[name].details}
-    made, grid = drawings(name), registered()[name].grid
+    made, grid = view_of(name), registered()[name].grid
     point = {axis: rows[axis].iloc[0] for axis in grid}
 
     def there(frame):

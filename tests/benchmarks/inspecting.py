@@ -38,13 +38,13 @@ def main() -> None:
         [sys.executable, "-c", CHILD], env=child_environment("CPU"), capture_output=True, text=True, check=True
     )
     seen = json.loads(done.stdout.splitlines()[-1])
-    from dashboard.figures.replay import replay_panel
+    from dashboard.figures.kernel_timeline import kernel_timeline
     from dashboard.figures.roofline import roofline
     from dashboard.inspector import SHOWN
 
     kernels = pd.DataFrame(seen["details"]["kernels"]).assign(variant="jit")
     ceilings = pd.DataFrame([{"moved_bytes": 2**20, "gb_s": 50.0, "gflops": None}, {"gflops": 100.0}])
-    panels = [roofline({"run": kernels}, {"run": ceilings}), replay_panel(pd.DataFrame(seen["details"]["replay"]))]
+    panels = [roofline({"run": kernels}, {"run": ceilings}), kernel_timeline(pd.DataFrame(seen["details"]["replay"]))]
     sent = sum(len(panel.figure.to_json()) for panel in panels if panel) + len(kernels[list(SHOWN)].to_csv())
     first, capture, *replays = seen["calls"]
     steady_ms = min(replays) * 1e3

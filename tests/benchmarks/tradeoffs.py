@@ -93,7 +93,7 @@ def drawing(chromium: Any, figures: dict[str, Any]) -> None:
 def main() -> None:
     one = study()
     measure(f"front of {VARIANTS} variants, {RESAMPLES} resamples", lambda: front(one, resample(one)), ", goal 1 s")
-    from dashboard.figures.tradeoffs import point_panels
+    from dashboard.figures.tradeoffs.figures import point_panels
     from tests.dashboard.made_studies import details, rows
 
     frame, others = rows(VARIANTS), details()

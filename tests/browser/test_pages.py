@@ -133,7 +133,7 @@ def test_a_quick_run_ends_with_its_answer_figures_and_rows(visitor, app, quick):
     assert traces(page, "Latency") == ["eager", "jit"]
     assert traces(page, "Speedup against work per call") == ["jit"]
     assert traces(page, "The first calls") == ["eager", "jit: eager call", "jit: capture", "jit: replay"]
-    assert traces(page, "When the capture has paid") == ["eager", "jit"]
+    assert traces(page, "Break-even of the capture") == ["eager", "jit"]
     expect(page.get_by_role("button", name=f"Search: Rows of run {quick}")).to_be_attached()
     assert len(store.read_rows(app.db, quick)) == 4
 
@@ -172,7 +172,7 @@ def test_no_request_leaves_this_machine(visitor, quick):
     somebody = visitor()
     somebody.open()
     page = somebody.open(f"/jit?run={quick}")
-    expect(figure(page, "When the capture has paid")).to_be_visible()
+    expect(figure(page, "Break-even of the capture")).to_be_visible()
     assert somebody.hosts == LOOPBACK
 
 
@@ -183,13 +183,13 @@ def test_light_and_dark_follow_the_system_without_errors(visitor, quick, scheme,
         page = somebody.open(path)
         assert (brightness(page) > 200) is bright
         assert (brightness(page) < 60) is not bright
-    expect(figure(page, "When the capture has paid")).to_be_visible()
+    expect(figure(page, "Break-even of the capture")).to_be_visible()
     assert somebody.errors == []
 
 
 def test_a_narrow_screen_does_not_scroll_sideways(visitor, quick):
     page = visitor(viewport={"width": 400, "height": 800}).open(f"/jit?run={quick}")
-    expect(figure(page, "When the capture has paid")).to_be_visible()
+    expect(figure(page, "Break-even of the capture")).to_be_visible()
     assert width_of_content(page) <= 404
     page.get_by_text("Parameters", exact=True).click()
     expect(run_button(page)).to_be_visible()
@@ -251,7 +251,7 @@ def test_a_failed_run_shows_its_reason_as_text(visitor, app):
     )
     somebody = visitor()
     page = somebody.open(f"/jit?run={run_id}")
-    expect(alert(page, f"Failed: {message}. No row had come yet.")).to_be_visible()
+    expect(alert(page, f"Failed: {message}. No rows were measured.")).to_be_visible()
     assert page.get_by_test_id("stAlert").locator("img").count() == 0
     assert page.get_by_test_id("stAlert").get_by_role("link", name="click").count() == 0
     assert somebody.hosts == LOOPBACK

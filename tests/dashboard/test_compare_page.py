@@ -33,7 +33,7 @@ def test_without_runs_it_says_what_to_do(compared, stored):
     stored()
     page = compared()
     assert not page.exception
-    assert "Choose runs" in page.info[0].value
+    assert "Select runs" in page.info[0].value
 
 
 def test_two_runs_are_drawn_on_the_axes_of_the_link(compared, stored):
@@ -128,7 +128,7 @@ def test_a_deleted_run_is_named_and_the_others_are_shown(compared, stored, db):
 def test_runs_without_rows_have_nothing_to_draw_and_say_so(compared, stored):
     page = compared(runs=stored(batches=()))
     assert not page.exception
-    assert "no column of numbers" in page.warning[0].value
+    assert "share no numeric column" in page.warning[0].value
 
 
 def test_an_axis_has_room_for_every_interval(compared, stored):

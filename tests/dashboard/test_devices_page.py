@@ -91,7 +91,7 @@ def test_a_device_that_does_not_work_says_why_as_text_and_offers_nothing(page, h
     assert headings(drawn) == ["CUDA"]
     assert texts(drawn) == [CAUSE]
     assert any("does not work" in one.value for one in drawn.markdown)
-    assert [one.label for one in drawn.button] == ["Look again"]
+    assert [one.label for one in drawn.button] == ["Try again"]
 
 
 def test_a_device_that_works_says_what_it_is(page):
@@ -168,7 +168,7 @@ def test_the_emulator_in_python_is_shown_without_ceilings(page, here):
     here(devices.Probe("PYTHON", True, "works"))
     drawn = page()
     assert headings(drawn) == ["PYTHON"]
-    assert [one.label for one in drawn.button] == ["Look again"]
+    assert [one.label for one in drawn.button] == ["Try again"]
 
 
 def test_every_known_device_is_tried_when_asked_for_and_the_url_says_so(page, monkeypatch):
@@ -184,5 +184,5 @@ def test_look_again_tries_the_devices_again(page, here):
     drawn = page()
     here(devices.Probe("CPU", True, "works now"))
     assert headings(drawn.run()) == ["CUDA", "CPU"]
-    button(drawn, "Look again").click().run()
+    button(drawn, "Try again").click().run()
     assert headings(drawn) == ["CPU"]

@@ -53,7 +53,7 @@ def test_without_a_study_the_overview_shows_the_examples_of_a_cpu_and_a_gpu_and_
 
 def test_a_study_of_this_machine_stands_beside_the_gpu_s(overview, db, monkeypatch):
     here = add_study(db, host="here")
-    monkeypatch.setattr("dashboard.study.host", lambda: "here")
+    monkeypatch.setattr("dashboard.figures.tradeoffs.overview_section.host", lambda: "here")
     first, second = studies(overview())[::-1]
     assert first.startswith("**This machine** · CPU")
     assert second.startswith("**Example: NVIDIA")

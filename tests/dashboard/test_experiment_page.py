@@ -284,13 +284,13 @@ def test_a_link_to_a_run_of_another_experiment_is_refused(jit_page, stored):
 @pytest.mark.parametrize("status", ENDS)
 def test_a_run_that_did_not_end_well_says_why_and_keeps_its_rows(jit_page, stored, status):
     page = jit_page(run=stored(batches=(16,), status=status, message=ENDS[status]))
-    assert errors(page) == [f"{status.capitalize()}: {ENDS[status]}. The 2 rows that came before are kept."]
+    assert errors(page) == [f"{status.capitalize()}: {ENDS[status]}. The 2 rows measured before are kept."]
     assert len(page.dataframe[0].value) == 2
 
 
 def test_a_run_that_failed_before_its_first_row_says_so(jit_page, stored):
     page = jit_page(run=stored(batches=(), status="failed", message="no such device."))
-    assert errors(page) == ["Failed: no such device. No row had come yet."]
+    assert errors(page) == ["Failed: no such device. No rows were measured."]
     assert not page.dataframe
     assert not drawn(page)
 
@@ -317,7 +317,7 @@ def test_a_run_with_rows_beside_a_noisy_control_warns(jit_page, stored, db):
     batch.rows = [Row(record("jit", 16, control_lo=1.2, control_hi=1.3))]
     store.write(db, run_id, "tester", batch, 0, 0)
     [warning] = jit_page(run=run_id).warning
-    assert warning.value.startswith("1 rows are from grid points where the baseline differed from itself")
+    assert warning.value.startswith("1 rows are from grid points where the A/A control does not contain 1")
 
 
 def test_a_run_of_an_older_version_with_a_spec_that_is_refused_today_is_still_shown(jit_page, stored):
@@ -332,7 +332,7 @@ def test_a_run_of_an_older_version_with_a_spec_that_is_refused_today_is_still_sh
 def test_a_queued_run_waits_for_its_turn_and_can_be_cancelled(jit_page, stored, db):
     run_id = stored(status=store.QUEUED)
     page = jit_page(run=run_id)
-    assert page.get("progress")[0].proto.text == "queued: waits for its turn (0 rows so far)"
+    assert page.get("progress")[0].proto.text == "queued: waiting for earlier runs (0 rows so far)"
     page.button(key=f"cancel-{run_id}").click().run()
     assert store.get_run(db, run_id)["status"] == "cancelled"
 

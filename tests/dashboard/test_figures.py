@@ -1,177 +1,113 @@
-"""Figures as pure functions: frames made by hand in, traces out."""
+"""An experiment's own module on the dashboard is found by the experiment's name; the other pages name no experiment."""
 
-import re
+import ast
+from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from dashboard import figures
-from dashboard.figures import jit
+import dashboard
+from dashboard import figures, tour
+from experiments import registry
 from experiments.registry import registered
-from tests.dashboard.made_runs import first_calls, record, records, rows_frame, timeline_frame
+from experiments.runs import store
 
-NO_ROWS, NO_CALLS = rows_frame([]), timeline_frame([])
-
-
-def run_figures(made):
-    return {panel.title: panel.figure for panel in jit.panels(rows_frame(made), {"timeline": NO_CALLS})}
-
-
-def point_figures(made, calls):
-    return {p.title: p.figure for p in jit.point_panels(rows_frame(made), {"timeline": timeline_frame(calls)})}
+OWN = '''
+"""Halves numbers."""
+from experiments.bench.columns import Column
+from experiments.bench.spec import Spec, experiment
 
 
-def trace(figure, name):
-    return next(one for one in figure.data if one.name == name)
+class HalfSpec(Spec):
+    """Nothing to choose."""
 
 
-def titles(figure):
-    return figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
+@experiment(
+    section="Compiler", title="Half", question="How much is one half?", compares="halves",
+    spec=HalfSpec, presets={"quick": HalfSpec()}, columns=[Column("half", "number", "one half", "")],
+    grid=(), summary=("half",),
+)
+def half(spec, bench):
+    """Not measured: anything. Source: none."""
+    yield {"variant": "half", "half": 0.5}
+'''
+FIGURES = """
+import streamlit as st
+
+def sections(run, rows, details):
+    st.text(f"section of {len(rows)} rows of {run['experiment']}")
+
+def overview():
+    st.text("half on the overview")
+
+def method_section():
+    raise ValueError("a mistake in user code")
+
+def device_section(device, host, facts):
+    st.text(f"half on {device}, {'known' if facts else 'unknown'}")
+"""
+PAGE = "from dashboard.pages import {page}\n{page}.show({argument})\n"
 
 
-def test_latency_has_one_trace_per_variant_with_its_points_in_order_of_batch():
-    figure = run_figures(records(64, 16))["Latency"]
-    assert [one.name for one in figure.data] == ["eager", "jit"]
-    assert list(trace(figure, "jit").x) == [16, 64]
-    assert list(trace(figure, "eager").y) == [4.0, 4.0]
+@pytest.fixture
+def half(tmp_path, monkeypatch):
+    """A folder of user-defined experiments with one experiment and its figures module."""
+    (tmp_path / "half.py").write_text(OWN)
+    (tmp_path / "half_figures.py").write_text(FIGURES)
+    monkeypatch.setenv(registry.FOLDERS, str(tmp_path))
+    registry.forget()
+    yield
+    monkeypatch.undo()
+    registry.forget()
 
 
-def test_error_bars_reach_to_the_ends_of_the_intervals():
-    latency = trace(run_figures(records(16, 64))["Latency"], "eager").error_y
-    assert (latency.array, latency.arrayminus) == ((0.5, 0.5), (0.25, 0.25))
-    assert latency.symmetric is False
-    speedup = trace(run_figures(records(16))["Speedup against work per call"], "jit").error_y
-    assert (speedup.array, speedup.arrayminus) == ((0.25,), (0.5,))
+def texts(page, argument="", **query):
+    drawn = AppTest.from_string(PAGE.format(page=page, argument=argument), default_timeout=60)
+    for name, value in query.items():
+        drawn.query_params[name] = value
+    drawn.run()
+    assert not drawn.exception
+    return [one.value for one in (*drawn.text, *drawn.warning)]
 
 
-def test_a_row_without_an_interval_is_drawn_without_an_error_bar():
-    made = [record("jit", 16, latency_lo_ms=None, latency_hi_ms=None)]
-    drawn = trace(run_figures(made)["Latency"], "jit")
-    assert (drawn.y, drawn.error_y.array, drawn.error_y.arrayminus) == ((1.0,), (0.0,), (0.0,))
-
-
-def test_a_row_without_a_latency_is_left_out():
-    made = [*records(16), record("jit", 64, latency_ms=None)]
-    assert trace(run_figures(made)["Latency"], "jit").x == (16,)
-
-
-def test_latency_is_drawn_against_the_size_where_the_model_has_no_batch():
-    made = [record(variant, None, size=size) for size in (512, 1024) for variant in ("eager", "jit")]
-    figure = run_figures(made)["Latency"]
-    assert figure.layout.xaxis.title.text == "Matrix size n [1]"
-    assert trace(figure, "eager").x == (512, 1024)
-
-
-def test_speedup_is_drawn_against_millions_of_operations():
-    figure = run_figures(records(16, 64))["Speedup against work per call"]
-    assert [one.name for one in figure.data] == ["jit"]
-    assert list(trace(figure, "jit").x) == [16.0, 64.0]
-
-
-def test_the_control_band_spans_the_widest_control_and_the_line_is_at_one():
-    made = [*records(16), record("jit", 64, control_lo=0.8, control_hi=1.05)]
-    shapes = run_figures(made)["Speedup against work per call"].layout.shapes
-    assert [(one.type, one.y0, one.y1) for one in shapes] == [("line", 1, 1), ("rect", 0.8, 1.1)]
-
-
-def test_without_controls_there_is_the_line_and_no_band():
-    made = [record("jit", 16, control_lo=None, control_hi=None)]
-    shapes = run_figures(made)["Speedup against work per call"].layout.shapes
-    assert [one.type for one in shapes] == ["line"]
-
-
-def test_the_axes_of_latency_are_logarithmic_with_the_batch_sizes_as_ticks():
-    layout = run_figures(records(16, 64))["Latency"].layout
-    assert (layout.xaxis.type, layout.yaxis.type) == ("log", "log")
-    assert layout.xaxis.tickvals == (16, 64)
-
-
-def test_every_axis_names_its_quantity_and_unit():
-    drawn = {**run_figures(records(16, 64)), **point_figures(records(16), first_calls(16))}
-    said = {title: titles(figure) for title, figure in drawn.items()}
-    assert said.pop("The first calls") == ("Number of the call in a fresh process", "Time of the call [ms]")
-    assert said.pop("When the capture has paid") == ("Number of calls", "Cumulative time after the first call [ms]")
-    assert len(said) == 2
-    for x, y in said.values():
-        assert re.fullmatch(r"[^\[\]]+ \[[^\[\]]+\]", x)
-        assert re.fullmatch(r"[^\[\]]+ \[[^\[\]]+\]", y)
-
-
-def test_the_first_calls_show_each_phase_of_the_jit_beside_eager():
-    figure = point_figures(records(16), first_calls(16))["The first calls"]
-    assert {one.name: (one.x, one.y) for one in figure.data} == {
-        "eager": ((1, 2, 3), (30.0, 5.0, 5.0)),
-        "jit: eager call": ((1,), (30.0,)),
-        "jit: capture": ((2,), (8.0,)),
-        "jit: replay": ((3,), (2.0,)),
-    }
-
-
-def test_bars_of_one_colour_differ_in_their_hatch():
-    bars = point_figures(records(16), first_calls(16))["The first calls"].data
-    looks = {(one.marker.color, one.marker.pattern.shape) for one in bars}
-    assert len(looks) == len(bars) == 4
-
-
-def test_the_shortest_first_call_is_seen_above_the_axis():
-    axis = point_figures(records(16), first_calls(16))["The first calls"].layout.yaxis
-    assert axis.type == "log"
-    assert 10 ** axis.range[0] == pytest.approx(1.0)  # half of the least, 2 ms
-
-
-def test_cumulative_time_is_what_was_measured_and_then_the_steady_latency():
-    figure = point_figures(records(16), first_calls(16))["When the capture has paid"]
-    assert list(trace(figure, "eager").y)[:5] == [0, 5, 10, 14, 18]
-    assert list(trace(figure, "jit").y)[:5] == [0, 8, 10, 11, 12]
-    assert list(trace(figure, "jit").x)[:3] == [1, 2, 3]
-
-
-def test_break_even_is_marked_where_the_curves_cross():
-    figure = point_figures(records(16), first_calls(16))["When the capture has paid"]
-    assert [(one.type, one.x0) for one in figure.layout.shapes] == [("line", 3)]
-    assert [one.text for one in figure.layout.annotations] == ["paid after call 3"]
-    eager, captured = trace(figure, "eager"), trace(figure, "jit")
-    place = list(captured.x).index(3)
-    assert captured.y[place] <= eager.y[place]
-    assert captured.y[place - 1] > eager.y[place - 1]
-
-
-def test_a_capture_that_never_pays_has_no_mark():
-    made = [record("eager", 16), record("jit", 16, break_even_calls=None)]
-    assert not point_figures(made, first_calls(16))["When the capture has paid"].layout.shapes
-
-
-def test_a_late_break_even_is_still_inside_the_figure():
-    made = [record("eager", 16), record("jit", 16, break_even_calls=100)]
-    figure = point_figures(made, first_calls(16))["When the capture has paid"]
-    assert max(trace(figure, "jit").x) == 300
-
-
-def test_no_rows_give_no_figures():
-    assert jit.panels(NO_ROWS, {"timeline": NO_CALLS}) == []
-    assert jit.point_panels(NO_ROWS, {"timeline": NO_CALLS}) == []
-
-
-def test_first_calls_without_a_row_yet_give_their_figure_alone():
-    assert list(point_figures([], first_calls(16))) == ["The first calls"]
-
-
-@pytest.mark.parametrize("variant", ["eager", "jit"])
-def test_a_single_row_is_drawn(variant):
-    drawn = run_figures([record(variant, 16)])
-    assert [one.name for one in drawn["Latency"].data] == [variant]
-
-
-def test_every_panel_says_how_to_read_it():
-    details = {"timeline": timeline_frame(first_calls(16))}
-    panels = [*jit.panels(rows_frame(records(16)), details), *jit.point_panels(rows_frame(records(16)), details)]
-    assert len({panel.title for panel in panels}) == 4
-    assert all(panel.caption.endswith(".") for panel in panels)
-
-
-def test_an_experiment_without_figures_has_a_table_alone():
-    drawn = figures.drawings("there_is_no_such_experiment")
-    assert drawn.panels(NO_ROWS, {}) == drawn.point_panels(NO_ROWS, {}) == []
+def test_an_experiment_without_a_module_has_only_a_table():
+    view = figures.view_of("there_is_no_such_experiment")
+    assert view == figures.ExperimentView()
+    assert view.panels(None, {}) == view.point_panels(None, {}) == []
 
 
 def test_every_registered_experiment_has_figures():
-    assert [name for name in registered() if figures.drawings(name).panels is figures.none] == []
+    assert [name for name in registered() if figures.view_of(name).panels is figures.none] == []
+
+
+def test_a_user_defined_experiment_has_sections_on_every_page(half, db, stored):
+    run_id = store.add_run(db, experiment="half", spec={}, device="CPU", host="here", time_limit_s=9.0)
+    assert "section of 0 rows of half" in texts("experiment", "'half'", run=run_id)
+    assert "half on the overview" in texts("overview")
+    assert "half on CPU, known" in texts("devices")
+
+
+def test_an_error_in_a_section_is_one_line_on_the_page(half):
+    assert "The section of half cannot be shown (ValueError)." in texts("method")
+
+
+def test_no_page_but_an_experiments_own_module_and_the_tour_contains_the_name_of_an_experiment():
+    root = Path(dashboard.__file__).parent
+    names = set(registered()) - {"memory"}  # also the name of a bound and of a detail
+    own = {root / "figures" / name for name in names} | {root / "figures" / f"{name}.py" for name in names}
+    exempt = {Path(tour.__file__), root / "theme.py"}  # the course in its order; variants by name, `jit` among them
+    found = [
+        f"{path.relative_to(root)}:{node.lineno}: {node.value}"
+        for path in sorted(root.rglob("*.py"))
+        if path not in exempt and not own & {path, *path.parents}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    found += [
+        f"{path.relative_to(root)}: imports {node.module}"
+        for path in sorted(root.rglob("*.py"))
+        if not own & {path, *path.parents}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and any(f"dashboard.figures.{name}" in str(node.module) for name in names)
+    ]
+    assert found == []

@@ -7,7 +7,7 @@ import pytest
 from experiments.runs import store
 from tests.dashboard.made_kernels import CEILINGS, CODE, MEMORY, copy, kernel, launched
 
-SECTION = "#### Why: the kernels and their roofs"
+SECTION = "#### Why: kernels and ceilings"
 TWO = (kernel(1), kernel(2))
 LONG = "\n".join(f"line {number};" for number in range(1, 1001))
 
@@ -125,7 +125,7 @@ def test_a_source_of_150_lines_is_shown_as_it_is(jit_page, inspected):
 def test_a_copy_says_that_it_has_no_code(jit_page, inspected, source):
     page = jit_page(run=inspected([copy(1, source=source)]))
     assert not page.exception
-    assert "A copy: there is no code to show." in captions(page)
+    assert "A copy has no code." in captions(page)
     assert not [one for one in page.code if one.language == "c"]
 
 

@@ -74,7 +74,7 @@ def test_every_word_and_every_verdict_is_explained_once(word):
 def test_the_page_shows_the_text_and_asks_its_question(page):
     drawn = page()
     assert drawn.title[0].value == "Method"
-    assert "what does `cannot tell` mean?" in drawn.markdown[0].value
+    assert "what does `inconclusive` mean?" in drawn.markdown[0].value
     assert TEXT.read_text(encoding="utf-8").strip() in said(drawn)
 
 
@@ -108,7 +108,7 @@ def test_a_measured_control_is_shown_with_its_answer_and_figure(page, controlled
     assert "On CPU 2 of 40 comparisons of a call with itself saw a difference: 5.0% false alarms" in said(drawn)
     [chart] = drawn.get("plotly_chart")
     names = [one["name"] for one in json.loads(chart.proto.spec)["data"]]
-    assert names == ["cannot tell (38)", "false alarm (2)"]
+    assert names == ["inconclusive (38)", "false alarm (2)"]
     assert not drawn.info
     assert button(drawn, "Measure it again")
 

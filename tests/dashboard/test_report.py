@@ -89,5 +89,5 @@ def test_a_comparison_has_its_figure_and_what_differs(db, stored):
     assert EVIL not in text
     assert "Machine and versions that are the same" in Parsed(text).text
     assert "How it was measured: JIT" in Parsed(text).text
-    assert "unlike machines" not in Parsed(text).text
+    assert "different machines" not in Parsed(text).text
     assert Parsed(text).addresses == []

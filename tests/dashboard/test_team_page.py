@@ -52,7 +52,7 @@ def test_a_run_waits_for_its_place_and_its_page_names_it(team, jit_page, db):
     page.button(key="run").click().run()
     [run] = store.list_runs(db)
     assert (run["device"], run["host"], run["spec"]["device"]) == ("CPU", "desk", "CPU")
-    assert services.waits_for("CPU", "desk") == "waits for CPU @ desk"
+    assert services.waits_for("CPU", "desk") == "waiting for CPU @ desk"
     assert form(page).value == "CPU @ desk"
     assert "device" not in page.query_params
 
