@@ -47,7 +47,7 @@ def test_nothing_of_the_team_is_open_without_tls():
         ("ann@example.org", "admin"),
         ("bob@example.org", "runner"),
         ("guest@elsewhere.net", "viewer"),
-        ("eve@elsewhere.net", "stranger"),
+        ("eve@elsewhere.net", "unauthorized"),
     ],
 )
 def test_the_example_of_lists_gives_the_roles_that_it_says(email, role):

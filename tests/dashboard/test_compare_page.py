@@ -152,7 +152,7 @@ def test_of_many_runs_each_technique_is_one_trace_with_gaps_and_hovering_names_t
     ids = [stored() for _ in range(7)]
     page = compared(runs=",".join(ids))
     traces = figures(page)[0]["data"]
-    assert any("Colour is the technique, point at a mark for its run." in caption.value for caption in page.caption)
+    assert any("Color: technique; hover over a mark for its run." in caption.value for caption in page.caption)
     assert [trace["name"] for trace in traces] == ["eager", "jit"]
     for trace in traces:
         assert trace["showlegend"]

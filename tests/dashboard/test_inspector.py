@@ -83,7 +83,7 @@ def test_the_table_says_what_the_source_does_not_have_to(jit_page, inspected):
 
 
 def test_the_memory_plan_is_said_in_one_line(jit_page, inspected):
-    assert "2,048 bytes in one arena, 11,264 bytes without it." in captions(jit_page(run=inspected()))
+    assert "2,048 bytes in one arena, 11,264 bytes without." in captions(jit_page(run=inspected()))
 
 
 @pytest.mark.parametrize("memory", [(), ({**MEMORY, "planned_bytes": 0, "unplanned_bytes": 0},)])

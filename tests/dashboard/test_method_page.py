@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.pages.method import TEXT
-from experiments.bench.columns import COMMON, VERDICTS
+from experiments.bench.columns import COMMON, VERDICTS, label_of
 from experiments.bench.machine.environment import host
 from experiments.bench.rows import Row
 from experiments.machine.control import control
@@ -65,7 +65,7 @@ def explained(word):
     return [line for line in lines if word in re.split(r", |`, `", line.split("|")[1].strip().strip("`"))]
 
 
-@pytest.mark.parametrize("word", [*WORDS, *VERDICTS])
+@pytest.mark.parametrize("word", [*WORDS, *map(label_of, VERDICTS)])
 def test_every_word_and_every_verdict_is_explained_once(word):
     [line] = explained(word)
     assert len(line.split("|")[2].strip()) > 20
@@ -78,9 +78,9 @@ def test_the_page_shows_the_text_and_asks_its_question(page):
     assert TEXT.read_text(encoding="utf-8").strip() in said(drawn)
 
 
-def test_who_reads_the_text_learns_what_cannot_tell_means_and_why_there_is_a_control():
+def test_the_text_explains_inconclusive_and_the_control():
     text = TEXT.read_text(encoding="utf-8")
-    assert "the interval holds 1" in text
+    assert "the interval contains 1" in text
     assert 'It is not "equal"' in text
     assert "### Why there is a control" in text
 

@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 from sqlalchemy import event
 
-from dashboard import results
+from dashboard import results, run_state
 from experiments.bench.rows import Row
 from experiments.compiler.jit import jit
 from experiments.registry import registered
@@ -53,8 +53,8 @@ def test_every_summary_names_columns_that_its_rows_have():
 
 
 def test_every_state_of_a_run_has_its_own_icon():
-    assert set(results.STATES) == {store.QUEUED, store.RUNNING, *store.ENDED}
-    assert len({icon for _, icon in results.STATES.values()}) == len(results.STATES)
+    assert set(run_state.STATES) == {store.QUEUED, store.RUNNING, *store.ENDED}
+    assert len({icon for _, icon in run_state.STATES.values()}) == len(run_state.STATES)
 
 
 def test_the_csv_of_rows_is_the_table_with_all_columns(jit_page, stored, downloads):

@@ -34,7 +34,12 @@ def form(page):
 
 def test_the_form_offers_devices_with_their_hosts_and_marks_what_is_away(team, jit_page):
     page = jit_page()
-    assert form(page).options == ["auto (CPU @ desk)", "CPU @ desk", "CUDA @ gpu-box (away)", "CUDA @ old-box (away)"]
+    assert form(page).options == [
+        "auto (CPU @ desk)",
+        "CPU @ desk",
+        "CUDA @ gpu-box (unavailable)",
+        "CUDA @ old-box (unavailable)",
+    ]
     form(page).select("CUDA @ old-box").run()
     assert any("runs tinygrad lab 0.0.1" in one.value for one in page.caption)
     assert page.query_params["device"] == "CUDA @ old-box"
@@ -85,7 +90,7 @@ def test_a_database_that_goes_away_is_said_in_one_line_and_the_app_lives(overvie
 def test_a_link_of_a_team_is_refused_where_there_is_none(jit_page, db):
     page = jit_page(device="CPU @ gpu-box")
     page.button(key="run").click().run()
-    assert page.error[0].value.startswith("device: CPU of gpu-box is another machine's; set TINYLAB")
+    assert page.error[0].value.startswith("device: CPU is on another machine, gpu-box; set TINYLAB")
     assert store.count_runs(db) == 0
 
 

@@ -161,7 +161,7 @@ def test_runs_wait_while_the_scheduler_is_gone_and_the_page_says_so(
     page.run()
     [line] = [one.value for one in page.warning]
     assert "does not answer; runs wait until it is back" in line
-    assert page.selectbox(key="steps:device").options[1] == f"{DEVICE} @ alpha (away)"
+    assert page.selectbox(key="steps:device").options[1] == f"{DEVICE} @ alpha (unavailable)"
     page.selectbox(key="steps:device").select(f"{DEVICE} @ alpha").run()
     page.button(key="run").click().run()
     assert not page.error
