@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.bench.spec import Experiment
 from experiments.registry import find
 from experiments.runs import frames
-from experiments.studies.tradeoffs.grid import Choice
+from experiments.studies.tradeoffs.grid import Combination
 
 STUDY: Experiment = find("tradeoffs")
 RUNNING = ("eager", "jit")
@@ -19,15 +19,15 @@ NUMBERS = ("none", "weight-only 8", "static 8")
 def rows(variants: int | None = None, device: str = "CPU", batch: int = 32) -> pd.DataFrame:
     """A study of 18 variants, or of as many as asked for, with all columns that figures and picks read."""
     rng = np.random.default_rng(3)
-    chosen = [Choice(*levels) for levels in itertools.product(RUNNING, PRUNING, NUMBERS)]
+    chosen = [Combination(*levels) for levels in itertools.product(RUNNING, PRUNING, NUMBERS)]
     hidden = itertools.count(1)
     while variants and len(chosen) < variants:
-        chosen += [Choice(*levels, "no", next(hidden)) for levels in itertools.product(RUNNING, PRUNING, NUMBERS)]
+        chosen += [Combination(*levels, "no", next(hidden)) for levels in itertools.product(RUNNING, PRUNING, NUMBERS)]
     records = [_record(one, number, rng, device, batch) for number, one in enumerate(chosen[:variants])]
     return frames.frame_of(records, (*frames.IDENTITY, *STUDY.columns))
 
 
-def _record(one: Choice, number: int, rng: np.random.Generator, device: str, batch: int) -> dict:
+def _record(one: Combination, number: int, rng: np.random.Generator, device: str, batch: int) -> dict:
     pruned, static = one.pruning != "none", one.quantization.startswith("static")
     latency = 3.0 / (6 if one.execution == "jit" else 1) / (1.5 if static else 1) * rng.uniform(0.95, 1.05)
     accuracy = 0.9844 - 0.004 * pruned - 0.0005 * static + rng.normal(0, 0.0002)

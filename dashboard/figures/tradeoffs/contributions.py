@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import Panel
 from dashboard.theme import GREY, OTHERS, layout, log_axis, style, tick_label
-from experiments.studies.tradeoffs.grid import FACTORS, thinned
+from experiments.studies.tradeoffs.grid import FACTORS, pruning_label
 
 MAX_EFFECTS = 12
 MAX_LEVELS = 12  # labeled levels of one factor
@@ -88,7 +88,7 @@ def _level(factor: str, level: str) -> str:
         "distilled": lambda _: "distilled",
         "hidden": lambda width: f"{width} hidden",
         "quantization": lambda scheme: scheme if scheme != "none" else "float32",
-        "pruning": thinned,
+        "pruning": pruning_label,
     }
     return labels.get(factor, str)(level)
 

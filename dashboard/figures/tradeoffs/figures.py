@@ -22,7 +22,7 @@ from dashboard.figures.tradeoffs.objectives import (
     occupied_points,
 )
 from dashboard.theme import GREY, layout, log_axis, style
-from experiments.studies.tradeoffs.picks import NOTHING, Question, last_point, pick
+from experiments.studies.tradeoffs.recommendation import NO_EVIDENCE, Criterion, last_point, recommend
 
 Labeled = list[tuple[str, Any]]  # labels of variants, and their rows
 
@@ -34,7 +34,7 @@ KINDS = {"dense": "dense", "weights": "pruned weights", "units": "fewer units", 
 EXECUTIONS = {"eager": "-open", "jit": "", "beam": "-dot"}
 RUNNING = {"eager": "hollow: eager", "jit": "filled: JIT", "beam": "dotted: BEAM"}
 BASELINE = "baseline"
-WINNERS: tuple[Question, ...] = ("smallest", "fastest")  # within 1 point of the baseline
+WINNERS: tuple[Criterion, ...] = ("smallest", "fastest")  # within 1 point of the baseline
 HOW_TO_READ = (
     "Bars: 95 % intervals, for accuracy of the difference from the baseline on the same images. Line: the Pareto front "
     "of these two; its band: between the better and the worse ends of the intervals. Faded: dominated in accuracy, "
@@ -225,7 +225,7 @@ def _winners(shown: pd.DataFrame) -> Labeled:
         return []
     found = {rows.loc[rows["verdict"] == BASELINE, "variant"].iloc[0]: [BASELINE]}
     for question in WINNERS:
-        if picked := pick(question, rows, NOTHING):
+        if picked := recommend(question, rows, NO_EVIDENCE):
             found.setdefault(picked.winner, []).append(question)
     titles = {
         name: BASELINE if BASELINE in labels else " and ".join(labels).capitalize() for name, labels in found.items()

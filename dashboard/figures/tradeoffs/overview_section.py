@@ -20,7 +20,7 @@ from experiments.runs import examples, frames, store
 from experiments.runs.clock import format_time
 from experiments.runs.comparison import machine
 from experiments.runs.examples import Example
-from experiments.studies.tradeoffs.picks import last_point
+from experiments.studies.tradeoffs.recommendation import last_point
 
 STUDY = "tradeoffs"
 LATEST = 10

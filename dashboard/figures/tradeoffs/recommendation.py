@@ -17,7 +17,14 @@ from experiments.export_c.spec import FLOAT, ExportSpec
 from experiments.models.format import tensor_file
 from experiments.models.recipe import Recipe, from_json
 from experiments.runs import frames, store
-from experiments.studies.tradeoffs.picks import QUESTIONS, Evidence, Pick, Question, path, pick
+from experiments.studies.tradeoffs.recommendation import (
+    CRITERIA,
+    Criterion,
+    Evidence,
+    Recommendation,
+    recommend,
+    technique_path,
+)
 
 EDGE = "edge"  # the experiment that builds a recipe as a C program
 
@@ -39,11 +46,11 @@ def _section(run: Any, rows: pd.DataFrame, models: pd.DataFrame) -> None:
     key = f"{run['id']}-pick"
     st.markdown("#### Recommendation")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        named: dict[str, Question] = {name.removeprefix("the ").capitalize(): one for one, name in QUESTIONS.items()}
+        named: dict[str, Criterion] = {name.removeprefix("the ").capitalize(): one for one, name in CRITERIA.items()}
         label = st.selectbox("Best for", list(named), key=f"{key}-question", width=260)
-        question = named[label]
-        limit = _limit(question, rows, key)
-    found = pick(question, rows, _evidence(run, rows), limit)
+        criterion = named[label]
+        limit = _limit(criterion, rows, key)
+    found = recommend(criterion, rows, _evidence(run, rows), limit)
     if found is None:
         st.info("No variant of this study qualifies: raise the limit.", icon=":material/search_off:")
         return
@@ -53,20 +60,20 @@ def _section(run: Any, rows: pd.DataFrame, models: pd.DataFrame) -> None:
     with left:
         _recipe(run, from_json(recipe["text"]), found, key)
     with right:
-        panel = waterfall(path(rows, found.winner))
+        panel = waterfall(technique_path(rows, found.winner))
         st.markdown(f"**{panel.title}**")
         st.plotly_chart(panel.figure, key=f"{key}-waterfall", alt=f"{panel.title}. {panel.caption}")
         st.caption(panel.caption)
 
 
-def _limit(question: Question, rows: pd.DataFrame, key: str) -> float:
+def _limit(criterion: Criterion, rows: pd.DataFrame, key: str) -> float:
     """The largest allowed size in bytes or latency in milliseconds."""
-    if question == "best_by_size":
+    if criterion == "best_by_size":
         start = float(np.ceil(rows["size_bytes"].median() / 1000))
         return 1000 * st.number_input(
             "At most [KB]", 0.1, 1e6, start, key=f"{key}-size", width=160, help="1 KB = 1,000 bytes"
         )
-    if question == "best_by_latency":
+    if criterion == "best_by_latency":
         start = float(np.ceil(rows["latency_ms"].median() * 1000))
         return st.number_input("At most [µs]", 1.0, 1e9, start, key=f"{key}-latency", width=160) / 1000
     return 0.0
@@ -80,24 +87,26 @@ def _evidence(run: Any, rows: pd.DataFrame) -> Evidence:
     seconds = {str(variant): one["seconds"].tolist() for variant, one in blocks.groupby("variant", sort=False)}
     try:
         packed, about = tensor_file.decode(store.read_artifact(db, run["id"], "answers.safetensors"))
-        right = {name: np.unpackbits(one, count=int(about["images"])).astype(bool) for name, one in packed.items()}
+        correct = {name: np.unpackbits(one, count=int(about["images"])).astype(bool) for name, one in packed.items()}
     except (KeyError, ValueError):  # a run that ended before all models were built
-        right = {}
-    return Evidence(seconds, right)
+        correct = {}
+    return Evidence(seconds, correct)
 
 
-def _answer(found: Pick) -> None:
+def _answer(found: Recommendation) -> None:
     st.markdown(f"**{escape_markdown(found.sentence)}**")
     if found.runner_up is None:
         st.caption(f"{escape_markdown(found.difference.capitalize())}.")
         return
     words = {True: "the difference is significant", False: "the difference is inconclusive", None: "not compared here"}
-    icon = {True: ":material/check:", False: ":material/question_mark:", None: ":material/question_mark:"}[found.told]
+    icon = {True: ":material/check:", False: ":material/question_mark:", None: ":material/question_mark:"}[
+        found.significant
+    ]
     runner_up, difference = escape_markdown(found.runner_up), escape_markdown(found.difference)
-    st.caption(f"{icon} Runner-up {runner_up}: {difference}; {words[found.told]}.")
+    st.caption(f"{icon} Runner-up {runner_up}: {difference}; {words[found.significant]}.")
 
 
-def _recipe(run: Any, recipe: Recipe, found: Pick, key: str) -> None:
+def _recipe(run: Any, recipe: Recipe, found: Recommendation, key: str) -> None:
     """The recipe to copy, its file to download, and a link to the page that builds it as a C program."""
     st.markdown(f"**Recipe `{recipe.hash}`**")
     st.code(recipe.json(), language="json", wrap_lines=True)

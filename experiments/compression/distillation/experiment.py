@@ -1,44 +1,65 @@
-"""What a small network gains from a large one's soft answers, over the same small network trained alone."""
+"""Knowledge distillation: the gain of a small network trained on a larger one's outputs over training alone."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from experiments.bench.answers import describe_speedup
 from experiments.bench.columns import COMPILED, TIMED, Column, Value
 from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, Need, experiment
 from experiments.bench.statistics.intervals import Interval, mean_interval, wilson
-from experiments.compression.distillation.reports import DETAILS, SHOWN_DIGITS
-from experiments.compression.distillation.students import ALONE, TRAIN_IMAGES, Treatment, images_of, network_called
-from experiments.models.sequential.network import parameter_count
+from experiments.compression.distillation.answer import STUDENT, TEACHER, answer
+from experiments.compression.distillation.details import DETAILS
+from experiments.compression.distillation.students import LABELS_ONLY, DistillationConfig, distiller_for
+from experiments.compression.distillation.training_sets import CLASSES, TRAIN_IMAGES, images_of
+from experiments.models.sequential.network import NETWORKS, Network, Weights, dense, parameter_count
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from experiments.compression.distillation.students import Taught
-    from experiments.compression.distillation.study import Study
+    from experiments.compression.distillation.students import Distiller, StudentRuns
     from experiments.models.compiled import DeployedNetwork
-    from experiments.models.sequential.network import Network, Weights
 
-TEACHER, STUDENT = "teacher", "student alone"
-PLAIN = "without T²"
+UNSQUARED = "without T²"  # in names of variants
 TRAINING_COPIES = 5 * 4  # bytes of one parameter: weight, gradient, two moments, mask
+PIXELS = 784
+MAX_WIDTH, MAX_LAYERS = 2048, 4
+WIDTHS = re.compile(r"\d{1,5}(-\d{1,5})*")
+
+
+def network_by_name(text: str) -> Network:
+    """A network by its name or by its widths: `512-256`, the hidden layers only, or `784-512-256-10`.
+
+    The widths of a named network give that network. ValueError in one line if there is none.
+    """
+    if text in NETWORKS:
+        return NETWORKS[text]()
+    if not WIDTHS.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a network; give one of {', '.join(NETWORKS)}, or hidden widths such as 512-256"
+        )
+    widths = tuple(int(width) for width in text.split("-"))
+    if len(widths) > 2 and (widths[0], widths[-1]) == (PIXELS, CLASSES):
+        widths = widths[1:-1]
+    if len(widths) > MAX_LAYERS or not all(1 <= width <= MAX_WIDTH for width in widths):
+        raise ValueError(f"{text}: at most {MAX_LAYERS} hidden layers of 1 to {MAX_WIDTH} units are allowed")
+    custom = dense("-".join(str(width) for width in (PIXELS, *widths, CLASSES)), (PIXELS, *widths, CLASSES))
+    named = (build() for build in NETWORKS.values())
+    return next((network for network in named if network.layers == custom.layers), custom)
 
 
 def _network(text: str) -> str:
-    """Refuses what `network_called` refuses, and keeps the text as it was given."""
-    network_called(text)
+    """The text unchanged; ValueError if it names no network."""
+    network_by_name(text)
     return text
 
 
 def _fraction(value: float) -> float:
-    """Refuses a fraction that does not fill one batch."""
+    """The fraction unchanged; ValueError if its images do not fill one batch."""
     images_of(value)
     return value
 
@@ -47,37 +68,37 @@ NetworkName = Annotated[str, AfterValidator(_network)]
 
 
 class DistillationSpec(MeasuredSpec):
-    """A teacher, a student, and how the one learns from the other."""
+    """A teacher, a student, and the losses and data to train the student with."""
 
     teacher: NetworkName = Field(
         "784-512-256-10",
         title="Teacher",
-        description="a network by name or by its hidden widths, 512-256; trained once with all clean labels, then kept",
+        description="a network by name or by hidden widths, as 512-256; trained once with all clean labels and cached",
     )
     student: NetworkName = Field(
-        "784-128-10", title="Student", description="likewise; trained anew for each seed, alone and taught"
+        "784-128-10", title="Student", description="likewise; trained for each seed, alone and distilled"
     )
     temperature: list[Annotated[float, Field(ge=0.1, le=100)]] = Field(
         [3.0],
         min_length=1,
         max_length=8,
         title="Temperatures",
-        description="T: both networks' logits are divided by it; the higher, the more the small probabilities count",
+        description="T: divides the logits of both networks; the higher, the more the small probabilities count",
     )
     alpha: list[Annotated[float, Field(ge=0.01, le=1)]] = Field(
         [0.7],
         min_length=1,
         max_length=8,
         title="Alphas",
-        description="weight of the teacher in the loss; 1 uses no label; 0 is the student alone, always measured along",
+        description="weight of the teacher in the loss; 1 uses no labels; 0, the student alone, is always measured",
     )
     form: list[Literal["squared", "unsquared"]] = Field(
         ["squared", "unsquared"],
         min_length=1,
         max_length=2,
         title="Forms of the loss",
-        description="squared: alpha T² KL + (1 - alpha) cross-entropy; unsquared: without T², which the course "
-        "forgets, so that the teacher's part fades as T grows",
+        description="squared: alpha T² KL + (1 - alpha) cross-entropy; unsquared: without T², as in the course, so "
+        "that the teacher's weight shrinks as T grows",
     )
     data_fraction: Annotated[float, AfterValidator(_fraction)] = Field(
         1.0,
@@ -87,50 +108,56 @@ class DistillationSpec(MeasuredSpec):
         description=f"of the {TRAIN_IMAGES:,} training images, for the students",
     )
     label_noise: float = Field(
-        0.0, ge=0, le=0.9, title="Label noise", description="share of the students' labels that are wrong, at random"
+        0.0,
+        ge=0,
+        le=0.9,
+        title="Label noise",
+        description="share of the students' labels that are replaced by wrong ones at random",
     )
     shift: int = Field(
         1,
         ge=0,
         le=2,
         title="Shift [pixels]",
-        description="every image is moved by up to so many, anew each time it is seen",
+        description="each image is shifted at random by up to this each time it is used",
     )
     seeds: int = Field(
-        3, ge=3, le=20, title="Seeds", description="students of each kind; start, images, wrong labels and order differ"
+        3,
+        ge=3,
+        le=20,
+        title="Seeds",
+        description="students of each kind; initial weights, images, wrong labels and order differ",
     )
-    first_seed: int = Field(
-        0, ge=0, le=10_000, title="First seed", description="to see whether a finding holds for seeds that nobody chose"
-    )
+    first_seed: int = Field(0, ge=0, le=10_000, title="First seed", description="to repeat a finding with other seeds")
     steps: int = Field(
         1300,
         ge=10,
         le=20_000,
         title="Steps",
-        description="of 128 images for every student, in whole passes; a taught one may need more to catch up",
+        description="of 128 images for every student, in whole epochs; a distilled one may need more",
     )
     batch: int = Field(32, ge=1, le=1024, title="Batch size", description="images of one timed call")
 
     @property
-    def treatments(self) -> dict[str, Treatment]:
-        """What is compared with the student alone, by name."""
+    def configs(self) -> dict[str, DistillationConfig]:
+        """The losses compared with the student alone, by name."""
         found = {}
         for form, temperature, alpha in itertools.product(self.form, self.temperature, self.alpha):
             name = f"distilled T={temperature:g} α={alpha:g}"
-            name += "" if form == "squared" else f" {PLAIN}"
-            found[name] = Treatment(temperature, alpha, squared=form == "squared")
+            name += "" if form == "squared" else f" {UNSQUARED}"
+            found[name] = DistillationConfig(temperature, alpha, squared=form == "squared")
         return found
 
     def need(self) -> Need:
-        """The larger network while it is trained."""
-        largest = max(parameter_count(network_called(text)) for text in (self.teacher, self.student))
+        """Memory for training the larger network."""
+        largest = max(parameter_count(network_by_name(text)) for text in (self.teacher, self.student))
         return Need(TRAINING_COPIES * largest, "weights, gradients, moments and masks of the larger network")
 
 
 @experiment(
     section="Compression",
     title="Knowledge distillation",
-    question="Does a small network learn more from a large one's soft answers than from the labels alone?",
+    question="Does a small network learn more from a large network's outputs than from the labels alone?",
     compares="student alone, distilled, distilled without T²",
     spec=DistillationSpec,
     presets={
@@ -146,28 +173,32 @@ class DistillationSpec(MeasuredSpec):
         ),
     },
     columns=[
-        Column("network", "text", "by name or widths"),
-        Column("batch", "integer", "images of one timed call; empty where nothing was timed"),
+        Column("network", "text", "name or widths"),
+        Column("batch", "integer", "images of one timed call; empty if not timed"),
         Column("temperature", "number", "T of the loss; empty for teacher and student alone"),
         Column("alpha", "number", "weight of the teacher in the loss"),
-        Column("form", "text", "of the loss: squared has the factor T², unsquared has not"),
-        Column("data_fraction", "number", "of the training images that it saw"),
-        Column("label_noise", "number", "share of its labels that were wrong"),
-        Column("seeds", "integer", "trainings behind the row; 1 for the teacher"),
+        Column("form", "text", "of the loss: squared has the factor T², unsquared does not"),
+        Column("data_fraction", "number", "share of the training images used"),
+        Column("label_noise", "number", "share of wrong training labels"),
+        Column("seeds", "integer", "trainings of the row; 1 for the teacher"),
         Column("steps", "integer", "of each training; empty for the teacher"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
-        Column("validation_accuracy", "number", "mean over the seeds; by this the answer chooses, not by the test set"),
+        Column("validation_accuracy", "number", "mean over the seeds; chooses the best variant in the answer"),
         Column(
-            "gain", "number", "test accuracy above the student alone, mean over the seeds of the paired differences"
+            "gain", "number", "test accuracy above the student alone, mean of the paired differences over the seeds"
         ),
         Column("gain_lo", "number", "lower end of its 95 % t interval over the seeds"),
         Column("gain_hi", "number", "upper end of its 95 % t interval over the seeds"),
-        Column("gain_verdict", "text", "better or worse where that interval is on one side of 0, else cannot tell"),
         Column(
-            "agreement", "number", "share of the test images that it classifies as the teacher does, mean of the seeds"
+            "gain_verdict", "text", "better or worse if that interval excludes 0, otherwise cannot tell (inconclusive)"
+        ),
+        Column(
+            "agreement",
+            "number",
+            "share of the test images with the same prediction as the teacher, mean over the seeds",
         ),
         *("parameters", "size_bytes"),
-        Column("smaller", "number", "the teacher's parameters over this network's"),
+        Column("smaller", "number", "ratio of the teacher's parameters to this network's"),
         *TIMED,
         *COMPILED,
         *REASON,
@@ -187,192 +218,160 @@ class DistillationSpec(MeasuredSpec):
     ),
     details=DETAILS,
     inspects=True,
-    answer=lambda frame: answer(frame),
+    answer=answer,
 )
 def distillation(spec: DistillationSpec, bench: Bench) -> Iterator[Row]:
-    """Trains students from the answers of a larger teacher, and the same students alone: same start, batches, steps.
+    """Trains students on the logits of a larger teacher, and the same students alone: same start, batches, steps.
 
     The loss is alpha T² KL(softmax(teacher/T) || softmax(student/T)) + (1 - alpha) cross-entropy with the labels.
-    Gradients through a softmax at T shrink with 1/T²; T² makes up for it. The course forgets it: `unsquared` is that
+    Gradients through a softmax at T shrink with 1/T²; T² compensates. The course omits it: `unsquared` is that
     loss, for comparison (the course also divides the logits of its cross-entropy by T; this is not copied).
     `gain` is the test accuracy above that of the student alone, paired seed by seed, with Student's t interval over
-    the seeds: it supposes that differences between seeds are about normal, which so few cannot show; each is in the
-    detail `seeds`. It holds for this one teacher and this test set. `accuracy` is the mean of the seeds, its Wilson
-    interval that of 10,000 images, which all seeds share. The teacher learnt from all clean labels, also where the
-    students get few or wrong ones: the teacher knows more than the student. Validation labels stay clean.
-    A distilled student is the student alone with other weights, the same kernels: latency is measured once, for the
-    student alone against the teacher. The file of a variant, and `max_abs_error` against numpy, are its first seed's.
-    Not measured: other teachers, learning rates of its own for each loss, the time that training takes.
+    the seeds: it assumes normally distributed differences, which so few seeds cannot confirm; each is in the
+    detail `seeds`. It holds for this one teacher and this test set. `accuracy` is the mean over the seeds, its Wilson
+    interval that of 10,000 images, which all seeds share. The teacher is trained on all clean labels, even if the
+    students get few or wrong ones. Validation labels stay clean.
+    Distillation changes a student's weights, not its kernels: latency is measured once, for the student alone against
+    the teacher. The file of a variant, and `max_abs_error` against numpy, are those of its first seed.
+    Not measured: other teachers, tuned learning rates per loss, training time.
     Source: Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network.
     """
-    from experiments.compression.distillation.study import study_of
-
-    study = study_of(
+    distiller = distiller_for(
         bench,
-        network_called(spec.teacher),
-        network_called(spec.student),
+        network_by_name(spec.teacher),
+        network_by_name(spec.student),
         range(spec.first_seed, spec.first_seed + spec.seeds),
-        treatments=1 + len(spec.treatments),
+        configs=1 + len(spec.configs),
         steps=spec.steps,
         fraction=spec.data_fraction,
         noise=spec.label_noise,
         shift=spec.shift,
     )
-    _soft_targets(spec, bench, study)
-    alone = study.teach(0, STUDENT, ALONE)
-    _report(bench, alone, alone)
-    yield from _timed(spec, bench, study, alone)
-    for number, (name, treatment) in enumerate(spec.treatments.items(), start=1):
-        taught = study.teach(number, name, treatment)
-        _report(bench, taught, alone)
-        yield _distilled(spec, bench, study, taught, alone)
+    _report_soft_targets(spec, bench, distiller)
+    alone = distiller.train(0, STUDENT, LABELS_ONLY)
+    _report_details(bench, alone, alone)
+    yield from _timed(spec, bench, distiller, alone)
+    for number, (name, config) in enumerate(spec.configs.items(), start=1):
+        distilled = distiller.train(number, name, config)
+        _report_details(bench, distilled, alone)
+        yield _distilled(spec, bench, distiller, distilled, alone)
 
 
-def _soft_targets(spec: DistillationSpec, bench: Bench, study: "Study") -> None:
-    """The details on dark knowledge: digits that the teacher gets right with some doubt."""
-    from experiments.compression.distillation.reports import digits_report, instructive, targets_report
+def _report_soft_targets(spec: DistillationSpec, bench: Bench, distiller: "Distiller") -> None:
+    """The teacher's soft targets for digits that it classifies correctly with some doubt."""
+    from experiments.compression.distillation.details import digit_records, doubtful_digits, target_records
     from experiments.models.sequential.network import forward_numpy
 
-    validation = study.lessons[0].data.validation
-    logits = forward_numpy(study.teacher.network, study.teacher.weights, validation.images)
-    shown = instructive(logits, validation.labels, SHOWN_DIGITS)
-    bench.detail("digits", digits_report(validation, shown))
-    bench.detail("targets", targets_report(logits, validation.labels, shown, [1.0, *spec.temperature]))
+    validation = distiller.training_sets[0].data.validation
+    logits = forward_numpy(distiller.teacher.network, distiller.teacher.weights, validation.images)
+    shown = doubtful_digits(logits, validation.labels)
+    bench.detail("digits", digit_records(validation, shown))
+    bench.detail("targets", target_records(logits, validation.labels, shown, [1.0, *spec.temperature]))
 
 
-def _report(bench: Bench, taught: "Taught", alone: "Taught") -> None:
-    """The details of one treatment: each seed, its learning curve, what is taken for what."""
-    from experiments.compression.distillation.reports import confusion_report, learning_report, seeds_report
+def _report_details(bench: Bench, runs: "StudentRuns", alone: "StudentRuns") -> None:
+    """The details of one config: each seed, its learning curve, confusions."""
+    from experiments.compression.distillation.details import confusion_records, learning_records, seed_records
 
-    bench.detail("seeds", seeds_report(taught, alone))
-    bench.detail("learning", learning_report(taught))
-    bench.detail("confusion", confusion_report(taught))
+    bench.detail("seeds", seed_records(runs, alone))
+    bench.detail("learning", learning_records(runs))
+    bench.detail("confusion", confusion_records(runs))
 
 
-def _timed(spec: DistillationSpec, bench: Bench, study: "Study", alone: "Taught") -> Iterator[Row]:
-    """Teacher and student alone, timed side by side."""
+def _timed(spec: DistillationSpec, bench: Bench, distiller: "Distiller", alone: "StudentRuns") -> Iterator[Row]:
+    """The rows of the teacher and the student alone, timed side by side."""
     from experiments.bench.tinygrad.capture import captured_work
 
-    teacher = study.teacher
-    made = {
-        TEACHER: _deployed(spec, bench, study, TEACHER, teacher.network, teacher.weights),
-        STUDENT: _deployed(spec, bench, study, STUDENT, study.student, alone.students[0].weights),
+    teacher = distiller.teacher
+    deployed = {
+        TEACHER: _deployed(spec, bench, distiller, TEACHER, teacher.network, teacher.weights),
+        STUDENT: _deployed(spec, bench, distiller, STUDENT, distiller.student, alone.students[0].weights),
     }
-    measured = bench.compare({name: one.program.call for name, one in made.items()}, TEACHER)
-    known: dict[str, Value] = {
-        **_score([teacher.test_accuracy], len(study.test)),
+    measured = bench.compare({name: one.program.call for name, one in deployed.items()}, TEACHER)
+    of_teacher: dict[str, Value] = {
+        **_accuracy_columns([teacher.test_accuracy], len(distiller.test)),
         "validation_accuracy": teacher.validation_accuracy,
         "data_fraction": 1.0,
         "label_noise": 0.0,
         "agreement": 1.0,
     }
-    learnt = {TEACHER: known, STUDENT: _learnt(spec, study, alone)}
-    for name, one in made.items():
+    training = {TEACHER: of_teacher, STUDENT: _training_columns(spec, distiller, alone)}
+    for name, one in deployed.items():
         program = one.program
         latency_s, work = measured.latency(name).median, captured_work(program.jit)
         reasons = bench.inspect({name: latency_s}, program.function, program.jit, [program.inputs], batch=spec.batch)
         values: dict[str, Any] = {
             "batch": spec.batch,
-            **learnt[name],
-            **_stored(study, one),
+            **training[name],
+            **_size_columns(distiller, one),
             **work.columns(latency_s),
             **reasons[name],
         }
         yield timed_row(measured, name, wrong=program.wrong, **values)
 
 
-def _distilled(spec: DistillationSpec, bench: Bench, study: "Study", taught: "Taught", alone: "Taught") -> Row:
-    """The row of one treatment; a student that computes wrongly has no gain."""
-    made = _deployed(spec, bench, study, taught.name, study.student, taught.students[0].weights)
+def _distilled(
+    spec: DistillationSpec, bench: Bench, distiller: "Distiller", runs: "StudentRuns", alone: "StudentRuns"
+) -> Row:
+    """The row of one config; a student with a wrong output has no gain."""
+    deployed = _deployed(spec, bench, distiller, runs.name, distiller.student, runs.students[0].weights)
     values: dict[str, Value] = {
-        "variant": taught.name,
-        "temperature": taught.treatment.temperature,
-        "alpha": taught.treatment.alpha,
-        "form": "squared" if taught.treatment.squared else "unsquared",
-        **_learnt(spec, study, taught),
-        **_stored(study, made),
+        "variant": runs.name,
+        "temperature": runs.config.temperature,
+        "alpha": runs.config.alpha,
+        "form": "squared" if runs.config.squared else "unsquared",
+        **_training_columns(spec, distiller, runs),
+        **_size_columns(distiller, deployed),
     }
-    if made.program.wrong:
+    if deployed.program.wrong:
         return Row({**values, "verdict": "wrong"})
-    gain = mean_interval(taught.gains(alone))
-    found: dict[str, Value] = {"gain": gain.median, "gain_lo": gain.lo, "gain_hi": gain.hi}
-    return Row({**values, **found, "gain_verdict": _verdict(gain)})
+    gain = mean_interval(runs.gains(alone))
+    gains: dict[str, Value] = {"gain": gain.median, "gain_lo": gain.lo, "gain_hi": gain.hi}
+    return Row({**values, **gains, "gain_verdict": _verdict(gain)})
 
 
 def _deployed(
-    spec: DistillationSpec, bench: Bench, study: "Study", name: str, network: "Network", weights: "Weights"
+    spec: DistillationSpec, bench: Bench, distiller: "Distiller", name: str, network: Network, weights: Weights
 ) -> "DeployedNetwork":
-    """A network as it would be deployed; its file is kept with the run."""
+    """A network compiled from its packed file, which is stored with the run."""
     from experiments.models.compiled import deploy
 
-    made = deploy(network, weights, study.test.images[: spec.batch], bench.device)
-    bench.artifact(f"{name}.tinylab", made.file)
-    return made
+    model = deploy(network, weights, distiller.test.images[: spec.batch], bench.device)
+    bench.artifact(f"{name}.tinylab", model.file)
+    return model
 
 
-def _learnt(spec: DistillationSpec, study: "Study", taught: "Taught") -> dict[str, Value]:
-    """The columns on what students were given and what they know."""
+def _training_columns(spec: DistillationSpec, distiller: "Distiller", runs: "StudentRuns") -> dict[str, Value]:
+    """The columns on the students' training data and accuracy."""
     return {
         "data_fraction": spec.data_fraction,
         "label_noise": spec.label_noise,
-        "steps": study.lessons[0].steps,
-        **_score(taught.accuracies, len(study.test)),
-        "validation_accuracy": taught.validation_accuracy,
-        "agreement": float((taught.said == study.teacher_said).mean()),
+        "steps": distiller.training_sets[0].steps,
+        **_accuracy_columns(runs.accuracies, len(distiller.test)),
+        "validation_accuracy": runs.validation_accuracy,
+        "agreement": float((runs.predictions == distiller.teacher_predictions).mean()),
     }
 
 
-def _stored(study: "Study", made: "DeployedNetwork") -> dict[str, Value]:
-    """The columns on a network's size, and whether it computes what it should."""
+def _size_columns(distiller: "Distiller", deployed: "DeployedNetwork") -> dict[str, Value]:
+    """The columns on a network's size, and its error against numpy."""
     return {
-        "network": made.network.name,
-        "parameters": made.parameters,
-        "size_bytes": len(made.file),
-        "smaller": parameter_count(study.teacher.network) / made.parameters,
-        "max_abs_error": made.program.max_abs_error,
+        "network": deployed.network.name,
+        "parameters": deployed.parameters,
+        "size_bytes": len(deployed.file),
+        "smaller": parameter_count(distiller.teacher.network) / deployed.parameters,
+        "max_abs_error": deployed.program.max_abs_error,
     }
 
 
-def _score(accuracies: Sequence[float], images: int) -> dict[str, Value]:
-    """The mean accuracy of some trainings with the interval that so many test images allow."""
-    right = wilson(round(float(np.mean(accuracies)) * images), images)
-    return {
-        "seeds": len(accuracies),
-        "accuracy": float(np.mean(accuracies)),
-        "accuracy_lo": right.lo,
-        "accuracy_hi": right.hi,
-    }
+def _accuracy_columns(accuracies: Sequence[float], images: int) -> dict[str, Value]:
+    """The mean accuracy over the seeds, with the Wilson interval of `images` test images."""
+    mean = float(np.mean(accuracies))
+    interval = wilson(round(mean * images), images)
+    return {"seeds": len(accuracies), "accuracy": mean, "accuracy_lo": interval.lo, "accuracy_hi": interval.hi}
 
 
 def _verdict(gain: Interval) -> str:
     if gain.holds(0.0):
         return "cannot tell"
     return "better" if gain.median > 0 else "worse"
-
-
-def answer(frame: "pd.DataFrame") -> str:
-    """What the best treatment by the validation images gains, and what the student saves."""
-    rows = frame[frame["gain"].notna()]
-    teacher, alone = frame[frame["variant"] == TEACHER], frame[frame["variant"] == STUDENT]
-    if rows.empty or teacher.empty or alone.empty:
-        return ""
-    large, small, best = teacher.iloc[0], alone.iloc[0], rows.nlargest(1, "validation_accuracy").iloc[0]
-    points, chosen = best["gain"] * 100, f" (best of {len(rows)} by the validation images)" if len(rows) > 1 else ""
-    found = {"better": f"gains {points:.2f}", "worse": f"loses {-points:.2f}"}
-    said = (
-        f"On {best['device']} {small['network']}{_circumstances(small)}, {best['variant']}{chosen}, "
-        f"{found.get(best['gain_verdict'], f'has no gain that can be told: {points:+.2f}')} points of test accuracy "
-        f"(95 % {best['gain_lo'] * 100:+.2f} to {best['gain_hi'] * 100:+.2f} over {best['seeds']} seeds): "
-        f"{best['accuracy']:.2%}, alone {small['accuracy']:.2%}, its teacher {large['network']} "
-        f"{large['accuracy']:.2%} with {small['smaller']:.3g}x the parameters"
-    )
-    if large["parameters"] < small["parameters"]:
-        said += ", a teacher smaller than its student"
-    return f"{said}; in the teacher's place it {describe_speedup(small, 'a call')} at batch {small['batch']}."
-
-
-def _circumstances(row: Any) -> str:
-    """`with 5% of the training images and 40% of its labels wrong`; empty where nothing is amiss."""
-    parts = [f"{row['data_fraction'] * 100:.3g}% of the training images"] if row["data_fraction"] < 1 else []
-    parts += [f"{row['label_noise'] * 100:.3g}% of its labels wrong"] if row["label_noise"] > 0 else []
-    return f" with {' and '.join(parts)}" if parts else ""

@@ -1,6 +1,6 @@
-"""What a network loses when weights or whole units are taken away, and what that buys in bytes and time."""
+"""Pruning: accuracy, size and latency of a network after weights or whole units are pruned."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -13,21 +13,24 @@ from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, experiment
-from experiments.compression.pruning.reports import DENSE, DETAILS, answer
-from experiments.compression.subjects import MATRICES, subject_of, units_of
+from experiments.bench.statistics.intervals import mean_interval, wilson
+from experiments.compression.original_models import MATRICES, original_model, prunable_units
+from experiments.compression.pruning.answer import DENSE, answer
+from experiments.compression.pruning.details import DETAILS
 from experiments.models.data.mnist import mnist
-from experiments.models.techniques.prune_weights import parse_n_of_m
+from experiments.models.sequential.network import parameter_count
+from experiments.models.techniques.prune_units import layer_widths
+from experiments.models.techniques.prune_weights import count_nonzero, parse_n_of_m, total_sparsity
 from experiments.models.techniques.pruning_methods import PruningConfig
 
 if TYPE_CHECKING:
-    from experiments.compression.pruning.programs import Formed
-    from experiments.compression.pruning.pruned_models import Base, Pruned
+    from experiments.compression.pruning.programs import PrunedProgram
+    from experiments.compression.pruning.pruning_and_fine_tuning import DenseModel, PrunedModel
 
 SCOPED = ("magnitude", "random")  # LAMP compares layers by itself
-LEVELS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # of one layer alone
-LOOKED_AT = 2000  # validation images for one layer alone
-PICTURED = 0.9  # the target that is shown as a picture, or the nearest to it
-TELL_EVERY = 10  # steps between two reports of progress
+SENSITIVITY_IMAGES = 2000  # validation images for the sensitivity of single layers
+PICTURE_TARGET = 0.9  # the picture shows the target nearest to it
+REPORT_EVERY = 10  # steps
 
 
 Method = Literal["magnitude", "lamp", "random", "l1 units", "l2 units", "taylor units", "random units"]
@@ -38,38 +41,49 @@ def _pattern(text: str) -> str:
     return text
 
 
+class PruningVariant(NamedTuple):
+    """A pruning method by its name, and its targets."""
+
+    name: str
+    way: PruningConfig
+    targets: tuple[float, ...]
+
+
+UNPRUNED = PruningVariant(DENSE, PruningConfig(schedule="one_shot"), (0.0,))
+
+
 class PruningSpec(MeasuredSpec):
-    """A network, and the ways and degrees in which it is pruned and trained on."""
+    """A network, the methods and targets of pruning, and the fine-tuning."""
 
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5", "matrix"] = Field(
         "mlp",
         title="Network",
-        description="with the checkpoint that the project carries, trained on MNIST; matrix: one untrained layer of "
-        "1000 x 500, whose outputs are its units",
+        description="with the bundled checkpoint, trained on MNIST; matrix: one untrained layer of 1000 x 500, whose "
+        "units are its outputs",
     )
     method: list[Method] = Field(
         ["magnitude", "random", "l2 units"],
         max_length=7,
         title="Methods",
-        description="single weights by magnitude, by LAMP or at random; whole neurons and channels by the norms of "
+        description="single weights by magnitude, by LAMP or at random; whole neurons and channels by the norm of "
         "their weights, by Taylor score or at random",
     )
     patterns: list[Annotated[str, AfterValidator(_pattern)]] = Field(
-        [], max_length=4, title="N:M patterns", description="as 2:4: two of every four weights in a row stay"
+        [], max_length=4, title="N:M patterns", description="2:4 keeps two of every four weights in a row"
     )
     sparsity: list[Annotated[float, Field(ge=0, le=0.99)]] = Field(
         [0.5, 0.9, 0.95],
         min_length=1,
         max_length=16,
         title="Sparsities",
-        description="share of the weights that is taken away; of neurons and channels: of those in each hidden layer",
+        description="share of the weights that is pruned; of neurons and channels: share of those in each hidden layer",
     )
     scope: list[Literal["global", "layer"]] = Field(
         ["global"],
         min_length=1,
         max_length=2,
         title="Scopes",
-        description="for magnitude and random: the share of all weights together, or of every layer alone",
+        description="for magnitude and random: the share holds for all weights together, or for each layer",
     )
     schedule: list[Literal["cubic", "one_shot"]] = Field(
         ["cubic"],
@@ -79,22 +93,20 @@ class PruningSpec(MeasuredSpec):
         description="cubic: gradually over the first 60 % of the fine-tuning; one_shot: before it. N:M is one_shot",
     )
     fine_tune_steps: int = Field(
-        300, ge=0, le=20_000, title="Fine-tuning steps", description="of 128 images; the dense network gets as many"
+        300, ge=0, le=20_000, title="Fine-tuning steps", description="of 128 images; as many for the dense network"
     )
     loss: list[Literal["labels", "distilled"]] = Field(
         ["labels"],
         min_length=1,
         max_length=2,
         title="Losses of the fine-tuning",
-        description="labels alone, or distilled: the checkpoint's outputs beside them. All is compared with the dense "
-        "network that was trained with the first",
+        description="labels only, or distilled: labels and the checkpoint's outputs. The baseline is the dense network "
+        "fine-tuned with the first",
     )
     seeds: int = Field(
-        3, ge=1, le=10, title="Seeds", description="fine-tunings of each row; each orders and shifts the images anew"
+        3, ge=1, le=10, title="Seeds", description="fine-tunings of each row, with different order and shifts of images"
     )
-    first_seed: int = Field(
-        0, ge=0, le=10_000, title="First seed", description="to see whether a finding holds for seeds that nobody chose"
-    )
+    first_seed: int = Field(0, ge=0, le=10_000, title="First seed", description="to repeat a finding with other seeds")
     batch: int = Field(32, ge=1, le=1024, title="Batch size", description="images of one timed call")
     budget_s: float = Field(
         0.5,
@@ -108,7 +120,7 @@ class PruningSpec(MeasuredSpec):
     def _units_are_left(self) -> "PruningSpec":
         if "taylor units" in self.method and not self.trains:
             raise ValueError(f"method: taylor units needs a trained network; {self.network} has no labels")
-        narrowest = min(units_of(self.network))
+        narrowest = min(prunable_units(self.network))
         if any(PruningConfig(method).removes_units for method in self.method) and not round(
             narrowest * (1 - max(self.sparsity))
         ):
@@ -118,14 +130,14 @@ class PruningSpec(MeasuredSpec):
         return self
 
     @model_validator(mode="after")
-    def _something_goes(self) -> "PruningSpec":
+    def _something_is_pruned(self) -> "PruningSpec":
         if not any(variant.targets for variant in self.pruned):
             raise ValueError("sparsity: nothing would be pruned; give one above 0 and a method, or an N:M pattern")
         return self
 
     @property
     def trains(self) -> bool:
-        """Whether there is anything to train; a matrix has no images and no labels."""
+        """Whether the network can be fine-tuned; the matrix has no labels."""
         return self.network not in MATRICES
 
     @property
@@ -135,53 +147,42 @@ class PruningSpec(MeasuredSpec):
 
     @property
     def losses(self) -> list[Literal["labels", "distilled"]]:
-        """The losses of the fine-tuning; they make no difference where nothing is trained."""
+        """The losses of the fine-tuning; only the first without fine-tuning."""
         return list(dict.fromkeys(self.loss))[: None if self.steps else 1]
 
     @property
-    def variants(self) -> "list[Variant]":
-        """The dense network, as often as it is trained on otherwise, and all that is pruned."""
+    def variants(self) -> list[PruningVariant]:
+        """The dense network, once per loss of the fine-tuning, then all pruned variants."""
         return [self._trained_with(loss, UNPRUNED) for loss in self.losses] + self.pruned
 
     @property
-    def pruned(self) -> "list[Variant]":
-        """All that is compared with the dense network; a schedule makes no difference without fine-tuning."""
+    def pruned(self) -> list[PruningVariant]:
+        """All variants compared with the dense network; only the first schedule without fine-tuning."""
         schedules = list(dict.fromkeys(self.schedule))[: None if self.steps else 1]
-        targets = tuple(sorted({one for one in self.sparsity if one > 0}))
+        targets = tuple(sorted({share for share in self.sparsity if share > 0}))
         found = []
         for schedule in schedules:
             for method in dict.fromkeys(self.method):
                 scopes = list(dict.fromkeys(self.scope)) if method in SCOPED else [None]
                 for scope in scopes:
-                    said: list[str] = [method, *([scope] if scope and len(scopes) > 1 else [])]
-                    said += [schedule.replace("_", " ")] if len(schedules) > 1 else []
-                    found.append(Variant(" ".join(said), PruningConfig(method, scope, schedule), targets))
+                    words: list[str] = [method, *([scope] if scope and len(scopes) > 1 else [])]
+                    words += [schedule.replace("_", " ")] if len(schedules) > 1 else []
+                    found.append(PruningVariant(" ".join(words), PruningConfig(method, scope, schedule), targets))
         for pattern in dict.fromkeys(self.patterns):
             n, m = parse_n_of_m(pattern)
-            found.append(Variant(pattern, PruningConfig(pattern, None, "one_shot"), (1 - n / m,)))
+            found.append(PruningVariant(pattern, PruningConfig(pattern, None, "one_shot"), (1 - n / m,)))
         return [self._trained_with(loss, variant) for loss in self.losses for variant in found]
 
-    def _trained_with(self, loss: str, variant: "Variant") -> "Variant":
-        """The variant with this loss; in its name where it is not the only or the first one."""
+    def _trained_with(self, loss: str, variant: PruningVariant) -> PruningVariant:
+        """The variant fine-tuned with this loss; its name contains the loss unless it is the first."""
         name = f"{variant.name} {loss}" if loss != self.losses[0] else variant.name
         return variant._replace(name=name, way=replace(variant.way, distilled=loss == "distilled"))
-
-
-class Variant(NamedTuple):
-    """A way of pruning by its name, and the targets that it is tried at."""
-
-    name: str
-    way: PruningConfig
-    targets: tuple[float, ...]
-
-
-UNPRUNED = Variant(DENSE, PruningConfig(schedule="one_shot"), (0.0,))
 
 
 @experiment(
     section="Compression",
     title="Pruning",
-    question="How much of a network can be taken away, and does that make it smaller and faster?",
+    question="How much of a network can be pruned, and does that make it smaller and faster?",
     compares="dense, masked, gathered, N:M, smaller layers, and random as the control",
     spec=PruningSpec,
     presets={
@@ -213,29 +214,27 @@ UNPRUNED = Variant(DENSE, PruningConfig(schedule="one_shot"), (0.0,))
     },
     columns=[
         Column("network", "text", "the network"),
-        Column("target", "number", "the share that was to be taken away: of weights, or of units of a hidden layer"),
+        Column("target", "number", "the share to prune: of weights, or of the units of a hidden layer"),
         Column("batch", "integer", "images of one call"),
-        Column("method", "text", "what decides which weights or units go; empty for the dense network"),
-        Column("scope", "text", "where the share holds: global or in every layer; empty where there is no choice"),
+        Column("method", "text", "how weights or units are chosen; empty for the dense network"),
+        Column("scope", "text", "of the share: global or per layer; empty where the method has no choice"),
         Column("schedule", "text", "cubic (gradual) or one_shot; empty for the dense network"),
-        Column("loss", "text", "of the fine-tuning: labels alone, or distilled from the checkpoint's outputs as well"),
-        Column(
-            "form", "text", "dense: zeros are multiplied too; gather: only what is not zero; smaller: units are gone"
-        ),
-        Column("sparsity", "number", "share of the dense network's weights that is gone or zero, biases not counted"),
-        Column("structure", "text", "outputs of the layers that are left"),
-        Column("fine_tune_steps", "integer", "training steps since the checkpoint; the dense network has as many"),
-        Column("accuracy_before_fine_tune", "number", "pruned at once, on the test set, first seed"),
+        Column("loss", "text", "of the fine-tuning: labels only, or distilled from the checkpoint's outputs as well"),
+        Column("form", "text", "dense: zeros are multiplied too; gather: nonzero weights only; smaller: units removed"),
+        Column("sparsity", "number", "share of the dense network's weights that is removed or zero, without biases"),
+        Column("structure", "text", "outputs of each layer"),
+        Column("fine_tune_steps", "integer", "training steps after the checkpoint; as many for the dense network"),
+        Column("accuracy_before_fine_tune", "number", "pruned in one shot, on the test set, first seed"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
-        Column("seeds", "integer", "fine-tunings behind the next columns; `accuracy` is the first one's"),
-        Column("seed_accuracy", "number", "mean accuracy over the seeds, each as its file restores it"),
+        Column("seeds", "integer", "fine-tunings behind the next columns; `accuracy` is that of the first"),
+        Column("seed_accuracy", "number", "mean accuracy of the restored files over the seeds"),
         Column("seed_accuracy_lo", "number", "lower end of its 95 % t interval; empty with one seed"),
         Column("seed_accuracy_hi", "number", "upper end"),
-        Column("drop", "number", "mean over the seeds of the accuracy of `dense` less this one's, seed by seed"),
+        Column("drop", "number", "accuracy lost against `dense`: mean of the paired differences over the seeds"),
         Column("drop_lo", "number", "lower end of its 95 % t interval; empty with one seed"),
         Column("drop_hi", "number", "upper end"),
         *("parameters", "nonzero", "size_bytes", "compression"),
-        Column("storage", "text", "the storage that makes the smallest file"),
+        Column("storage", "text", "storage format of the smallest file"),
         *TIMED,
         *COMPILED,
         *REASON,
@@ -251,80 +250,82 @@ UNPRUNED = Variant(DENSE, PruningConfig(schedule="one_shot"), (0.0,))
     answer=answer,
 )
 def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
-    """Prunes a trained network, trains it on, stores it in one file, restores that and uses it.
+    """Prunes a trained network while fine-tuning it, stores it in one file, restores that and measures it.
 
-    Every row is trained for the same number of steps from the same checkpoint, the dense one too: else what training
-    alone brings would pass for what pruning costs. Seeds order and shift the images (and draw what is removed at
+    Every row is fine-tuned for the same number of steps from the same checkpoint, the dense one too: otherwise the
+    gain of more training would count for pruning. Seeds set the order and shifts of the images (and what is pruned at
     random); they share the checkpoint. Accuracy is that of the restored file on the 10,000 test images in numpy.
     `size_bytes` is the smallest of the storages dense, bitmask, csr (narrow gaps) and entropy-coded. Latency is one
     call of the captured network with its images on the device: with zeros multiplied like any other number (`dense`),
-    with indices of what is left (`gather`, linear layers that are at least half empty), or of the smaller network
-    (`smaller`). The reference of `max_abs_error` is the masked network in numpy. N:M has no kernels of its own here:
-    they would need sparse tensor cores. What sparsity costs depends on how long the network heals: the preset `lenet`
-    trains for two passes over the images and takes minutes on one core, `lenet_long` for twenty: half an hour there
-    (raise the time limit), minutes on a GPU.
-    Not measured: other checkpoints as seeds, the time of training, getting images to the device.
+    with indices of the nonzero weights (`gather`, linear layers that are at least half empty), or of the smaller
+    network (`smaller`). The reference of `max_abs_error` is the masked network in numpy. N:M has no kernels here: they
+    would need sparse tensor cores. The loss depends on the length of the fine-tuning: the preset `lenet` takes two
+    epochs and minutes on one core, `lenet_long` twenty epochs and half an hour there (raise the time limit), minutes
+    on a GPU.
+    Not measured: other checkpoints as seeds, training time, copying images to the device.
     Source: Han et al. 2015; Zhu & Gupta 2017; Li et al. 2017; Molchanov et al. 2019; Lee et al. 2021 (LAMP).
     """
-    from experiments.compression.pruning.programs import Formed, programs_of
-    from experiments.compression.pruning.pruned_models import Pruned, prune
-    from experiments.compression.pruning.reports import row_values, sensitivity_records
+    from experiments.compression.pruning.details import sensitivity_records
+    from experiments.compression.pruning.programs import programs_of
+    from experiments.compression.pruning.pruning_and_fine_tuning import prune_and_fine_tune
 
-    base, images = _base(spec, bench)
-    if base.data:
+    dense, images = _dense_model(spec, bench)
+    if dense.data:
         bench.progress(0, "one layer at a time")
-        chosen = base.data.validation.first(LOOKED_AT)
-        bench.detail("sensitivity", sensitivity_records(base.network, base.weights, LEVELS, chosen))
+        validation = dense.data.validation.first(SENSITIVITY_IMAGES)
+        bench.detail("sensitivity", sensitivity_records(dense.network, dense.weights, validation))
     points = [(variant, target) for variant in spec.variants for target in variant.targets]
     seeds = range(spec.first_seed, spec.first_seed + spec.seeds)
-    dense: tuple[Pruned, Formed] | None = None
+    baseline: tuple[PrunedModel, PrunedProgram] | None = None
     for number, (variant, target) in enumerate(points):
-        tell = partial(_tell, bench, f"{variant.name}, {target:.0%}", number, len(points))
-        tell(0, spec.seeds * spec.steps)
-        made = prune(base, variant.way, target, seeds=seeds, steps=spec.steps, on_step=tell)
-        _report(bench, base, variant, target, made)
-        programs = programs_of(base.network, variant.name, made, bench.device, images)
-        dense = dense or (made, programs[DENSE])
-        values = {"target": target, **_values(spec, variant), **row_values(base, dense[0], made)}
-        yield from _measure(bench, dense[1], programs, values)
+        report = partial(_report_step, bench, f"{variant.name}, {target:.0%}", number, len(points))
+        report(0, spec.seeds * spec.steps)
+        pruned = prune_and_fine_tune(dense, variant.way, target, seeds=seeds, steps=spec.steps, on_step=report)
+        _report_details(bench, dense, variant, target, pruned)
+        programs = programs_of(dense.network, variant.name, pruned, bench.device, images)
+        baseline = baseline or (pruned, programs[DENSE])
+        values = {**_spec_columns(spec, variant, target), **_model_columns(dense, baseline[0], pruned)}
+        yield from _measure(bench, baseline[1], programs, values)
 
 
-def _base(spec: PruningSpec, bench: Bench) -> "tuple[Base, Array]":
-    """What is pruned, and the images of one timed call."""
-    from experiments.compression.pruning.pruned_models import Base, base_of
+def _dense_model(spec: PruningSpec, bench: Bench) -> "tuple[DenseModel, Array]":
+    """The model to prune, and the images of one timed call."""
+    from experiments.compression.pruning.pruning_and_fine_tuning import DenseModel, dense_model
 
     if not spec.trains:
-        subject = subject_of(spec.network, spec.batch, 1, train=False, bench=bench)
-        return Base(subject.network, subject.weights, bench.device), subject.images[: spec.batch]
+        original = original_model(spec.network, spec.batch, 1, train=False, bench=bench)
+        return DenseModel(original.network, original.weights, bench.device), original.images[: spec.batch]
     distill = "distilled" in spec.losses and spec.steps > 0
-    bench.progress(0, "loading the checkpoint" + (" and asking it for its outputs" if distill else ""))
-    base = base_of(spec.network, bench.device, distill=distill)
-    return base, mnist().test.images[: spec.batch]
+    bench.progress(0, "loading the checkpoint" + (" and computing its logits" if distill else ""))
+    return dense_model(spec.network, bench.device, distill=distill), mnist().test.images[: spec.batch]
 
 
-def _tell(bench: Bench, what: str, number: int, count: int, step: int, steps: int) -> None:
-    if step % TELL_EVERY == 0:
-        bench.progress((number + step / max(1, steps)) / count, f"{what}: step {step} of {steps}")
+def _report_step(bench: Bench, name: str, number: int, count: int, step: int, steps: int) -> None:
+    if step % REPORT_EVERY == 0:
+        bench.progress((number + step / max(1, steps)) / count, f"{name}: step {step} of {steps}")
 
 
-def _report(bench: Bench, base: "Base", variant: Variant, target: float, made: "Pruned") -> None:
+def _report_details(
+    bench: Bench, dense: "DenseModel", variant: PruningVariant, target: float, pruned: "PrunedModel"
+) -> None:
     """The details of one row, and the smallest file of a trained network."""
-    from experiments.compression.pruning.reports import details_of, picture_records
+    from experiments.compression.pruning.details import details_of, picture_records
 
-    found = details_of(base, made)
-    if target == min(variant.targets, key=lambda one: abs(one - PICTURED)):
-        found["picture"] = picture_records(base.network, base.weights, made.weights)
-    for name, records in found.items():
-        which: dict[str, Value] = {"network": base.network.name, "variant": variant.name, "target": target}
-        bench.detail(name, [{**which, **record} for record in records])
-    if base.data:
-        bench.artifact(f"{base.network.name} {variant.name} {target:g}.tinylab", made.file)
+    details = details_of(dense, pruned)
+    if target == min(variant.targets, key=lambda one: abs(one - PICTURE_TARGET)):
+        details["picture"] = picture_records(dense.network, dense.weights, pruned.weights)
+    point: dict[str, Value] = {"network": dense.network.name, "variant": variant.name, "target": target}
+    for name, records in details.items():
+        bench.detail(name, [{**point, **record} for record in records])
+    if dense.data:
+        bench.artifact(f"{dense.network.name} {variant.name} {target:g}.tinylab", pruned.file)
 
 
-def _values(spec: PruningSpec, variant: Variant) -> dict[str, Value]:
-    """The columns that say what was asked for."""
+def _spec_columns(spec: PruningSpec, variant: PruningVariant, target: float) -> dict[str, Value]:
+    """The columns that state the method and the fine-tuning."""
     pruned = variant.targets != UNPRUNED.targets
     return {
+        "target": target,
         "network": spec.network,
         "batch": spec.batch,
         "method": variant.way.method if pruned else None,
@@ -335,22 +336,54 @@ def _values(spec: PruningSpec, variant: Variant) -> dict[str, Value]:
     }
 
 
+def _model_columns(dense: "DenseModel", baseline: "PrunedModel", pruned: "PrunedModel") -> dict[str, Value]:
+    """The columns on size and accuracy; `baseline` is the fine-tuned dense network.
+
+    `accuracy` is that of the first seed with its Wilson interval; `seed_accuracy` and `drop` (paired with the
+    baseline seed by seed) are means over the seeds with t intervals.
+    """
+    values: dict[str, Value] = {
+        "sparsity": total_sparsity(dense.network, pruned.weights),
+        "structure": layer_widths(pruned.model.network),
+        "parameters": parameter_count(pruned.model.network),
+        "nonzero": count_nonzero(pruned.model.float_weights()),
+        "size_bytes": len(pruned.file),
+        "compression": 4 * parameter_count(dense.network) / len(pruned.file),
+        "storage": next(name for name, file in pruned.files.items() if file == pruned.file),
+    }
+    if not dense.data:
+        return values
+    first = wilson(round(pruned.accuracies[0] * len(dense.data.test)), len(dense.data.test))
+    values |= {"accuracy": first.median, "accuracy_lo": first.lo, "accuracy_hi": first.hi}
+    values |= {"accuracy_before_fine_tune": pruned.before[0], "seeds": len(pruned.accuracies)}
+    drops = [before - after for before, after in zip(baseline.accuracies, pruned.accuracies, strict=True)]
+    return values | _over_seeds("seed_accuracy", pruned.accuracies) | _over_seeds("drop", drops)
+
+
+def _over_seeds(name: str, values: Sequence[float]) -> dict[str, Value]:
+    """The mean, with its t interval for more than one seed."""
+    if len(values) < 2:
+        return {name: values[0]}
+    mean = mean_interval(values)
+    return {name: mean.median, f"{name}_lo": mean.lo, f"{name}_hi": mean.hi}
+
+
 def _measure(
-    bench: Bench, dense: "Formed", programs: "Mapping[str, Formed]", values: Mapping[str, Value]
+    bench: Bench, baseline: "PrunedProgram", programs: "Mapping[str, PrunedProgram]", values: Mapping[str, Value]
 ) -> Iterator[Row]:
-    """One row for each program of one way of pruning, timed beside the dense network."""
+    """One row for each program of a pruned model, timed side by side with the dense network."""
     from experiments.bench.tinygrad.capture import captured_work
 
-    measured = bench.compare({name: one.program.call for name, one in {DENSE: dense, **programs}.items()}, DENSE)
+    measured = bench.compare({name: one.program.call for name, one in {DENSE: baseline, **programs}.items()}, DENSE)
     point = {name: values[name] for name in ("network", "target")}
-    for name, formed in programs.items():
-        one = formed.program
-        latency_s, work = measured.latency(name).median, captured_work(one.jit)
-        own: dict[str, Any] = {
+    for name, pruned in programs.items():
+        program = pruned.program
+        latency_s, work = measured.latency(name).median, captured_work(program.jit)
+        columns: dict[str, Any] = {
             **values,
-            "form": formed.form,
+            "form": pruned.form,
             **work.columns(latency_s),
-            **bench.inspect({name: latency_s}, one.function, one.jit, [one.inputs], **point)[name],
-            "max_abs_error": one.max_abs_error,
+            **bench.inspect({name: latency_s}, program.function, program.jit, [program.inputs], **point)[name],
+            "max_abs_error": program.max_abs_error,
         }
-        yield timed_row(measured, name, wrong=one.wrong, **own)
+        yield timed_row(measured, name, wrong=program.wrong, **columns)

@@ -1,7 +1,7 @@
-"""Training with shared values: every weight is one of a few numbers per layer, its codebook, and 0 stays 0.
+"""Training with shared values: every weight is 0 or one of a few numbers, the codebook of its layer.
 
 The forward pass uses the nearest number, the gradient goes to the weight behind it (straight through); between steps
-the numbers move to the mean of the weights that use them (Lloyd's step of k-means). Numbers are float16, as stored.
+each number moves to the mean of its weights (Lloyd's step of k-means). Numbers are float16, as stored.
 Source: Han et al. 2016, Deep Compression (shared weights); Bengio et al. 2013 (straight-through estimator).
 """
 
@@ -15,14 +15,14 @@ from experiments.bench.arrays import Array
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models.sequential.network import Network, Weights
 
-ROUNDS = 20  # of k-means when a codebook is first made
+ROUNDS = 20  # of k-means for the first codebook
 
 
 class Codebooks:
-    """The codebooks of a network as buffers on a device, to be given to a Trainer as its `weight` hook.
+    """The codebooks of a network as buffers on a device; `hook` is the `weight` hook of a Trainer.
 
-    `levels`: numbers beside 0 in the codebook of a weight, `bias_levels` in that of a bias. Off until `fit` is first
-    called: until then weights are used as they are, by the same compiled step.
+    `levels`: numbers besides 0 in the codebook of a weight, `bias_levels` in that of a bias. Until the first `fit` the
+    same compiled step uses the weights unchanged.
     """
 
     def __init__(self, network: Network, device: str, levels: int, bias_levels: int) -> None:
@@ -35,12 +35,12 @@ class Codebooks:
         self.values: Weights = {}
 
     def restart(self) -> None:
-        """Off again, as for a new training."""
+        """Turns the codebooks off for a new training."""
         self._fitted = False
         self._on.assign(Tensor.zeros(1, device=self._device)).realize()
 
     def hook(self, name: str, weight: Any) -> Any:
-        """The weight that the forward pass uses; without a gather, which would take longer than the rest."""
+        """The weight of the forward pass; a sum instead of a gather, which would take longer than the rest."""
         numbers, raw = self._numbers[name], weight.detach()
         nearest = numbers[0]
         for place in range(1, self._sizes[name]):
@@ -50,30 +50,30 @@ class Codebooks:
         return weight + self._on * (used - raw)
 
     def fit(self, weights: Mapping[str, Array]) -> None:
-        """Codebooks for these weights: k-means the first time, one Lloyd step from then on."""
+        """Fits the codebooks to these weights: k-means the first time, one Lloyd step afterwards."""
         rounds = 1 if self._fitted else ROUNDS
         for name, size in self._sizes.items():
-            others = weights[name][weights[name] != 0]
-            start = self.values[name] if self._fitted else _spread(others, size)
-            self.values[name] = _lloyd(others, start, rounds)
+            nonzero = weights[name][weights[name] != 0]
+            start = self.values[name] if self._fitted else _spread(nonzero, size)
+            self.values[name] = _lloyd(nonzero, start, rounds)
             self._numbers[name].assign(tensor(self.values[name], self._device)).realize()
         if not self._fitted:
             self._on.assign(Tensor.ones(1, device=self._device)).realize()
         self._fitted = True
 
     def apply(self, weights: Mapping[str, Array]) -> Weights:
-        """What the forward pass uses in place of these weights."""
+        """The values that the forward pass uses for these weights."""
         return {name: _nearest(one, self.values[name]) for name, one in weights.items()}
 
 
 def _spread(values: Array, size: int) -> Array:
-    """Numbers to begin with: evenly from the smallest to the largest value, so that rare large ones keep theirs."""
+    """Initial numbers, evenly spaced from the smallest to the largest value, so that rare large values keep one."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (-1.0, 1.0)
     return np.linspace(low, high, size).astype(np.float32)
 
 
 def _lloyd(values: Array, numbers: Array, rounds: int) -> Array:
-    """The numbers after `rounds` of k-means, ascending, rounded to float16; one that nobody uses stays."""
+    """The numbers after `rounds` of k-means, ascending, rounded to float16; unused numbers stay."""
     for _ in range(rounds):
         index = np.searchsorted((numbers[:-1] + numbers[1:]) / 2, values)
         counts = np.bincount(index, minlength=len(numbers))

@@ -1,10 +1,10 @@
-"""Keeps the best files of a record study in the project.
+"""Bundles the smallest files of a record run with the project.
 
-`python -m experiments.compression.record.promote_best FILE …`.
+`python -m experiments.compression.record.promote_best FILE ...`.
 
-Takes packed models and zip files that hold some (the bundle of a run). Of each network the smallest file stays whose
-validation error is at most that which the network's goal allows; the test images only tell its error. What was
-measured is written beside the files to `smallest/records.json`, which a test holds them to.
+Takes packed models and zip files that contain some (the bundle of a run). For each network it keeps the smallest file
+whose validation error meets the network's goal; test images are not used for the choice. `smallest/records.json` states
+the measurements, which a test verifies.
 """
 
 import json
@@ -21,16 +21,16 @@ from experiments.models.techniques.prune_units import layer_widths
 from experiments.models.techniques.prune_weights import count_nonzero
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 
-CARRIED = Path(__file__).parent / "smallest"
-STATED = CARRIED / "records.json"
-GOALS = {"lenet_300_100": 0.0164, "lenet_5": 0.0080}  # the errors that Deep Compression began with
-MOST_BYTES = 2**17  # no record is larger
+BUNDLED = Path(__file__).parent / "smallest"
+RECORDS_FILE = BUNDLED / "records.json"
+GOALS = {"lenet_300_100": 0.0164, "lenet_5": 0.0080}  # validation errors of Deep Compression's uncompressed networks
+MAX_BYTES = 2**17  # larger files are skipped
 
-Stated = dict[str, Any]
+MeasuredFile = dict[str, Any]
 
 
-def measure(content: bytes) -> Stated:
-    """What a packed model holds: network, structure, sizes and both accuracies; DamagedModel where it is none."""
+def measure(content: bytes) -> MeasuredFile:
+    """Network, structure, sizes and both accuracies of a packed model; DamagedModel if it cannot be read."""
     model, data = unpack(content), mnist()
     name = model.network.name
     return {
@@ -44,10 +44,10 @@ def measure(content: bytes) -> Stated:
     }
 
 
-def carry(paths: list[Path], folder: Path = CARRIED) -> list[Stated]:
-    """Compares the models in `paths` with those carried in `folder` and keeps the best of each network there."""
+def promote(paths: list[Path], folder: Path = BUNDLED) -> list[MeasuredFile]:
+    """Compares the models in `paths` with those in `folder` and keeps the best of each network there."""
     folder.mkdir(exist_ok=True)
-    best: dict[str, tuple[Stated, bytes]] = {}
+    best: dict[str, tuple[MeasuredFile, bytes]] = {}
     for content in _contents([*paths, *sorted(folder.glob("*.tinylab"))]):
         try:
             network = unpack(content).network.name
@@ -60,23 +60,23 @@ def carry(paths: list[Path], folder: Path = CARRIED) -> list[Stated]:
             best[network] = found, content
     for network, (_, content) in best.items():
         (folder / f"{network}.tinylab").write_bytes(content)
-    stated = [found for _, (found, _) in sorted(best.items())]
-    (folder / STATED.name).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-    return stated
+    records = [found for _, (found, _) in sorted(best.items())]
+    (folder / RECORDS_FILE.name).write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+    return records
 
 
 def _contents(paths: list[Path]) -> Iterator[bytes]:
-    """The files, and what is in zip files, each where it is small enough for a record."""
+    """The contents of the files and of the members of zip files, without members that are too large."""
     for path in paths:
         if not zipfile.is_zipfile(path):
             yield path.read_bytes()
             continue
         with zipfile.ZipFile(path) as bundle:
             for member in bundle.infolist():
-                if not member.is_dir() and member.file_size <= MOST_BYTES:
+                if not member.is_dir() and member.file_size <= MAX_BYTES:
                     yield bundle.read(member)
 
 
 if __name__ == "__main__":
-    for line in carry([Path(name) for name in sys.argv[1:]]):
-        sys.stdout.write(f"{json.dumps(line)}\n")
+    for record in promote([Path(name) for name in sys.argv[1:]]):
+        sys.stdout.write(f"{json.dumps(record)}\n")

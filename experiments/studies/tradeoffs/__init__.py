@@ -1,1 +1,1 @@
-"""What the trade-off study is made of: its grid, its measuring, and what is picked from its rows."""
+"""The trade-off study: every combination of the compression techniques and executions."""

@@ -1,4 +1,4 @@
-"""The grid of a trade-off study: choices as words, the models and variants that follow, and the minutes they take."""
+"""The grid of a trade-off study: combinations of levels, their names and recipes, and an estimate of the minutes."""
 
 import inspect
 import itertools
@@ -17,22 +17,22 @@ PRUNING = re.compile(r"none|structured 0?\.\d+|unstructured 0?\.\d+|structured 0
 QUANTIZATION = re.compile(r"none|(weight-only|static) ([2-8])")
 FACTORS = ("execution", "pruning", "quantization", "distilled", "hidden")
 
-LEAST_BLOCK_S = 0.1  # of one variant: 12 blocks
+MIN_BLOCK_S = 0.1  # of one variant, for 12 blocks
 
 
 def execution_of(text: str) -> str:
-    """The execution as it is written; ValueError with what is allowed."""
+    """The text unchanged; ValueError with the allowed values."""
     return _matched(EXECUTION, text, "eager, jit or jit+beam=N with N from 1 to 24")
 
 
 def pruning_of(text: str) -> str:
-    """The pruning as it is written; ValueError with what is allowed."""
-    allowed = "none, unstructured S (the share of weights that goes), structured W (the share of units that stays)"
+    """The text unchanged; ValueError with the allowed values."""
+    allowed = "none, unstructured S (share of weights to prune), structured W (share of units to keep)"
     return _matched(PRUNING, text, f"{allowed}, or structured W unstructured S; S and W from 0 to 1")
 
 
 def quantization_of(text: str) -> str:
-    """The quantization as it is written; ValueError with what is allowed."""
+    """The text unchanged; ValueError with the allowed values."""
     return _matched(QUANTIZATION, text, "none, weight-only B or static B with B from 2 to 8")
 
 
@@ -43,8 +43,8 @@ def _matched(pattern: re.Pattern[str], text: str, allowed: str) -> str:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One setting of all factors: a recipe without its seed, and how the model is executed; `hidden` 0: as it is."""
+class Combination:
+    """One level of each factor: a recipe without its seed, and its execution; `hidden` 0: the network's own widths."""
 
     execution: str = "eager"
     pruning: str = "none"
@@ -54,23 +54,23 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """`jit int8 static 90% pruned`; what is not done is not said, but for `dense`."""
+        """`jit int8 static 90% pruned`."""
         scheme, _, bits = self.quantization.partition(" ")
         numbers = "float32" if scheme == "none" else f"int{bits} {scheme.replace('-', ' ')}"
-        said = [self.execution, numbers, thinned(self.pruning)]
-        said += ["distilled"] if self.distilled == "yes" else []
-        return " ".join([*said, *([f"{self.hidden} hidden"] if self.hidden else [])])
+        words = [self.execution, numbers, pruning_label(self.pruning)]
+        words += ["distilled"] if self.distilled == "yes" else []
+        return " ".join([*words, *([f"{self.hidden} hidden"] if self.hidden else [])])
 
     def recipe(self, network: str, seed: int, tune_steps: int) -> Recipe:
-        """The recipe of the model of `network`; ValueError where it cannot be."""
+        """The recipe of the model; ValueError in one line if it is not possible."""
         scheme, _, bits = self.quantization.partition(" ")
         quant = QuantSpec("float32")
         if scheme == "static":
             quant = QuantSpec("static", int(bits))
         elif scheme == "weight-only":
             quant = QuantSpec("weight_only", int(bits))
-        width, sparsity = shares(self.pruning)
-        sizes = scaled(network, self.hidden)
+        width, sparsity = pruning_shares(self.pruning)
+        sizes = scaled_sizes(network, self.hidden)
         try:
             Recipe(network, sizes, width=width, sparsity=sparsity)
         except ValueError as error:
@@ -78,21 +78,21 @@ class Choice:
         return Recipe(network, sizes, seed, quant, self.distilled == "yes", width, sparsity, tune_steps)
 
 
-def shares(pruning: str) -> tuple[float, float]:
-    """The share of units that stays and the share of weights that goes."""
+def pruning_shares(pruning: str) -> tuple[float, float]:
+    """The share of units to keep and the share of weights to prune."""
     words = pruning.split()
-    said = dict(zip(words[::2], words[1::2], strict=False))
-    return float(said.get("structured", 1)), float(said.get("unstructured", 0))
+    levels = dict(zip(words[::2], words[1::2], strict=False))
+    return float(levels.get("structured", 1)), float(levels.get("unstructured", 0))
 
 
-def thinned(pruning: str) -> str:
+def pruning_label(pruning: str) -> str:
     """`dense`, `90% pruned`, `width 50%`, `width 50% 70% pruned`."""
-    width, sparsity = shares(pruning)
-    said = [f"width {100 * width:.4g}%"] if width < 1 else []
-    return " ".join([*said, *([f"{100 * sparsity:.4g}% pruned"] if sparsity else [])]) or "dense"
+    width, sparsity = pruning_shares(pruning)
+    words = [f"width {100 * width:.4g}%"] if width < 1 else []
+    return " ".join([*words, *([f"{100 * sparsity:.4g}% pruned"] if sparsity else [])]) or "dense"
 
 
-def scaled(network: str, hidden: int) -> tuple[tuple[str, int], ...]:
+def scaled_sizes(network: str, hidden: int) -> tuple[tuple[str, int], ...]:
     """The sizes of a network whose first hidden layer has `hidden` units, the others in proportion."""
     sizes = {
         name: parameter.default
@@ -106,13 +106,13 @@ def scaled(network: str, hidden: int) -> tuple[tuple[str, int], ...]:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """All that a study makes and measures; the first choice is the baseline."""
+class TradeoffGrid:
+    """All models and variants of a study; the first combination is the baseline."""
 
     network: str
     batches: tuple[int, ...]
     seeds: tuple[int, ...]
-    choices: tuple[Choice, ...]
+    combinations: tuple[Combination, ...]
     tune_steps: int
     budget_s: float
     search_s: float
@@ -120,49 +120,49 @@ class Grid:
     @property
     def variants(self) -> int:
         """Rows of the study."""
-        return len(self.choices) * len(self.batches) * len(self.seeds)
+        return len(self.combinations) * len(self.batches) * len(self.seeds)
 
-    def recipes(self, seed: int) -> dict[Choice, Recipe]:
-        """The recipe of each choice; ValueError where a choice cannot be."""
-        return {one: one.recipe(self.network, seed, self.tune_steps) for one in self.choices}
+    def recipes(self, seed: int) -> dict[Combination, Recipe]:
+        """The recipe of each combination; ValueError in one line if one is not possible."""
+        return {one: one.recipe(self.network, seed, self.tune_steps) for one in self.combinations}
 
     def models(self) -> list[Recipe]:
-        """The recipes of the study, each once, in the order in which they are made."""
+        """The distinct recipes of the study in build order."""
         return list(dict.fromkeys(one for seed in self.seeds for one in self.recipes(seed).values()))
 
     def minutes(self, models: Sequence[Recipe]) -> float:
-        """What it takes to make `models` and to measure all variants, as estimated from 2 CPU cores."""
+        """The estimated time to build `models` and measure all variants, on 2 CPU cores."""
         step, seconds = STEP_S[self.network], len(models) * TEST_S[self.network]
         trained = {(one.sizes, one.seed, one.distilled) for one in models}
-        carried = {((), 0, False)}
-        seconds += len(trained - carried) * TRAINING_STEPS[self.network] * step
-        thinned_out = {one.unquantized for one in models if one.is_pruned}
-        seconds += sum(self.tune_steps * step * ((one.width < 1) + (one.sparsity > 0)) for one in thinned_out)
-        compiled = {one.sizes for one in models if one.is_pruned or (one.sizes, one.seed, one.distilled) not in carried}
+        bundled = {((), 0, False)}
+        seconds += len(trained - bundled) * TRAINING_STEPS[self.network] * step
+        pruned = {one.unquantized for one in models if one.is_pruned}
+        seconds += sum(self.tune_steps * step * ((one.width < 1) + (one.sparsity > 0)) for one in pruned)
+        compiled = {one.sizes for one in models if one.is_pruned or (one.sizes, one.seed, one.distilled) not in bundled}
         narrowed = {(one.sizes, one.width) for one in models if one.width < 1 and one.sparsity}
         seconds += (len(compiled) + len(narrowed)) * COMPILE_S
-        searched = sum("beam" in one.execution for one in self.choices)
+        searched = sum("beam" in one.execution for one in self.combinations)
         point = (
-            max(self.budget_s, LEAST_BLOCK_S * len(self.choices))
-            + len(self.choices) * CALL_S
+            max(self.budget_s, MIN_BLOCK_S * len(self.combinations))
+            + len(self.combinations) * CALL_S
             + searched * self.search_s
         )
         return (seconds + point * len(self.batches) * len(self.seeds)) / 60
 
     def plan(self) -> str:
-        """`8 variants of 4 models, 2 of them kept from before; about 1.2 minutes`."""
+        """`8 variants of 4 models, 2 of them cached; about 1.2 minutes`."""
         models = self.models()
         missing = [one for one in models if not cache_path(one).exists()]
-        kept = f", {len(models) - len(missing)} of them kept from before" if len(missing) < len(models) else ""
+        cached = f", {len(models) - len(missing)} of them cached" if len(missing) < len(models) else ""
         minutes = self.minutes(missing)
         about = f"{minutes:.1f}" if minutes < 10 else f"{minutes:.0f}"
-        return f"{self.variants} variants of {len(models)} models{kept}; about {about} minutes on 2 CPU cores"
+        return f"{self.variants} variants of {len(models)} models{cached}; about {about} minutes on 2 CPU cores"
 
 
-def choices(factors: Sequence[Sequence[str | int]]) -> tuple[Choice, ...]:
-    """Every combination of the levels of execution, pruning, quantization, distilled and hidden, the baseline first.
+def combinations(factors: Sequence[Sequence[str | int]]) -> tuple[Combination, ...]:
+    """Every combination of the levels of execution, pruning, quantization, distilled and hidden.
 
-    The baseline, eager float32 dense of the first hidden width, is there even where nobody asked for it.
+    The first is the baseline, eager float32 dense with the first hidden width, even if the levels do not include it.
     """
-    found = [Choice(*levels) for levels in itertools.product(*factors)]  # type: ignore[arg-type]
-    return tuple(dict.fromkeys([Choice(hidden=found[0].hidden), *found]))
+    found = [Combination(*levels) for levels in itertools.product(*factors)]  # type: ignore[arg-type]
+    return tuple(dict.fromkeys([Combination(hidden=found[0].hidden), *found]))

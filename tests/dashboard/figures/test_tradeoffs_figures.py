@@ -9,7 +9,7 @@ import pytest
 from dashboard.figures.tradeoffs.contributions import waterfall
 from dashboard.figures.tradeoffs.figures import FADED, compared_panels, panels, point_panels
 from experiments.runs import frames
-from experiments.studies.tradeoffs.picks import path
+from experiments.studies.tradeoffs.recommendation import technique_path
 from tests.dashboard.made_studies import STUDY, details, rows
 
 TITLES = ["Accuracy against latency", "Accuracy against size", "Size against latency", "All three at once"]
@@ -173,7 +173,7 @@ def test_effects_have_their_intervals_and_a_line_at_nothing():
 
 
 def test_the_way_to_a_variant_is_one_row_for_each_technique():
-    panel = waterfall(path(rows(), "jit int8 static 90% pruned"))
+    panel = waterfall(technique_path(rows(), "jit int8 static 90% pruned"))
     size, latency, accuracy = panel.figure.data
     assert list(size.y) == ["baseline", "+ 90% pruned", "+ static 8", "+ jit"]
     assert size.x[0] == pytest.approx(407.462)

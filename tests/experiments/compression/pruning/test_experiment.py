@@ -1,12 +1,9 @@
-import numpy as np
-import pandas as pd
 import pytest
 
 import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
 from experiments.compression.pruning.experiment import PruningSpec, pruning
-from experiments.compression.pruning.reports import answer
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import unpack
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
@@ -32,7 +29,7 @@ def of(rows, variant):
     return rows[rows["variant"] == variant].iloc[0]
 
 
-def test_each_way_is_timed_beside_the_dense_network_in_each_form(rows):
+def test_each_method_is_timed_side_by_side_with_the_dense_network_in_each_form(rows):
     assert rows[["variant", "form"]].to_numpy().tolist() == [
         ["dense", "dense"],
         ["magnitude", "dense"],
@@ -45,13 +42,13 @@ def test_each_way_is_timed_beside_the_dense_network_in_each_form(rows):
     assert set(rows["verdict"]) <= {"baseline", "faster", "slower", "cannot tell"}
 
 
-def test_the_dense_network_is_trained_as_long(rows, details):
+def test_the_dense_network_is_fine_tuned_as_long(rows, details):
     assert set(rows["fine_tune_steps"]) == {40}
     last = details["fine_tuning"].groupby("variant")["step"].max()
     assert last.to_dict() == {"dense": 40, "magnitude": 40, "l2 units": 40, "2:4": 40}
 
 
-def test_what_is_asked_for_is_gone(rows):
+def test_as_many_weights_and_units_are_pruned_as_the_target_says(rows):
     assert of(rows, "dense")["sparsity"] < 0.001
     assert of(rows, "magnitude")["sparsity"] == pytest.approx(0.9, abs=0.001)
     assert of(rows, "2:4")["sparsity"] == pytest.approx(0.5, abs=0.001)
@@ -71,15 +68,15 @@ def test_fine_tuning_brings_accuracy_back(rows):
 
 def test_accuracies_of_all_seeds_have_an_interval_and_a_difference_to_the_dense_network(rows, details):
     row, seeds = of(rows, "magnitude"), details["seeds"]
-    own = seeds[seeds["variant"] == "magnitude"]["accuracy"]
-    whole = seeds[seeds["variant"] == "dense"]["accuracy"]
-    assert row["seeds"] == len(own) == 2
-    assert own.iloc[0] != own.iloc[1]
+    accuracies = seeds[seeds["variant"] == "magnitude"]["accuracy"]
+    dense = seeds[seeds["variant"] == "dense"]["accuracy"]
+    assert row["seeds"] == len(accuracies) == 2
+    assert accuracies.iloc[0] != accuracies.iloc[1]
     assert sorted(set(seeds["seed"])) == [5, 6]
-    assert row["seed_accuracy"] == pytest.approx(own.mean())
+    assert row["seed_accuracy"] == pytest.approx(accuracies.mean())
     assert row["seed_accuracy_lo"] < row["seed_accuracy"] < row["seed_accuracy_hi"]
-    assert row["accuracy"] == pytest.approx(own.iloc[0])
-    assert row["drop"] == pytest.approx(whole.mean() - own.mean())
+    assert row["accuracy"] == pytest.approx(accuracies.iloc[0])
+    assert row["drop"] == pytest.approx(dense.mean() - accuracies.mean())
     assert of(rows, "dense")["drop"] == 0
 
 
@@ -111,8 +108,8 @@ def test_the_layers_and_the_picture_show_what_is_left(details):
     assert layers.loc[("l2 units", "layers.0"), "units"] == 13
     assert layers.loc[("magnitude", "layers.0"), "sparsity"] > 0.9 > layers.loc[("magnitude", "layers.1"), "sparsity"]
     picture = details["picture"]
-    gone = picture[(picture["variant"] == "magnitude") & (picture["after"] == 0)]
-    assert len(gone) > 0.5 * len(picture[picture["variant"] == "magnitude"])
+    pruned = picture[(picture["variant"] == "magnitude") & (picture["after"] == 0)]
+    assert len(pruned) > 0.5 * len(picture[picture["variant"] == "magnitude"])
     assert (picture[picture["variant"] == "dense"]["before"] != 0).any()
 
 
@@ -157,7 +154,7 @@ def test_a_sparsity_of_nothing_is_the_dense_network():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"sparsity": "1.0"}, "sparsity: 1.0 is not allowed; give numbers from 0 to 0.99"),
         ({"sparsity": "0"}, "sparsity: nothing would be pruned; give one above 0 and a method, or an N:M pattern"),
@@ -178,68 +175,8 @@ def test_a_sparsity_of_nothing_is_the_dense_network():
         ),
     ],
 )
-def test_bad_input_is_refused_in_one_line(given, said):
+def test_bad_input_is_refused_in_one_line(given, message):
     with pytest.raises(BadInput) as refused:
         parse(PruningSpec, given)
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
-
-
-def made(variant, form, target, drop, size, speedup, verdict):
-    return {
-        "device": "CPU",
-        "network": "mlp",
-        "batch": 32,
-        "variant": variant,
-        "method": None if variant == "dense" else variant,
-        "form": form,
-        "target": target,
-        "sparsity": target,
-        "seeds": 3,
-        "seed_accuracy": 0.98 - drop,
-        "seed_accuracy_lo": 0.979 - drop,
-        "seed_accuracy_hi": 0.981 - drop,
-        "drop": drop,
-        "drop_lo": drop - 0.001,
-        "drop_hi": drop + 0.001,
-        "size_bytes": size,
-        "compression": 400_000 / size,
-        "speedup": speedup,
-        "speedup_lo": speedup - 0.1,
-        "speedup_hi": speedup + 0.1,
-        "verdict": verdict,
-    }
-
-
-def said(*others):
-    base = made("dense", "dense", 0.0, 0.0, 400_000, np.nan, "baseline")
-    return answer(pd.DataFrame([base, *others]).convert_dtypes())
-
-
-def test_the_answer_names_the_sparsest_network_that_keeps_its_accuracy_and_what_random_would_cost():
-    assert said(
-        made("magnitude", "dense", 0.9, 0.001, 40_000, 1.0, "cannot tell"),
-        made("magnitude", "dense", 0.99, 0.1, 4_000, 1.0, "cannot tell"),
-        made("random", "dense", 0.9, 0.05, 40_000, 1.0, "cannot tell"),
-        made("l2 units", "smaller", 0.5, 0.002, 200_000, 2.0, "faster"),
-    ) == (
-        "On CPU mlp at batch 32: 90% of its weights gone by magnitude (0.10 points lost, 95 % +0.00 to +0.20 over "
-        "3 seeds of 98.00%; at random 5.00): 40,000 bytes, 10x smaller; multiplying the zeros too makes no significant "
-        "difference to a call (ratio 1, 95 % 0.9 to 1.1); whole units gone (l2 units, 50%: 0.20 points lost) "
-        "makes a call 2x faster (95 % 1.9 to 2.1)."
-    )
-
-
-def test_the_answer_says_where_nothing_keeps_the_accuracy():
-    sentence = said(made("magnitude", "dense", 0.99, 0.1, 4_000, 1.0, "cannot tell"))
-    assert "no sparsity that was tried keeps its 98.00% within 0.2 points (magnitude, 99%: 10.00 points" in sentence
-
-
-def test_the_answer_speaks_of_units_alone_where_nothing_else_was_tried():
-    sentence = said(made("l2 units", "smaller", 0.5, 0.001, 200_000, 2.0, "faster"))
-    assert sentence.startswith("On CPU mlp at batch 32: whole units gone (l2 units, 50%: 0.10 points lost")
-    assert "no sparsity" not in sentence
-
-
-def test_no_rows_have_no_answer():
-    assert answer(pd.DataFrame(columns=list(made("a", "b", 0.0, 0.0, 1, 1.0, "")))) == ""

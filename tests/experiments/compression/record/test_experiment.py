@@ -1,13 +1,12 @@
-"""The whole chain on a small network: every stage is measured on what its file restores."""
+"""The whole pipeline on a small network: every stage is measured on the model restored from its file."""
 
-import pandas as pd
 import pytest
 
 import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
-from experiments.compression.record.experiment import RecordSpec, answer, record
-from experiments.compression.record.promote_best import CARRIED
+from experiments.compression.record.experiment import RecordSpec, record
+from experiments.compression.record.promote_best import BUNDLED
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import unpack
 from experiments.models.sequential.network import mlp, parameter_count
@@ -48,12 +47,12 @@ def test_every_row_is_what_its_file_restores(rows, files):
         assert row["validation_lo"] < row["validation_accuracy"] < row["validation_hi"]
 
 
-def test_the_sparsity_and_the_number_of_values_are_those_that_were_asked_for(rows, files):
+def test_the_sparsity_and_the_number_of_values_are_those_of_the_spec(rows, files):
     pruned = unpack(files["pruned"])
-    weights, left = (
+    weights, nonzero = (
         sum(count(one.weight) for one in pruned.layers) for count in (lambda w: w.size, lambda w: (w != 0).sum())
     )
-    assert left == pytest.approx(0.1 * weights, rel=0.01)
+    assert nonzero == pytest.approx(0.1 * weights, rel=0.01)
     for layer in unpack(files["codebook"]).layers:
         assert len(set(layer.weight[layer.weight != 0].tolist())) <= 8
         assert len(set(layer.bias[layer.bias != 0].tolist())) <= 16
@@ -66,7 +65,7 @@ def test_the_last_file_computes_what_the_codebook_stage_computes(files):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"widths": "100"}, "widths: 100 is not allowed; lenet_300_100 has 2 hidden layers of 300, 100 units"),
         ({"widths": "301,50"}, "widths: 301,50 is not allowed; lenet_300_100 has 2 hidden layers"),
@@ -76,39 +75,15 @@ def test_the_last_file_computes_what_the_codebook_stage_computes(files):
         ({"temperature": "0"}, "temperature: 0 is not allowed"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(given, said):
+def test_bad_input_is_refused_in_one_line(given, message):
     with pytest.raises(BadInput) as refused:
         parse(RecordSpec, given)
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
 
 
-def made(stage, seed, size, accuracy):
-    return {
-        "variant": stage,
-        "network": "lenet_300_100",
-        "seed": seed,
-        "size_bytes": size,
-        "compression": 1_066_440 / size,
-        "accuracy": accuracy,
-        "validation_accuracy": accuracy - 0.001,
-    }
-
-
-def test_the_answer_is_the_median_of_the_seeds():
-    frame = pd.DataFrame(
-        [made("base", seed, 1_066_500, 0.99) for seed in range(3)]
-        + [made("file", seed, 4_000 + 100 * seed, 0.984 - seed / 1000) for seed in range(3)]
-    )
-    assert answer(frame) == (
-        "A file of 4,100 bytes holds lenet_300_100 (median of 3 seeds), 260x smaller than its float32 numbers, with "
-        "an error of 1.70% on the test and 1.80% on the validation images; before, the errors were 1.00% and 1.10%."
-    )
-    assert answer(frame[frame["variant"] == "base"]) == ""
-
-
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (record.preset("lenet_300_100"), "15 files of 3 seeds; about 11 minutes on 2 CPU cores"),
         (record.preset("lenet_5"), "15 files of 3 seeds; about 157 minutes on 2 CPU cores"),
@@ -116,17 +91,17 @@ def test_the_answer_is_the_median_of_the_seeds():
     ],
     ids=["lenet_300_100", "lenet_5", "mlp"],
 )
-def test_the_plan_says_how_long_it_will_take(given, said):
-    assert record.plan(given).startswith(said)
-    assert record.plan(given).endswith("the time limit has to be longer")
+def test_the_plan_estimates_the_minutes(given, message):
+    assert record.plan(given).startswith(message)
+    assert record.plan(given).endswith("the time limit must be longer")
 
 
 GOALS = {"lenet_300_100": (150, 0.0164), "lenet_5": (200, 0.0080)}  # times smaller, error on both splits
 
 
 @pytest.mark.parametrize("network", GOALS)
-def test_the_median_of_three_seeds_of_the_carried_run_reaches_the_goal(url, network):
-    """The files themselves are decoded and tested where they are carried."""
+def test_the_median_of_three_seeds_of_the_bundled_run_reaches_the_goal(url, network):
+    """The bundled files are decoded and tested in test_promote_best."""
     db = store.engine(url)
     examples.load(db, examples.bundled("record"))
     runs = [run for run in store.list_runs(db) if run["spec"]["network"] == network]
@@ -137,5 +112,5 @@ def test_the_median_of_three_seeds_of_the_carried_run_reaches_the_goal(url, netw
     assert last["compression"].median() >= times
     assert max(1 - last["accuracy"].median(), 1 - last["validation_accuracy"].median()) <= error
     assert sorted(names.values()) == sorted(last["size_bytes"])
-    kept = (CARRIED / f"{network}.tinylab").read_bytes()
-    assert kept in store.read_artifacts(db, runs[0]["id"]).values()
+    bundled = (BUNDLED / f"{network}.tinylab").read_bytes()
+    assert bundled in store.read_artifacts(db, runs[0]["id"]).values()

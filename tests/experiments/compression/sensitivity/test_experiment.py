@@ -4,7 +4,8 @@ import pytest
 import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
-from experiments.compression.sensitivity.experiment import BEST, GREEDY, SensitivitySpec, answer, sensitivity
+from experiments.compression.sensitivity.answer import BEST, GREEDY, answer
+from experiments.compression.sensitivity.experiment import SensitivitySpec, sensitivity
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +13,7 @@ def rows(apart):
     return experiments.run("sensitivity", preset="quick", device="CPU", time_limit_s=150)
 
 
-def test_every_layer_is_tried_at_every_number_of_bits_and_two_mixtures_follow(rows):
+def test_every_layer_is_tried_at_every_number_of_bits_and_two_assignments_follow(rows):
     spec = sensitivity.presets["quick"]
     alone = [f"layers.{layer} int{bits}" for layer in (0, 1) for bits in spec.bits]
     assert rows["variant"].tolist() == [*alone, GREEDY, BEST]
@@ -30,7 +31,7 @@ def test_fewer_bits_save_more_bytes(rows):
         assert (layer["weight_bytes"] + layer["saved_bytes"] == 4 * 101_770).all()
 
 
-def test_the_greedy_mixture_is_within_a_fifth_of_a_point_of_the_best(rows):
+def test_the_greedy_assignment_is_within_a_fifth_of_a_point_of_the_best(rows):
     greedy, best = (rows[rows["variant"] == name].iloc[0] for name in (GREEDY, BEST))
     assert abs(greedy["accuracy"] - best["accuracy"]) <= 0.002
     assert best["weight_bytes"] <= greedy["weight_bytes"]
@@ -46,12 +47,12 @@ def test_bad_input_is_refused_in_one_line():
     ]
 
 
-def test_without_a_mixture_there_is_no_answer_yet():
+def test_there_is_no_answer_before_mixed_precision_was_measured():
     columns = ["variant", "layer"]
     assert answer(pd.DataFrame([("layers.0 int8", "layers.0")], columns=columns)) == ""
 
 
-def test_the_answer_names_the_mixture_and_the_most_sensitive_layer(rows):
+def test_the_answer_names_the_assignment_and_the_most_sensitive_layer(rows):
     said = answer(rows)
     assert said.startswith(f"Bits {rows.iloc[-2]['bits']} for the layers of mlp store it in ")
     worst = rows[rows["layer"].notna()].nlargest(1, "drop").iloc[0]
@@ -65,9 +66,9 @@ def test_every_layer_is_timed_alone(rows):
     assert alone.groupby("layer")["layer_speedup"].nunique().tolist() == [1, 1]
 
 
-def test_a_budget_of_bytes_is_kept_by_both_mixtures(apart):
+def test_both_assignments_stay_within_a_budget_of_bytes(apart):
     given = {"device": "CPU", "budget_bytes": 50_000, "images": 500, "time_limit_s": 150}
     found = experiments.run("sensitivity", preset="quick", **given)
-    mixtures = found[found["variant"].isin([GREEDY, BEST])]
-    assert (mixtures["weight_bytes"] <= 50_000).all()
-    assert mixtures["kept"].all()
+    assigned = found[found["variant"].isin([GREEDY, BEST])]
+    assert (assigned["weight_bytes"] <= 50_000).all()
+    assert assigned["kept"].all()

@@ -14,7 +14,7 @@ import json
 import numpy as np
 from experiments.models.data.mnist import Dataset, Split
 from experiments.models.techniques.fine_tuning import fine_tune
-from experiments.compression.pruning.gradients import gradients_on
+from experiments.compression.pruning.pruning_and_fine_tuning import gradients_on
 from experiments.models.sequential.network import forward_numpy, mlp
 from experiments.models.techniques.pruning_methods import mask_function
 from experiments.models.techniques.prune_weights import apply_masks, total_sparsity

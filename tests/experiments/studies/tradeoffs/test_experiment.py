@@ -1,4 +1,4 @@
-"""The trade-off study really runs: complete rows, a front, nothing made twice, failures that stop nobody."""
+"""Real runs of the trade-off study: complete rows, a front, no model built twice, failures that do not stop it."""
 
 from dataclasses import dataclass
 
@@ -15,22 +15,23 @@ from experiments.models.format import tensor_file
 from experiments.models.format.packed import unpack
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 from experiments.runs import jobs, store
-from experiments.studies.tradeoffs.experiment import TradeoffsSpec, answer
+from experiments.studies.tradeoffs.answer import answer
+from experiments.studies.tradeoffs.experiment import TradeoffsSpec
 
-OWN = "unstructured 0.517"  # a pruning that only these tests ask for
-QUICK = {"execution": "jit", "pruning": f"none,{OWN}", "tune_steps": 0, "budget_s": 0.1, "batch": [1]}
+PRUNED = "unstructured 0.517"  # used only by these tests, so that its models are not cached
+QUICK = {"execution": "jit", "pruning": f"none,{PRUNED}", "tune_steps": 0, "budget_s": 0.1, "batch": [1]}
 
 
 def forget(**given):
-    """Removes what an earlier run of these tests has kept on this machine."""
+    """Removes the models that an earlier run of these tests cached on this machine."""
     for recipe in parse(TradeoffsSpec, QUICK | given).grid.models():
         if recipe.is_pruned:
             builder.cache_path(recipe).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What one study left."""
+class StudyRun:
+    """The frames and files of one run."""
 
     rows: pd.DataFrame
     effects: pd.DataFrame
@@ -39,12 +40,12 @@ class Ran:
     files: dict[str, bytes]
 
 
-def run(**given) -> Ran:
+def run(**given) -> StudyRun:
     run_id = jobs.run_now("tradeoffs", parse(TradeoffsSpec, QUICK | given))
     db = store.engine(store.database_url())
     assert store.get_run(db, run_id)["status"] == "done", store.get_run(db, run_id)["message"]
     details = [experiments.detail(run_id, name) for name in ("effects", "models", "failures")]
-    return Ran(experiments.frame(run_id), *details, store.read_artifacts(db, run_id))
+    return StudyRun(experiments.frame(run_id), *details, store.read_artifacts(db, run_id))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_losses_of_accuracy_are_paired_with_the_baseline(study):
     assert (widths[1:] < (study["accuracy_hi"] - study["accuracy_lo"])[1:]).all()
 
 
-def test_the_downloaded_file_of_the_picked_recipe_restores_the_accuracy_of_the_page(ran):
+def test_the_file_of_each_recipe_restores_the_accuracy_of_its_rows(ran):
     test = mnist().test
     for row in ran.rows.drop_duplicates("recipe").to_dict("records"):
         file = ran.files[f"{row['recipe']}.tinylab"]
@@ -88,14 +89,14 @@ def test_the_downloaded_file_of_the_picked_recipe_restores_the_accuracy_of_the_p
         assert accuracy_numpy(unpack(file), test.images, test.labels) == row["accuracy"]
 
 
-def test_the_answers_of_every_model_are_kept_with_the_run(ran):
+def test_the_correct_predictions_of_every_model_are_stored_with_the_run(ran):
     packed, about = tensor_file.decode(ran.files["answers.safetensors"])
     for row in ran.rows.to_dict("records"):
-        right = np.unpackbits(packed[row["recipe"]], count=int(about["images"]))
-        assert right.mean() == row["accuracy"]
+        correct = np.unpackbits(packed[row["recipe"]], count=int(about["images"]))
+        assert correct.mean() == row["accuracy"]
 
 
-def test_effects_are_told_of_every_factor_that_varies(ran):
+def test_every_factor_that_varies_has_effects(ran):
     effects = ran.effects
     alone = effects[effects["with_factor"].isna()]
     assert set(alone["factor"]) == {"execution", "pruning", "quantization"}
@@ -104,15 +105,15 @@ def test_effects_are_told_of_every_factor_that_varies(ran):
     assert 0.2 < fewer["effect"] < 0.5
 
 
-def test_the_answer_says_what_is_won_and_lost(study):
-    said = answer(study)
-    assert said.startswith("On CPU, mlp at batch 1: the smallest")
-    assert "within 1 point of the baseline is jit" in said
-    assert "smaller" in said
-    assert "points" in said
+def test_the_answer_states_gains_and_losses(study):
+    sentence = answer(study)
+    assert sentence.startswith("On CPU, mlp at batch 1: the smallest")
+    assert "within 1 point of the baseline is jit" in sentence
+    assert "smaller" in sentence
+    assert "points" in sentence
 
 
-def test_a_killed_study_submitted_again_with_a_larger_grid_repeats_no_model():
+def test_a_cancelled_study_submitted_again_with_a_larger_grid_rebuilds_no_model():
     given = {"pruning": "none,unstructured 0.523", "quantization": "none,static 8", "execution": "eager"}
     forget(**given)
     seen = {}
@@ -133,7 +134,7 @@ def test_a_killed_study_submitted_again_with_a_larger_grid_repeats_no_model():
 
 @pytest.fixture
 def in_the_way():
-    """A folder where the file of one pruned model is to be written."""
+    """A folder where the file of one pruned model should be written."""
     given = {"pruning": "unstructured 0.531", "quantization": "none,static 8"}
     forget(**given)
     blocked = builder.cache_path(parse(TradeoffsSpec, QUICK | given).grid.models()[-1])
@@ -151,4 +152,4 @@ def test_a_variant_that_raises_or_runs_out_of_time_is_a_row_and_the_study_goes_o
     without = frame["verdict"].isin(["failed", "timeout"])
     assert frame.loc[without, ["latency_ms", "accuracy", "p_front", "front"]].isna().all(axis=None)
     assert "IsADirectoryError" in failures.loc["jit int8 static 53.1% pruned", "message"]
-    assert "had not ended after 1 s" in failures.loc["jit+beam=4 float32 53.1% pruned", "message"]
+    assert "did not finish within 1 s" in failures.loc["jit+beam=4 float32 53.1% pruned", "message"]

@@ -1,14 +1,12 @@
 """Specs, calibration and quantized weights; the integer path against its float twin."""
 
 import dataclasses
-import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from experiments.compression.quantization.reports import calibration_report, histogram_report, layer_report
 from experiments.models.sequential.network import Linear, Network, forward_numpy, initial_weights, mlp
 from experiments.models.techniques.quantization.numpy_backend import (
     TOLERANCE,
@@ -229,53 +227,6 @@ def test_float_schemes_are_the_network_itself(images):
     assert np.array_equal(
         logits_numpy(quantize(network, weights, FLOAT), images[:9]), forward_numpy(network, weights, images[:9])
     )
-
-
-def test_the_layers_are_reported(images):
-    network, weights = trained()
-    seen = calibrate(network, weights, images[:64])
-    records = layer_report(weights, quantize(network, weights, QuantSpec(symmetry="asymmetric"), seen), seen)
-    assert [(one["layer"], one["tensor"]) for one in records] == [
-        (f"layers.{number}", tensor) for number in range(3) for tensor in ("weight", "activation")
-    ]
-    first, pixels = records[:2]
-    assert (first["scales"], first["zero_point"], first["clipped"], first["bits"]) == (24, None, 0, 8)
-    assert (pixels["scales"], pixels["zero_point"], pixels["lo"], pixels["clipped"]) == (1, 0, 0, 0)
-    assert pixels["hi"] == pytest.approx(1)
-    assert all(30 < one["sqnr_db"] < 70 for one in records)
-    floats = layer_report(weights, quantize(network, weights, FLOAT))
-    assert [(one["bits"], one["sqnr_db"]) for one in floats] == [(32, None)] * 3
-
-
-def test_one_bit_is_six_decibels():
-    network, weights = trained()
-    ratios = [
-        layer_report(weights, quantize(network, weights, QuantSpec("weight_only", weight_bits=bits)))[0]["sqnr_db"]
-        for bits in (7, 8)
-    ]
-    assert ratios[1] - ratios[0] == pytest.approx(20 * math.log10(127 / 63), abs=0.3)
-
-
-def test_observers_are_compared_on_the_same_histogram(images):
-    network, weights = trained()
-    seen, spec = calibrate(network, weights, images[:64]), QuantSpec(activation_bits=4, observer="mse")
-    records = calibration_report(network, weights, spec, seen)
-    assert len(records) == 3 * 2 * 4
-    assert {one["observer"] for one in records if one["chosen"] and one["tensor"] == "activation"} == {"mse"}
-    hidden = {one["observer"]: one for one in records if (one["layer"], one["tensor"]) == ("layers.1", "activation")}
-    assert hidden["mse"]["sqnr_db"] > hidden["minmax"]["sqnr_db"]
-    assert (hidden["minmax"]["clipped"], hidden["percentile"]["clipped"] > 0) == (0, True)
-
-
-def test_the_histograms_hold_all_values(images):
-    network, weights = trained()
-    records = histogram_report(network, weights, calibrate(network, weights, images[:64]), bins=32)
-    totals = {}
-    for one in records:
-        totals[one["layer"], one["tensor"]] = totals.get((one["layer"], one["tensor"]), 0) + one["count"]
-    assert len(records) == 3 * 2 * 32
-    assert totals["layers.0", "activation"] == 64 * 784
-    assert totals["layers.1", "weight"] == 24 * 16
 
 
 def test_everything_comes_out_the_same_again(images):

@@ -22,7 +22,7 @@ from experiments.models.data.mnist import Split
 from experiments.models.training.feeding import teacher_logits
 from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.training.settings import Settings
-from experiments.models.techniques.teacher_logits import device_teacher_logits, cached_teacher_logits
+from experiments.models.techniques.teacher_logits import device_table, cached_teacher_logits
 
 network = mlp(8, 5, 3)
 weights = initial_weights(network, 1)
@@ -50,7 +50,7 @@ seen["off again"] = bool((used(name)[0] == weights[name]).all())
 pixels = mlp(16, 5, 3)
 weights, images = initial_weights(pixels, 1), np.random.default_rng(0).random((1007, 16), np.float32)
 by_numpy = teacher_logits(pixels, weights, images, 1)
-by_device = device_teacher_logits(pixels, weights, images, 1, "CPU")
+by_device = device_table(pixels, weights, images, 1, "CPU")
 seen["tables"] = [by_numpy.shape, by_device.shape, float(np.abs(by_numpy - by_device).max())]
 teacher = Checkpoint(pixels, Settings(), weights, [], 0.0, 0.0, 0.0, "CPU")
 first, again = (cached_teacher_logits(teacher, Split(images, np.zeros(1007, int)), 1, "CPU") for _ in range(2))

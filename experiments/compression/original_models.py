@@ -1,4 +1,4 @@
-"""What an experiment on smaller models starts from: a network with its weights, and images to try it on."""
+"""The models that pruning and quantization start from: a network with weights, and images to measure it on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ RANDOM_IMAGES = 256
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A network with weights, images to calibrate with and to time it with, and a test set, or none if untrained."""
+class OriginalModel:
+    """A network with weights, images to calibrate with and to time, and the test set; None if it is untrained."""
 
     network: Network
     weights: Mapping[str, Array]
@@ -29,8 +29,8 @@ class Subject:
     test: Split | None
 
 
-def subject_of(name: str, batch: int, calibration_images: int, train: bool, bench: "Bench") -> Subject:
-    """The network called `name` with its checkpoint, or trained anew with progress and the detail `learning`.
+def original_model(name: str, batch: int, calibration_images: int, train: bool, bench: "Bench") -> OriginalModel:
+    """The network called `name` with its checkpoint, or trained anew; reports progress and the detail `learning`.
 
     `matvec` and `matrix` are one layer with seeded random weights and images, at least `batch` of them.
     """
@@ -39,20 +39,20 @@ def subject_of(name: str, batch: int, calibration_images: int, train: bool, benc
         network = Network(name, (Linear(inputs, outputs),), (inputs,))
         shape = (max(batch, RANDOM_IMAGES), inputs)
         images = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
-        return Subject(network, initial_weights(network, 1), images[:RANDOM_IMAGES], images, None)
+        return OriginalModel(network, initial_weights(network, 1), images[:RANDOM_IMAGES], images, None)
 
-    def progress(fraction: float, message: str, record: dict[str, Any] | None) -> None:
+    def progress(fraction: float, message: str, _: dict[str, Any] | None) -> None:
         bench.progress(fraction / 2, f"training: {message}")
 
     network, data = NETWORKS[name](), mnist()
     checkpoint = load_checkpoint(network, train=train, device=bench.device, progress=progress)
     bench.detail("learning", checkpoint.curve)
     calibration = data.train.first(calibration_images).images
-    return Subject(network, checkpoint.weights, calibration, data.test.images, data.test)
+    return OriginalModel(network, checkpoint.weights, calibration, data.test.images, data.test)
 
 
-def units_of(name: str) -> list[int]:
-    """The units of each layer of the network called `name` that may lose some: all but the last, or the only one."""
+def prunable_units(name: str) -> list[int]:
+    """Units of each layer of the network called `name` that can be pruned: all layers but the last, or the only one."""
     if name in MATRICES:
         return [MATRICES[name][1]]
     return [layer.outputs for layer in NETWORKS[name]().layers[:-1]]

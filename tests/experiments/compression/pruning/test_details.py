@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from experiments.compression.pruning.reports import layer_records, picture_records, sensitivity_records
+from experiments.compression.pruning.details import layer_records, picture_records, sensitivity_records
 from experiments.models.sequential.network import Linear, Network, initial_weights
 from experiments.models.techniques.prune_units import select_units, unit_masks
 from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 from tests.experiments.models.small_network import held_out, mixed, trained
 
 
-def test_layers_say_what_is_left_of_weights_and_units():
+def test_layers_count_the_weights_and_units_that_are_left():
     network, weights = trained()
     records = layer_records(network, apply_masks(weights, unit_masks(network, select_units(network, weights, 0.5))))
     assert [record["units"] for record in records] == [12, 8, 10]
@@ -18,7 +18,7 @@ def test_layers_say_what_is_left_of_weights_and_units():
 
 def test_the_sensitivity_of_a_layer_prunes_that_layer_alone():
     network, weights = trained()
-    records = sensitivity_records(network, weights, (0.0, 0.9), held_out(500))
+    records = sensitivity_records(network, weights, held_out(500), (0.0, 0.9))
     assert [(record["layer"], record["sparsity"]) for record in records] == [
         (f"layers.{layer}", sparsity) for layer in range(3) for sparsity in (0.0, 0.9)
     ]
@@ -38,7 +38,7 @@ def test_a_picture_shows_the_filters_of_a_convolution():
     assert {record["after"] for record in records} >= {0.0}
 
 
-def test_a_picture_of_neurons_is_the_image_they_look_at_those_with_the_largest_norm():
+def test_a_picture_shows_the_neurons_with_the_largest_norm_as_images():
     network, weights = trained()
     records = picture_records(network, weights, weights)
     norms = np.linalg.norm(weights["layers.0.weight"], axis=1)

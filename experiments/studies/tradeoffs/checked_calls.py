@@ -1,4 +1,4 @@
-"""The variants of a grid point as calls that can be timed: run eagerly, captured, or captured after a search."""
+"""Variants as calls to time, checked against numpy: eager, captured by the JIT, or captured after a BEAM search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from experiments.models.builder import BuiltModel
 
 
-ATOL, RTOL = 1e-4, 1e-3  # the compiled network against its float twin in numpy, of the largest logit
+ATOL, RTOL = 1e-4, 1e-3  # tolerance of the logits; relative: of the largest one
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A variant that has been run: its call, the work of one call, its largest error and whether that is too large."""
+class CheckedCall:
+    """A call that has run once: its work, its largest error, and whether that exceeds the tolerance."""
 
     call: Callable[[], object]
     work: "CallWork"
@@ -29,33 +29,35 @@ class Ready:
     wrong: bool
 
 
-def ready(made: "BuiltModel", execution: str, inputs: Any, images: Array, device: str, search_s: float) -> Ready:
-    """The model, executed in this way on `inputs`, which hold `images`; its output is compared with its twin in numpy.
+def checked_call(
+    model: "BuiltModel", execution: str, inputs: Any, images: Array, device: str, search_s: float
+) -> CheckedCall:
+    """The model's call on `inputs`, a tensor of `images`; its output is compared with the fake-quantized numpy model.
 
-    A BEAM search runs in a process of its own for at most `search_s` seconds, TimeoutError then; what it found is
-    applied here, where nothing was searched. Raises whatever tinygrad raises where the model cannot be run.
+    A BEAM search runs in a separate process; TimeoutError after `search_s` seconds. Its result is applied here.
+    Raises any tinygrad error if the model cannot run.
     """
     from experiments.bench.tinygrad.capture import captured_work
     from experiments.bench.tinygrad.runtime import Counted
     from experiments.models.techniques.quantization.numpy_backend import fake_quantized_forward_numpy
     from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
-    function = build_forward(made.restored, device)
-    reference = fake_quantized_forward_numpy(made.restored, images, len(images))
+    function = build_forward(model.restored, device)
+    reference = fake_quantized_forward_numpy(model.restored, images, len(images))
     if execution == "eager":
         function(inputs)
         with Counted() as counted:
-            seen = function(inputs)
+            output = function(inputs)
         call, work = partial(function, inputs), counted.work
     else:
-        jit = _captured(made, execution, function, inputs, device, search_s)
-        seen = jit(inputs)  # what is checked is a replay
+        jit = _captured(model, execution, function, inputs, device, search_s)
+        output = jit(inputs)  # a replay
         call, work = partial(jit, inputs), captured_work(jit)
-    error = max_abs_error(seen.numpy(), reference)
-    return Ready(call, work, error, error > tolerance(reference, ATOL, RTOL))
+    error = max_abs_error(output.numpy(), reference)
+    return CheckedCall(call, work, error, error > tolerance(reference, ATOL, RTOL))
 
 
-def _captured(made: "BuiltModel", execution: str, function: Any, inputs: Any, device: str, search_s: float) -> Any:
+def _captured(model: "BuiltModel", execution: str, function: Any, inputs: Any, device: str, search_s: float) -> Any:
     """The TinyJit of `function`, captured on `inputs`."""
     from tinygrad import TinyJit
 
@@ -64,9 +66,10 @@ def _captured(made: "BuiltModel", execution: str, function: Any, inputs: Any, de
     jit, chosen, variant = TinyJit(function), {}, Optimization()
     if width := execution.partition("=")[2]:
         variant = Optimization(int(width))
-        found = search(device, f"{__name__}:prepared", variant, search_s, recipe=made.recipe.json(), batch=len(inputs))
+        recipe = model.recipe.json()
+        found = search(device, f"{__name__}:search_target", variant, search_s, recipe=recipe, batch=len(inputs))
         if found.ended == "timeout":
-            raise TimeoutError(f"the search had not ended after {search_s:g} s")
+            raise TimeoutError(f"the search did not finish within {search_s:g} s")
         if found.ended == "failed":
             raise RuntimeError(found.cause)
         chosen = found.chosen
@@ -76,8 +79,8 @@ def _captured(made: "BuiltModel", execution: str, function: Any, inputs: Any, de
     return jit
 
 
-def prepared(device: str, recipe: str, batch: int) -> Callable[[], object]:
-    """In the process that searches: the kept model of a recipe as a call on `batch` images."""
+def search_target(device: str, recipe: str, batch: int) -> Callable[[], object]:
+    """In the search process: the cached model of a recipe as a call on `batch` images."""
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.models.builder import build_model
     from experiments.models.data.mnist import mnist
