@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from experiments.models.sequential.network import (
+    Conv,
     Linear,
     Network,
     accuracy_numpy,
@@ -10,8 +11,8 @@ from experiments.models.sequential.network import (
     lenet_5,
     mlp,
 )
-from experiments.models.techniques.prune_units import layer_widths, select_units, shrink, unit_masks
-from experiments.models.techniques.prune_weights import apply_masks
+from experiments.models.techniques.prune_units import active_units, layer_widths, select_units, shrink, unit_masks
+from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 from tests.experiments.models.small_network import held_out, mixed, trained
 
 NETWORKS = {
@@ -127,3 +128,33 @@ def test_units_that_are_none_are_refused(units):
         shrink(network, initial_weights(network, 0), {"layers.0": np.array(units, int)})
     with pytest.raises(ValueError, match="kept: mlp has no layer"):
         unit_masks(network, {"layers.5": np.arange(2)})
+
+
+DENSE = Network("dense", (Linear(12, 9, True), Linear(9, 8, True), Linear(8, 4)), (12,))
+CONVOLVED = Network(
+    "convolved", (Conv(1, 6, 3, relu=True, pool="max2"), Conv(6, 5, 3, relu=True), Linear(20, 4)), (1, 10, 10)
+)
+
+
+@pytest.mark.parametrize("network", [DENSE, CONVOLVED])
+def test_a_network_without_its_dead_units_computes_the_same(network):
+    weights = initial_weights(network, 0)  # biases are 0: the output of a unit without inputs is 0
+    weights = apply_masks(weights, pruning_masks(network, weights, 0.93))
+    kept = active_units(network, weights)
+    small, left = shrink(network, weights, kept)
+    assert sum(layer.outputs for layer in small.layers) < sum(layer.outputs for layer in network.layers)
+    images = np.random.default_rng(1).random((20, int(np.prod(network.image))), np.float32)
+    assert forward_numpy(small, left, images) == pytest.approx(forward_numpy(network, weights, images), abs=1e-6)
+    assert all(
+        len(units) == small.layers[number].outputs for number, units in enumerate(active_units(small, left).values())
+    )
+
+
+def test_a_unit_whose_only_follower_is_dead_is_dead_too():
+    network = Network("chain", (Linear(2, 2, True), Linear(2, 2, True), Linear(2, 2)), (2,))
+    weights = {name: np.ones(shape, np.float32) for name, shape in network.shapes().items()}
+    weights["layers.1.weight"][:] = np.eye(2)
+    weights["layers.2.weight"][:, 1] = 0
+    assert [units.tolist() for units in active_units(network, weights).values()] == [[0], [0]]
+    nothing = {name: 0 * one for name, one in weights.items()}
+    assert [units.tolist() for units in active_units(network, nothing).values()] == [[0], [0]]

@@ -16,7 +16,7 @@ POINT = {"network": "mlp", "batch": 4, "seed": 0}
 
 
 def made(size, correct):
-    one = BuiltModel(Recipe(), b"x" * size, b"", np.arange(1000) < correct, correct / 1000, 1.0, kept=False)
+    one = BuiltModel(Recipe(), b"x" * size, b"", np.arange(1000) < correct, correct / 1000, 1.0, from_cache=False)
     one.__dict__["restored"] = type("Restored", (), {"float_weights": lambda self: {"w": np.ones(5)}})()
     return one
 
