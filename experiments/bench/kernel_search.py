@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.bench.columns import Value
-from experiments.bench.timing.fresh_process import ColdProcess
+from experiments.bench.timing.helper_process import HelperProcess
 
 Opt = tuple[str, int | None, Any]  # name, axis, amount, as tinygrad's Opt has them
 LOOK_S = 0.2  # between two looks at what the search has written
@@ -79,7 +79,7 @@ def search(
     """
     with tempfile.TemporaryDirectory(prefix="tinylab-beam-") as folder:
         trace = Path(folder) / "trace.jsonl"
-        process = ColdProcess(
+        process = HelperProcess(
             device,
             "experiments.bench.tinygrad.kernel_search:first_call",
             Path(folder) / "kernels.db",
@@ -93,14 +93,14 @@ def search(
         try:
             process.wait_until_ready()
             began = time.monotonic()
-            process.start()
+            process.request()
             known = 0
             while not (answered := process.answered(LOOK_S)) and time.monotonic() - began < budget_s:
                 if (timed := len(read(trace)[0])) > known:
                     known = timed
                     look(known)
             took = time.monotonic() - began
-            answer = process.answer() if answered else None
+            answer = process.response() if answered else None
         except RuntimeError as error:
             cause = str(error)
         finally:

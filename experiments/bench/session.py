@@ -15,7 +15,7 @@ from experiments.bench.events import ArtifactEvent, DetailEvent, Emit, ProgressE
 from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.rows import Row, Sample
 from experiments.bench.statistics.intervals import Interval
-from experiments.bench.timing.fresh_process import ColdProcess, in_process
+from experiments.bench.timing.helper_process import HelperProcess
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 
 MAX_ARTIFACT_BYTES = 64 * 2**20
@@ -101,23 +101,15 @@ class Bench:
             self.detail(name, [{"variant": first, **point, **record} for record in records])
         return {name: found.reason(wall_s) for name, wall_s in latencies_s.items()}
 
-    def cold(self, function: str, **arguments: Value) -> dict[str, Any]:
-        """Calls `module:function` in a process of its own with an empty kernel cache; returns its JSON answer.
-
-        The process inherits this one's group, so that it ends with the run.
-        """
-        with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
-            return in_process(self.device, function, Path(folder) / "kernels.db", **arguments)
-
     @contextmanager
-    def cold_starts(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, ColdProcess]]:
+    def cold_starts(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, HelperProcess]]:
         """Processes of `module:function` that prepare at once, by name; each has an empty kernel cache of its own.
 
         To be told to go one after another, when all are ready: what is measured is alone on the machine.
         """
         with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
             processes = {
-                name: ColdProcess(self.device, function, Path(folder) / f"{number}.db", **arguments)
+                name: HelperProcess(self.device, function, Path(folder) / f"{number}.db", **arguments)
                 for number, (name, arguments) in enumerate(each.items())
             }
             try:

@@ -173,7 +173,7 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
                 jitted = PerShapeJit(workload.function)
             for process in fresh.values():
                 process.wait_until_ready()
-            cold: dict[str, list[float]] = {name: process.go()["calls_s"] for name, process in fresh.items()}
+            cold: dict[str, list[float]] = {name: process.ask_and_close()["calls_s"] for name, process in fresh.items()}
         for variant, seconds in cold.items():
             bench.detail("timeline", _timeline(variant, point, seconds))
         bench.progress(done + 0.5 / len(spec.grid), f"{where}: measuring")

@@ -9,7 +9,6 @@ ones of unpaired samples: means with standard errors for pyperf, medians with in
 
 import functools
 import importlib.util
-import json
 import math
 import os
 import statistics
@@ -20,8 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.bench.session import Bench
 from experiments.bench.statistics.intervals import Interval
+from experiments.bench.timing.helper_process import run_in_process
 
 ROUNDS, SECONDS = 5, 6.0
 ROOT = Path(__file__).parents[2]
@@ -125,7 +124,7 @@ def main() -> None:
     methods = [name for name in METHODS if name == "ours" or importlib.util.find_spec(name)]
     for name in METHODS.keys() - methods:
         print(f"{name} is not installed and is left out")
-    results = Bench(device, print).cold("tests.benchmarks.harness:measure", methods=json.loads(json.dumps(methods)))
+    results = run_in_process(device, "tests.benchmarks.harness:measure", methods=methods)
     print(f"{device}: one call against itself, {ROUNDS} rounds; the true ratio is 1")
     for name, rounds in results.items():
         ratios = [compared[0] for compared, _ in rounds]

@@ -7,8 +7,8 @@ reads the clock once around all its calls, and waits for the device after each, 
 import sys
 import time
 
-from experiments.bench.session import Bench
 from experiments.bench.statistics.intervals import median, paired_ratio
+from experiments.bench.timing.helper_process import run_in_process
 
 ROUNDS, BARE_S = 20, 0.5
 
@@ -39,7 +39,7 @@ def measure(device: str) -> list[list[float]]:
 
 def main() -> None:
     device = sys.argv[1] if len(sys.argv) > 1 else "CPU"
-    before, harness, after = zip(*Bench(device, print).cold(f"{__spec__.name}:measure"), strict=True)
+    before, harness, after = zip(*run_in_process(device, f"{__spec__.name}:measure"), strict=True)
     print(f"{device}: one call takes {median(before) * 1e6:.1f} µs; {ROUNDS} rounds")
     for name, values in (("harness", harness), ("bare loop again", after)):
         ratio = paired_ratio(values, before)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.columns import Value
+from experiments.bench.machine.device import Device
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 from experiments.bench.tinygrad.capture import capture, replay
 from experiments.bench.tinygrad.runtime import synchronizer, tensor
@@ -19,8 +20,6 @@ from experiments.bench.tinygrad.runtime import synchronizer, tensor
 TINYGRAD, NUMPY = "tinygrad", "numpy"
 ROUNDS = 20  # replays whose median kernel time is the ceiling
 QUICK = Budget(half_width=0.05, seconds=0.3)
-QUICK_COPIES = {"CPU": (2**21, 2**27), "PYTHON": (2**10, 2**14), "": (2**21, 2**31)}  # in cache and far beyond
-QUICK_MATMUL = {"CPU": 600, "PYTHON": 8, "": 4000}  # the emulator in Python takes microseconds per operation
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _peak(
     inputs = tuple(tensor(array, device) for array in arrays)
     jit, _ = capture(function, *inputs)
     calls: dict[str, Call] = {TINYGRAD: lambda: jit(*inputs)}
-    if is_cpu(device):
+    if Device.parse(device).is_cpu:
         calls[NUMPY] = in_numpy
     return Peak(what, size, calls, jit, inputs)
 
@@ -85,17 +84,11 @@ def _stamp(what: str, by: str) -> dict[str, Value]:
     return {"what": what, "by": by, "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 
-def is_cpu(device: str) -> bool:
-    """Whether numpy runs on the same hardware as this device."""
-    return device.split(":")[0] == "CPU"
-
-
 def quick(device: str) -> Iterator[dict[str, Value]]:
     """The few ceilings that a roofline needs, in some seconds."""
-    family, synchronize = device.split(":")[0], synchronizer(device)
-    kind = family if family in QUICK_MATMUL else ""
+    family, synchronize = Device.parse(device).family, synchronizer(device)
     yield floor(device)
-    points = [(copy, size) for size in QUICK_COPIES[kind]] + [(matmul, QUICK_MATMUL[kind])]
+    points = [(copy, size) for size in family.quick_copy_bytes] + [(matmul, family.quick_matmul_size)]
     for make, size in points:
         peak = make(device, size)
         measured = compare(peak.calls, TINYGRAD, synchronize, QUICK)

@@ -1,35 +1,29 @@
-"""Which devices this machine has: names, probes in child processes with a time limit, free memory.
+"""The devices of this machine: names, probes in helper processes with a time limit, free memory.
 
-Nothing here imports tinygrad: a device is tried in a process of its own, since a failed or hanging driver
-must not take the page along.
+No module-level import of tinygrad: a device is tried in a process of its own, so that a failing or hanging driver
+cannot take the page down.
 """
 
 import functools
-import json
-import re
-import subprocess
-import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
-from experiments.bench.machine.toolchain import NO_COMPILER, child_environment, compiler
+from experiments.bench.errors import one_line
+from experiments.bench.machine.device import FAMILIES, MAX_INDEX, Device
+from experiments.bench.machine.toolchain import NO_COMPILER, compiler
+from experiments.bench.timing.helper_process import HelperFailed, HelperProcess
 
 AUTO = "auto"
-KNOWN = ("CUDA", "METAL", "AMD", "CL", "CPU", "NV", "WEBGPU", "QCOM", "PYTHON")  # in the order of preference
-DRIVER_TRACES = {  # what spares `auto` a probe of a second for each driver that is not there
-    "CUDA": ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"),
-    "METAL": ("/System/Library/Frameworks/Metal.framework",),
-    "AMD": ("/dev/kfd",),
-}
-MOST_INDEX = 63
+KNOWN = tuple(FAMILIES)  # in order of preference
+# `auto` spares itself a probe of a second for each family whose driver is not installed
+DRIVER_TRACES = {name: family.driver_traces for name, family in FAMILIES.items() if family.driver_traces}
 PROBE_TIMEOUT_S = 40
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What became of one small sum on one device."""
+    """The result of one small sum on one device."""
 
     device: str
     works: bool
@@ -39,98 +33,96 @@ class Probe:
 
 
 def check_name(name: str) -> str:
-    """`name` in tinygrad's spelling, or ValueError that says what is allowed."""
+    """`name` in tinygrad's spelling, or ValueError that lists what is allowed."""
     if name.lower() == AUTO:
         return AUTO
-    match = re.fullmatch(r"([A-Z]+)(?::([0-9]{1,3}))?", name.upper())
-    index = int(match[2] or 0) if match else 0
-    if not match or match[1] not in KNOWN or index > MOST_INDEX:
+    try:
+        return Device.parse(name).name
+    except ValueError:
         shown = name if len(name) <= 40 else name[:37] + "…"
-        raise ValueError(f"{shown!r} is not allowed; give {AUTO}, {', '.join(KNOWN)}, or a card as in CUDA:1")
-    return f"{match[1]}:{index}" if index else match[1]
+        allowed = f"give {AUTO}, {', '.join(KNOWN)}, or a card as in CUDA:1"
+        raise ValueError(f"{shown!r} is not allowed; {allowed}") from None
 
 
 def probe(device: str) -> Probe:
-    """Tries `device` in a child process (1 to 3 s; at most 40 s)."""
-    if device.split(":")[0] == "CPU" and compiler() is None:
+    """Tries `device` in a helper process (1 to 3 s; at most 40 s)."""
+    if Device.parse(device).family.needs_compiler and compiler() is None:
         return Probe(device, False, NO_COMPILER)
-    command = [sys.executable, "-m", "experiments.bench.machine.probe", device]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, env=child_environment(device), check=False
-        )
-        return Probe(**json.loads(done.stdout.strip().splitlines()[-1]))
-    except subprocess.TimeoutExpired:
-        return Probe(device, False, f"did not answer within {PROBE_TIMEOUT_S} s")
+        process = HelperProcess(device, f"{__name__}:try_device")
+        process.wait_until_ready(PROBE_TIMEOUT_S)
+        return Probe(**process.ask_and_close())
+    except HelperFailed as error:
+        return Probe(device, False, f"the probe failed: {error.cause}")
     except OSError as error:
         return Probe(device, False, f"the probe did not start: {error}")
-    except (IndexError, ValueError, TypeError):
-        return Probe(device, False, f"the probe died with exit code {done.returncode}")
+
+
+def try_device(device: str) -> dict[str, str | bool | int | float]:
+    """In a helper process: compiles and runs 2 * [1, 2, 3] and reads it back; the fields of a Probe."""
+    started = time.perf_counter()
+    try:
+        import tinygrad
+
+        seen = (tinygrad.Tensor([1.0, 2.0, 3.0], device=device) * 2).tolist()
+        if seen != [2.0, 4.0, 6.0]:
+            return asdict(Probe(device, False, f"computed {seen} instead of [2.0, 4.0, 6.0]"))
+        opened = tinygrad.Device[device]
+        what = f"{type(opened.renderer).__name__.removesuffix('Renderer')} {opened.renderer.target}"
+        return asdict(Probe(device, True, what, card_count(device) or 1, time.perf_counter() - started))
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises is the result
+        return asdict(Probe(device, False, one_line(error), 0, time.perf_counter() - started))
+
+
+def card_count(device: str) -> int | None:
+    """Cards of a device's family, by tinygrad's driver; None where it cannot count them.
+
+    Virtual devices of the processor are unlimited and run one after another, so they are not counted.
+    """
+    import tinygrad
+
+    parsed = Device.parse(device)
+    cards = getattr(tinygrad.Device[parsed.family.name], "count", None)
+    return int(cards()) if callable(cards) and not parsed.family.on_host else None
 
 
 @functools.cache
 def probed(device: str) -> Probe:
-    """`probe`, remembered for the life of this process."""
+    """`probe`, cached for the life of this process."""
     return probe(device)
 
 
 def forget_probes() -> None:
-    """Makes the next look at the devices try them again."""
+    """Clears the cache of probes."""
     probed.cache_clear()
 
 
 def all_probes() -> list[Probe]:
-    """Every known device tried once, with all cards of a kind that works."""
+    """A probe of every known family, and of all cards of a family that works."""
     return with_cards([probed(device) for device in KNOWN])
 
 
 def with_cards(first: list[Probe]) -> list[Probe]:
-    """The first card of each kind and after it the others, each tried too."""
+    """The first card of each family, followed by probes of its further cards."""
     return [
         card
         for one in first
-        for card in (one, *(probed(f"{one.device}:{n}") for n in range(1, min(one.count, MOST_INDEX + 1)) if one.works))
+        for card in (one, *(probed(f"{one.device}:{n}") for n in range(1, min(one.count, MAX_INDEX + 1)) if one.works))
     ]
 
 
 def candidates() -> list[Probe]:
-    """The CPU, and the GPUs whose driver left a trace on this machine with all their cards; each tried once."""
-    traced = [name for name, trace in DRIVER_TRACES.items() if any(Path(path).exists() for path in trace)]
-    return with_cards([probed(name) for name in (*traced, "CPU")])
+    """Probes of all cards whose driver is installed, and last of the CPU."""
+    installed = [name for name, traces in DRIVER_TRACES.items() if any(Path(path).exists() for path in traces)]
+    return with_cards([probed(name) for name in (*installed, "CPU")])
 
 
 def first_working() -> Probe:
-    """The first of the candidates that works, or the CPU's failure where none does."""
+    """The first candidate that works, or the CPU's failure where none does."""
     tried = candidates()
     return next((one for one in tried if one.works), tried[-1])
 
 
-def on_one_core(device: str) -> bool:
-    """Whether kernels run here, one work item after the other, in this machine's memory."""
-    return device.split(":")[0] in ("CPU", "PYTHON")
-
-
 def free_memory(device: str) -> int | None:
-    """Bytes free on `device` now; None where nobody says."""
-    if on_one_core(device):
-        return int(psutil.virtual_memory().available)
-    if device.split(":")[0] in ("CUDA", "NV"):
-        index = int(device.partition(":")[2] or 0)
-        values = nvidia_smi("memory.free")
-        return int(values[index]) * 2**20 if index < len(values) and values[index].isdigit() else None
-    return None
-
-
-def nvidia_smi(query: str) -> list[str]:
-    """One value per NVIDIA card of this machine; empty where there is no driver."""
-    command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
-
-
-def as_record(one: Probe) -> dict[str, str | bool | int | float]:
-    """A probe as one line of JSON."""
-    return asdict(one)
+    """Bytes free on `device` now; None where this cannot be read."""
+    return Device.parse(device).free_memory()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from experiments.bench.machine.devices import nvidia_smi
+from experiments.bench.machine.device import Device
 from experiments.bench.machine.toolchain import compiler
 
 Fingerprint = dict[str, str | int]
@@ -36,16 +36,12 @@ def fingerprint(device: str) -> Fingerprint:
         "numpy": _package("numpy"),
         "device": device,
     }
-    if device.split(":")[0] in ("CPU", "PYTHON"):
+    parsed = Device.parse(device)
+    if parsed.family.on_host:
         used = compiler()
         facts["compiler"] = used.version if used else "none"
         facts["instructions"] = _instructions()
-    if device.split(":")[0] in ("CUDA", "NV"):
-        index = int(device.partition(":")[2] or 0)
-        names = nvidia_smi("name")
-        facts["gpu"] = names[index] if index < len(names) else "unknown"
-        facts["driver"] = (nvidia_smi("driver_version") or ["unknown"])[0]
-    return facts
+    return facts | parsed.facts()
 
 
 def key(facts: Fingerprint) -> str:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from experiments.bench.machine.device import Device
+
 OURS = ("CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG")  # set by an experiment, or they would change what is measured
 NO_COMPILER = "no C compiler for the CPU device: neither clang nor ziglang is installed; run `pip install ziglang`"
 
@@ -84,8 +86,8 @@ def child_environment(device: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in OURS}
     if used := compiler():
         environment["CC"] = used.program
-    base = device.split(":", maxsplit=1)[0]
-    return environment | {"DEV": base, "CACHEDB": str(kernel_cache()), "OPENBLAS_NUM_THREADS": "1"}
+    family = Device.parse(device).family.name
+    return environment | {"DEV": family, "CACHEDB": str(kernel_cache()), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _version(command: list[str]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.bench.columns import Column, Value
-from experiments.bench.timing.fresh_process import in_process
+from experiments.bench.timing.helper_process import run_in_process
 
 if TYPE_CHECKING:
     from experiments.bench.session import Bench
@@ -130,7 +130,7 @@ def phases_records(bench: "Bench", function: str, **arguments: Value) -> list[di
     """
     with tempfile.TemporaryDirectory(prefix="tinylab-phases-") as folder:
         cache = Path(folder) / "kernels.db"
-        cold, cached = (in_process(bench.device, function, cache, **arguments) for _ in range(2))
+        cold, cached = (run_in_process(bench.device, function, cache, **arguments) for _ in range(2))
     seconds = dict(zip(STATES, (cold["first"], cached["first"], cached["warm"]), strict=True))
     return [
         {"state": state, "phase": phase, "phase_ms": value * 1e3}

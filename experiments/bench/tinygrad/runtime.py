@@ -12,6 +12,7 @@ from tinygrad import Device, GlobalCounters, Tensor, TinyJit
 from tinygrad.codegen import to_program_cache
 from tinygrad.helpers import Context
 
+from experiments.bench.machine.device import Device as MachineDevice
 from experiments.bench.tinygrad.capture import CallWork
 
 
@@ -58,7 +59,9 @@ def without_cuda_graph(device: str) -> AbstractContextManager[Any]:
     over a size of 0 is refused (`CUDA Error 1, invalid argument`). And where one program first copies its input to
     several devices whole, the first of several inputs gives a wrong half (seen on two H100s and two H200s).
     """
-    context: AbstractContextManager[Any] = Context(JIT=2) if device.split(":")[0] == "CUDA" else nullcontext()
+    context: AbstractContextManager[Any] = (
+        Context(JIT=2) if MachineDevice.parse(device).family.has_limited_graphs else nullcontext()
+    )
     return context
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from experiments.bench.arrays import Array
 from experiments.bench.columns import COMPILED, Column, Value
-from experiments.bench.machine.devices import on_one_core
+from experiments.bench.machine.device import Device
 from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
@@ -163,7 +163,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
             **work.counts,
             **reason,
             max_abs_error=errors[name],
-            why=pattern.reason(shape, gpu=not on_one_core(bench.device)),
+            why=pattern.reason(shape, gpu=not Device.parse(bench.device).family.on_host),
         )
         values = {column: value for column, value in row.values.items() if not column.startswith("speedup")}
         values |= {"variant": _shown(name), "verdict": "wrong" if wrong[name] else "baseline" if name == COPY else None}

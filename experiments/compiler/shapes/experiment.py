@@ -125,7 +125,7 @@ def _from_cold(spec: ShapesSpec, bench: Bench, number: int, order: random.Random
         for process in fresh.values():
             process.wait_until_ready()
         shuffled = order.sample(list(fresh), len(fresh))
-        streams = {name: records(spec.sequence, name, number, fresh[name].go()) for name in shuffled}
+        streams = {name: records(spec.sequence, name, number, fresh[name].ask_and_close()) for name in shuffled}
     for calls in streams.values():
         bench.detail("stream", calls)
     return streams

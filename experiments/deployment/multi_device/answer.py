@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from experiments.bench.answers import describe_speedup
+from experiments.bench.machine.device import Device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ def sentence(frame: "pd.DataFrame") -> str:
         return ""
     first = rows.iloc[0]
     inside, outside = rows[rows["layout"] != PROCESSES], rows[rows["layout"] == PROCESSES]
-    cpu = str(first["device"]).startswith("CPU")
+    cpu = Device.parse(str(first["device"])).is_cpu
     parts = []
     if len(inside):
         best = inside.sort_values("speedup").iloc[-1]

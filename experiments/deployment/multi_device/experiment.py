@@ -10,6 +10,8 @@ from pydantic import Field
 
 from experiments.bench.columns import TIMED, Column, Value
 from experiments.bench.errors import BadInput
+from experiments.bench.machine.device import Device
+from experiments.bench.machine.devices import card_count
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -28,7 +30,7 @@ LAYOUTS = {
     "tensor_parallel": "tensor parallel",
     "processes": "replicas in processes",
 }
-SERIAL = ("CPU", "PYTHON")  # virtual devices of one process, which take turns on one core
+MAX_VIRTUAL_DEVICES = 16  # of the processor; they run one after another in one process
 
 
 class MultiDeviceSpec(MeasuredSpec):
@@ -149,13 +151,11 @@ def multi_device(spec: MultiDeviceSpec, bench: Bench) -> Iterator[Row]:
 
 def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
     """BadInput where there are fewer devices than asked for, before anything is compiled."""
-    from tinygrad import Device
-
-    base, _, index = device.partition(":")
-    if index:
+    parsed = Device.parse(device)
+    base = parsed.family.name
+    if parsed.index:
         raise BadInput(f"device: {device} is not allowed here; give {base}, whose first devices are used")
-    count = getattr(Device[base], "count", None)
-    there = int(count()) if callable(count) and base not in SERIAL else 16
+    there = card_count(device) or MAX_VIRTUAL_DEVICES
     if max(spec.devices) > there:
         raise BadInput(f"devices: {max(spec.devices)} is not allowed; this machine has {there} of {base}")
 

@@ -160,23 +160,33 @@ def dies(device):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
-def test_a_cold_process_has_an_empty_kernel_cache_of_its_own(bench, stranger):
-    answer = bench.cold("stranger:answers", n=3)
+@pytest.fixture
+def cold(bench):
+    def ask(function, **arguments):
+        with bench.cold_starts(function, {"one": arguments}) as started:
+            started["one"].wait_until_ready()
+            return started["one"].ask_and_close()
+
+    return ask
+
+
+def test_a_cold_process_has_an_empty_kernel_cache_of_its_own(cold, stranger):
+    answer = cold("stranger:answers", n=3)
     assert (answer["device"], answer["n"], answer["used"]) == ("CPU", 3, False)
     assert not Path(answer["cache"]).parent.exists()
 
 
-def test_a_cold_process_that_fails_says_why_in_one_line(bench, stranger):
+def test_a_cold_process_that_fails_says_why_in_one_line(cold, stranger):
     with pytest.raises(RuntimeError) as failed:
-        bench.cold("stranger:raises")
-    assert str(failed.value) == "the cold process of stranger:raises failed: MemoryError: no room"
+        cold("stranger:raises")
+    assert str(failed.value) == "the helper process of stranger:raises failed: MemoryError: no room"
 
 
-def test_a_cold_process_that_dies_names_its_exit_code(bench, stranger):
-    with pytest.raises(RuntimeError, match="the cold process of stranger:dies failed: exit code 7"):
-        bench.cold("stranger:dies")
+def test_a_cold_process_that_dies_names_its_exit_code(cold, stranger):
+    with pytest.raises(RuntimeError, match="the helper process of stranger:dies failed: exit code 7"):
+        cold("stranger:dies")
 
 
-def test_an_unknown_function_is_a_failed_cold_process(bench):
+def test_an_unknown_function_is_a_failed_cold_process(cold):
     with pytest.raises(RuntimeError, match="has no attribute 'nothing'"):
-        bench.cold("experiments.bench.timing.fresh_process:nothing")
+        cold("experiments.bench.timing.helper_process:nothing")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bench.machine import environment
+from experiments.bench.machine import device, environment
 from experiments.bench.machine.environment import fingerprint, key, volatile
 
 FACTS = {"cpu": "one", "cores": 2, "device": "CPU"}
@@ -39,12 +39,12 @@ def test_a_processor_without_a_compiler_says_so(monkeypatch):
     assert fingerprint("CPU")["compiler"] == "none"
 
 
-@pytest.mark.parametrize(("device", "gpu"), [("CUDA", "H200"), ("CUDA:1", "A100"), ("CUDA:2", "unknown")])
-def test_a_card_is_named_with_its_driver(monkeypatch, device, gpu):
+@pytest.mark.parametrize(("name", "gpu"), [("CUDA", "H200"), ("CUDA:1", "A100"), ("CUDA:2", "unknown")])
+def test_a_card_is_named_with_its_driver(monkeypatch, name, gpu):
     said = {"name": ["H200", "A100"], "driver_version": ["580.1", "580.1"]}
-    monkeypatch.setattr(environment, "nvidia_smi", lambda query: said[query])
-    facts = fingerprint(device)
-    assert (facts["gpu"], facts["driver"], facts["device"]) == (gpu, "580.1", device)
+    monkeypatch.setattr(device, "nvidia_smi", lambda query: said[query])
+    facts = fingerprint(name)
+    assert (facts["gpu"], facts["driver"], facts["device"]) == (gpu, "580.1", name)
     assert "compiler" not in facts
 
 

@@ -183,13 +183,13 @@ def test_no_kernel_cache_is_left_behind(records, own_module):
 
 
 def test_the_first_call_fits_into_the_time_around_it(own_module, tmp_path):
-    answer = phases.in_process("CPU", "stranger:cold", tmp_path / "kernels.db", n=8)
+    answer = phases.run_in_process("CPU", "stranger:cold", tmp_path / "kernels.db", n=8)
     assert 0 < sum(answer["first"].values()) <= answer["wall"]
     assert (tmp_path / "kernels.db").exists()
 
 
 def test_a_function_that_fails_says_why(own_module):
-    with pytest.raises(RuntimeError, match="the cold process of stranger:nothing failed: AttributeError"):
+    with pytest.raises(RuntimeError, match="the helper process of stranger:nothing failed: AttributeError"):
         phases_records(Bench("CPU", lambda event: None), "stranger:nothing")
 
 

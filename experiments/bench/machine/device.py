@@ -1,0 +1,163 @@
+"""Devices and their families: everything that differs between kinds of devices. A new kind of device is one class.
+
+Imports no tinygrad.
+"""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import ClassVar
+
+import psutil
+
+MAX_INDEX = 63
+FAMILIES: "dict[str, DeviceFamily]" = {}  # by name, in the order in which they are defined: `auto` prefers the first
+
+
+class DeviceFamily:
+    """One kind of device. A subclass registers itself and overrides what differs from a GPU without further support."""
+
+    name: ClassVar[str]
+    driver_traces: ClassVar[tuple[str, ...]] = ()  # files of an installed driver; `auto` probes only if one exists
+    on_host: ClassVar[bool] = False  # kernels run on this machine's processor, one work item after another
+    needs_compiler: ClassVar[bool] = False  # tinygrad calls a C compiler for its kernels
+    has_limited_graphs: ClassVar[bool] = False  # see runtime.without_cuda_graph
+    quick_copy_bytes: ClassVar[tuple[int, int]] = (2**21, 2**31)  # copies for a quick roofline: in cache and far beyond
+    quick_matmul_size: ClassVar[int] = 4000
+
+    def __init_subclass__(cls) -> None:
+        if "name" in vars(cls):
+            FAMILIES[cls.name] = cls()
+
+    def free_memory(self, index: int) -> int | None:
+        """Bytes free on card `index` now; None where this cannot be read."""
+        return None
+
+    def facts(self, index: int) -> dict[str, str]:
+        """Facts of card `index` that decide its speed, for the machine's fingerprint."""
+        return {}
+
+
+class _Nvidia(DeviceFamily):
+    def free_memory(self, index: int) -> int | None:
+        values = nvidia_smi("memory.free")
+        return int(values[index]) * 2**20 if index < len(values) and values[index].isdigit() else None
+
+    def facts(self, index: int) -> dict[str, str]:
+        names, drivers = nvidia_smi("name"), nvidia_smi("driver_version")
+        return {"gpu": names[index] if index < len(names) else "unknown", "driver": (drivers or ["unknown"])[0]}
+
+
+class Cuda(_Nvidia):
+    """NVIDIA GPUs through the CUDA driver."""
+
+    name = "CUDA"
+    driver_traces = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
+    has_limited_graphs = True
+
+
+class Metal(DeviceFamily):
+    """Apple GPUs."""
+
+    name = "METAL"
+    driver_traces = ("/System/Library/Frameworks/Metal.framework",)
+
+
+class Amd(DeviceFamily):
+    """AMD GPUs."""
+
+    name = "AMD"
+    driver_traces = ("/dev/kfd",)
+
+
+class OpenCl(DeviceFamily):
+    """OpenCL devices."""
+
+    name = "CL"
+
+
+class _Host(DeviceFamily):
+    on_host = True
+
+    def free_memory(self, index: int) -> int | None:
+        return int(psutil.virtual_memory().available)
+
+
+class Cpu(_Host):
+    """This machine's processor, through C."""
+
+    name = "CPU"
+    needs_compiler = True
+    quick_copy_bytes = (2**21, 2**27)
+    quick_matmul_size = 600
+
+
+class Nv(_Nvidia):
+    """NVIDIA GPUs through tinygrad's own driver."""
+
+    name = "NV"
+
+
+class WebGpu(DeviceFamily):
+    """WebGPU devices."""
+
+    name = "WEBGPU"
+
+
+class Qcom(DeviceFamily):
+    """Qualcomm GPUs."""
+
+    name = "QCOM"
+
+
+class Python(_Host):
+    """tinygrad's emulator in Python, which takes microseconds per operation."""
+
+    name = "PYTHON"
+    quick_copy_bytes = (2**10, 2**14)
+    quick_matmul_size = 8
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device: its family, and its index among the devices of the family."""
+
+    family: DeviceFamily
+    index: int = 0
+
+    @classmethod
+    def parse(cls, name: str) -> "Device":
+        """The device that tinygrad calls `name`, in any case: `CUDA`, `cuda:1`. ValueError for any other text."""
+        match = re.fullmatch(r"([A-Z]+)(?::([0-9]{1,3}))?", name.upper())
+        index = int(match[2] or 0) if match else 0
+        if not match or match[1] not in FAMILIES or index > MAX_INDEX:
+            raise ValueError(f"{name[:40]!r} is not a device")
+        return cls(FAMILIES[match[1]], index)
+
+    @property
+    def name(self) -> str:
+        """As tinygrad spells it; the first device of a family has no index."""
+        return f"{self.family.name}:{self.index}" if self.index else self.family.name
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether kernels run compiled on the processor, as numpy's do."""
+        return isinstance(self.family, Cpu)
+
+    def free_memory(self) -> int | None:
+        """Bytes free now; None where this cannot be read."""
+        return self.family.free_memory(self.index)
+
+    def facts(self) -> dict[str, str]:
+        """Facts that decide this device's speed, for the machine's fingerprint."""
+        return self.family.facts(self.index)
+
+
+def nvidia_smi(query: str) -> list[str]:
+    """One value per NVIDIA card of this machine; empty where there is no driver."""
+    command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
