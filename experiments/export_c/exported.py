@@ -14,9 +14,9 @@ from experiments.export_c.archive import archive
 from experiments.export_c.source import header, source
 from experiments.export_c.spec import ExportSpec
 from experiments.export_c.steps import ExportStep
+from experiments.models.sequential.description import describe_network
 from experiments.models.sequential.network import Linear
 from experiments.models.techniques.prune_units import layer_widths
-from experiments.models.techniques.quantization.description import describe_network
 
 DEVICE = "CPU"  # the device whose kernels are C
 VECTOR_IMAGES = 16

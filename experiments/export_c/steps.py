@@ -12,14 +12,15 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.export_c.spec import ExportSpec
-from experiments.models import builder
+from experiments.models import builder, tensor_file
 from experiments.models.data.mnist import Dataset, mnist
-from experiments.models.format import tensor_file
 from experiments.models.recipe import full_network, pruned_network
 from experiments.models.sequential import batch_norm
 from experiments.models.sequential.network import Network, Weights, check_weights
 from experiments.models.techniques.prune_units import layer_widths
-from experiments.models.techniques.quantization.post_training import QuantizedNetwork, QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork, calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
+from experiments.models.training.batch_norm import load_normed
 
 Progress = Callable[[float, str], None]
 
@@ -92,10 +93,10 @@ def _trained(
     choice: ExportSpec, data: Dataset, device: str, progress: Progress
 ) -> tuple[Network, Weights, list[ExportStep]]:
     if choice.network == batch_norm.NAME:
-        network, weights = batch_norm.load_normed()
+        network, weights = load_normed()
         what = "float32, batch norm computed as it stands"
         return network, weights, [_step("train", what, network, None, weights, data)]
-    recipe = builder.unpruned(choice.recipe)
+    recipe = choice.recipe.unpruned
     network, weights = full_network(recipe), builder.float32_weights(recipe, device, progress)
     what = "float32, on a larger network's answers" if choice.distilled else "float32"
     return network, weights, [_float("train", what, network, weights, data)]

@@ -1,8 +1,8 @@
-"""Carries recipes out: every model is made once on this machine and kept by the hash of its recipe.
+"""Executes recipes: every model is built once on this machine and cached by its recipe and its techniques' versions.
 
-The order: train (distilled or not), take away units and train on, take away weights and train on, quantize, pack. A
-quantized model starts from the kept float32 one of the same recipe, so that the trainings of a grid are done once. A
-process that is ended in between leaves whole files alone, and whoever asks again gets those.
+A quantized model starts from the cached float32 model of the same recipe, so that a grid of variants trains each
+network once. Files are written whole, so an interrupted build leaves only complete models behind, and the next build
+continues from those.
 """
 
 import dataclasses
@@ -18,8 +18,9 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
+from experiments.models import tensor_file
 from experiments.models.data.mnist import SHA256, mnist
-from experiments.models.format import packed, tensor_file
+from experiments.models.format import packed
 from experiments.models.format.packed import pack, unpack
 from experiments.models.recipe import TEACHERS, Recipe, apply_quantization, full_network, pruned_network
 from experiments.models.sequential.network import NETWORKS, Network, Weights, check_weights, parameter_count
@@ -33,23 +34,23 @@ from experiments.models.techniques.quantization.numpy_backend import logits_nump
 from experiments.models.techniques.quantization.post_training import QuantizedNetwork
 from experiments.models.training import checkpoints, feeding, settings
 from experiments.models.training.feeding import Teacher, teacher_logits
-from experiments.models.training.settings import default_settings
+from experiments.models.training.settings import TrainingProgress, default_settings
 
 BuildProgress = Callable[[float, str], None]
 
 CALIBRATION_IMAGES = 512
-REPORT_EVERY = 50  # steps
+REPORT_EVERY = 50  # training steps
 TEMPERATURE, ALPHA = 4.0, 0.7
 RELEASE_0_1 = "8f7ca882ad4290ac3497be69a749f96ae872842a2a2df10e504000a07d3379a5"  # its sources, in its cache keys
 
 
 @dataclass(frozen=True, eq=False)
 class BuiltModel:
-    """A model: its file, and what the model that the file restores says.
+    """A model: its packed file, and the predictions of the model that the file restores.
 
-    `right` (test images,): whether it classifies each of them rightly. `seconds` it took to make, of that what came
-    before the float32 model left out; `kept`: it had been made before. `plain`: the model that the file restores,
-    packed without entropy coding, which is quick to restore.
+    `correct` (test images,): whether each prediction is correct. `seconds`: build time, without that of the float32
+    model it starts from. `from_cache`: it was built before. `dense_file`: the same model packed without entropy
+    coding, which is faster to unpack.
     """
 
     recipe: Recipe
@@ -67,27 +68,27 @@ class BuiltModel:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases of the model."""
+        """Number of weights and biases."""
         return parameter_count(pruned_network(self.recipe))
 
     @property
     def nonzero(self) -> int:
-        """How many of them are not zero."""
+        """Number of non-zero weights and biases."""
         return count_nonzero(self.restored.float_weights())
 
 
 def cache_path(recipe: Recipe) -> Path:
-    """Where the model of a recipe is kept on this machine, made or not."""
-    stands_for = json.dumps([recipe.json(), SHA256, technique_versions(recipe)])
-    return cache_folder() / "models" / f"{hashlib.sha256(stands_for.encode()).hexdigest()[:24]}.safetensors"
+    """The file of a recipe's model in this machine's cache, whether it exists or not."""
+    key = json.dumps([recipe.json(), SHA256, technique_versions(recipe)])
+    return cache_folder() / "models" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
 
 
 def technique_versions(recipe: Recipe) -> str:
     """The versions of the techniques that build a recipe's model, for cache keys.
 
-    A technique's number goes up when its output changes for the same input: models cached by the old one are then not
+    A technique's version is raised when its output changes for the same input: models cached before are then not
     found. Comments and moves of code change nothing. The first versions are those of release 0.1, which put a hash of
-    its sources here: with that hash its cached models are still found.
+    its sources here: with that hash, the models it cached are still found.
     """
     used = {"train": settings.VERSION, "quantize": post_training.VERSION, "pack": packed.VERSION}
     if recipe.distilled:
@@ -104,13 +105,13 @@ def technique_versions(recipe: Recipe) -> str:
 def build_model(
     recipe: Recipe, device: str = "CPU", progress: BuildProgress = lambda fraction, message: None
 ) -> BuiltModel:
-    """The model of a recipe: the kept one, else made now, on `device` where it needs training, and kept.
+    """The model of a recipe, from the cache or built now; training, if needed, runs on `device`.
 
-    ValueError with one line where the recipe cannot be carried out.
+    ValueError with one line if the recipe cannot be executed.
     """
     path = cache_path(recipe)
-    if kept := _read(path, recipe):
-        return kept
+    if cached := _read(path, recipe):
+        return cached
     start = recipe.unquantized
     if start != recipe:
         build_model(start, device, progress)
@@ -119,34 +120,26 @@ def build_model(
     data = mnist()
     file = pack(apply_quantization(recipe, weights, data.train.first(CALIBRATION_IMAGES).images), "smallest")
     restored = unpack(file)
-    right, valid = (
+    correct, valid = (
         logits_numpy(restored, split.images).argmax(axis=1) == split.labels for split in (data.test, data.validation)
     )
     seconds = time.perf_counter() - began
-    made = BuiltModel(recipe, file, pack(restored), right, float(valid.mean()), seconds, from_cache=False)
-    about = {
-        "recipe": recipe.json(),
-        "digest": _digest(made.file, made.dense_file),
-        "validation": repr(made.validation_accuracy),
-        "seconds": repr(made.seconds),
-    }
-    arrays = {"file": np.frombuffer(made.file, np.uint8), "plain": np.frombuffer(made.dense_file, np.uint8)}
-    arrays |= {"right": np.packbits(right), "images": np.array([len(right)])}
-    tensor_file.write(path, arrays, about)
-    return made
+    built = BuiltModel(recipe, file, pack(restored), correct, float(valid.mean()), seconds, from_cache=False)
+    _write(path, built)
+    return built
 
 
 def cached_weights(recipe: Recipe) -> Weights:
-    """The float32 weights of a model that has been made; KeyError where it has not."""
-    if (made := _read(cache_path(recipe), recipe)) is None:
+    """The float32 weights of a cached model; KeyError if it is not cached."""
+    if (built := _read(cache_path(recipe), recipe)) is None:
         raise KeyError(recipe.hash)
-    return made.restored.float_weights()
+    return built.restored.float_weights()
 
 
 def float32_weights(recipe: Recipe, device: str, progress: BuildProgress) -> Weights:
-    """The float32 weights of a recipe before they are quantized, made where they have not been.
+    """The float32 weights of a recipe before quantization, from a cache or built now.
 
-    A training on the labels has a file of its own: nothing is packed for it.
+    A network that is only trained is a checkpoint, without a packed file.
     """
     start = recipe.unquantized
     if start.distilled or start.is_pruned:
@@ -154,17 +147,32 @@ def float32_weights(recipe: Recipe, device: str, progress: BuildProgress) -> Wei
     return _train(start, device, progress)
 
 
+def _write(path: Path, built: BuiltModel) -> None:
+    metadata = {
+        "recipe": built.recipe.json(),
+        "digest": _digest(built.file, built.dense_file),
+        "validation": repr(built.validation_accuracy),
+        "seconds": repr(built.seconds),
+    }
+    arrays = {
+        "file": np.frombuffer(built.file, np.uint8),
+        "plain": np.frombuffer(built.dense_file, np.uint8),
+        "right": np.packbits(built.correct),
+        "images": np.array([len(built.correct)]),
+    }
+    tensor_file.write(path, arrays, metadata)
+
+
 def _read(path: Path, recipe: Recipe) -> BuiltModel | None:
-    """What is kept; a file that cannot be read is as good as none, since it can be made again."""
+    """The cached model; None if there is none or it is damaged, since it can be built again."""
     try:
-        arrays, about = tensor_file.read(path)
-        right = np.unpackbits(arrays["right"], count=int(arrays["images"][0])).astype(bool)
-        file, plain = (arrays[name].tobytes() for name in ("file", "plain"))
-        if about["recipe"] != recipe.json() or about["digest"] != _digest(file, plain):
+        arrays, metadata = tensor_file.read(path)
+        correct = np.unpackbits(arrays["right"], count=int(arrays["images"][0])).astype(bool)
+        file, dense_file = (arrays[name].tobytes() for name in ("file", "plain"))
+        if metadata["recipe"] != recipe.json() or metadata["digest"] != _digest(file, dense_file):
             return None
-        return BuiltModel(
-            recipe, file, plain, right, float(about["validation"]), float(about["seconds"]), from_cache=True
-        )
+        accuracy, seconds = float(metadata["validation"]), float(metadata["seconds"])
+        return BuiltModel(recipe, file, dense_file, correct, accuracy, seconds, from_cache=True)
     except (OSError, ValueError, KeyError):
         return None
 
@@ -174,71 +182,65 @@ def _digest(*files: bytes) -> str:
 
 
 def _build_weights(recipe: Recipe, device: str, progress: BuildProgress) -> Weights:
-    """Trained, and thinned out where the recipe says so: the weights of `build(recipe)`."""
+    """The weights of `pruned_network(recipe)`: trained, and pruned if the recipe does so."""
     return prune(recipe, full_network(recipe), _train(recipe, device, progress), device, progress)
 
 
 def prune(recipe: Recipe, network: Network, weights: Weights, device: str, progress: BuildProgress) -> Weights:
-    """`weights` of the whole `network` after what the recipe takes away: the weights of `build(recipe)`."""
+    """Prunes `weights` of the full `network` as the recipe does: the weights of `pruned_network(recipe)`."""
     if recipe.width < 1:
-        weights = _prune_step(
-            recipe, network, weights, unit_mask_function(network, "l2"), 1 - recipe.width, device, progress
-        )
+        units = unit_mask_function(network, "l2")
+        weights = _prune_by(units, 1 - recipe.width, recipe, network, weights, device, progress)
         network, weights = shrink(network, weights, select_units(network, weights, recipe.width))
     if recipe.sparsity:
-        plan = weight_mask_function(network, "magnitude")
-        weights = _prune_step(recipe, network, weights, plan, recipe.sparsity, device, progress)
+        magnitude = weight_mask_function(network, "magnitude")
+        weights = _prune_by(magnitude, recipe.sparsity, recipe, network, weights, device, progress)
     check_weights(pruned_network(recipe), weights)
     return weights
 
 
-def _train(recipe: Recipe, device: str, progress: BuildProgress) -> Weights:
-    """The whole network, trained on the labels or on a teacher's answers as well."""
-    network = full_network(recipe)
-    schedule = dataclasses.replace(default_settings(network.name), seed=recipe.seed)
-    if not recipe.distilled:
-        told = _reporting(f"training {network.name}", progress)
-        return checkpoints.load_checkpoint(network, schedule, device=device, progress=told).weights
-    if recipe.is_pruned:
-        return cached_weights(build_model(unpruned(recipe), device, progress).recipe)
-    from experiments.models.training.trainer import Trainer
-
-    larger = checkpoints.load_checkpoint(NETWORKS[TEACHERS[recipe.network]]())
-    progress(0.0, f"distilling: asking {larger.network.name}")
-    data = mnist()
-    table = teacher_logits(larger.network, larger.weights, data.train.images, schedule.shift)
-    student = Trainer(network, device, schedule.batch, distill=True)
-    told = _reporting(f"distilling {larger.network.name} into {network.name}", progress)
-    return student.fit(data, schedule, teacher=Teacher(table, TEMPERATURE, ALPHA), progress=told).weights
-
-
-def unpruned(recipe: Recipe) -> Recipe:
-    """The float32 recipe before anything is taken away."""
-    return dataclasses.replace(recipe.unquantized, width=1.0, sparsity=0.0)
-
-
-def _prune_step(
+def _prune_by(
+    mask_function: MaskFunction,
+    amount: float,
     recipe: Recipe,
     network: Network,
     weights: Weights,
-    plan: MaskFunction,
-    share: float,
     device: str,
     progress: BuildProgress,
 ) -> Weights:
-    """The weights with `share` taken away by `plan`, gradually while they are trained on."""
-    if not recipe.tune_steps:  # no tinygrad for what needs no training
-        return apply_masks(weights, plan(weights, share, {}))
+    """The weights after pruning `amount` of them, gradually during `tune_steps` of training."""
+    if not recipe.tune_steps:  # nothing to train: tinygrad is not imported
+        return apply_masks(weights, mask_function(weights, amount, {}))
     from experiments.models.training.trainer import shared_trainer
 
-    def say(step: int, steps: int) -> None:
+    def report(step: int, steps: int) -> None:
         if step % REPORT_EVERY == 0:
-            progress(step / steps, f"pruning {network.name} and training it on: step {step} of {steps}")
+            progress(step / steps, f"pruning and fine-tuning {network.name}: step {step} of {steps}")
 
-    student = shared_trainer(network, device, default_settings(recipe.network).batch)
+    trainer = shared_trainer(network, device, default_settings(recipe.network).batch)
     steps, seed = recipe.tune_steps, recipe.seed
-    return fine_tune(student, mnist(), weights, plan, share, steps=steps, seed=seed, on_step=say).weights
+    return fine_tune(trainer, mnist(), weights, mask_function, amount, steps=steps, seed=seed, on_step=report).weights
 
 
-def _reporting(what: str, progress: BuildProgress) -> checkpoints.TrainingProgress:
+def _train(recipe: Recipe, device: str, progress: BuildProgress) -> Weights:
+    """The full network, trained on the labels, and on a teacher's logits too if the recipe distills."""
+    network = full_network(recipe)
+    schedule = dataclasses.replace(default_settings(network.name), seed=recipe.seed)
+    if not recipe.distilled:
+        report = _report(f"training {network.name}", progress)
+        return checkpoints.load_checkpoint(network, schedule, device=device, progress=report).weights
+    if recipe.is_pruned:
+        return cached_weights(build_model(recipe.unpruned, device, progress).recipe)
+    from experiments.models.training.trainer import Trainer
+
+    larger = checkpoints.load_checkpoint(NETWORKS[TEACHERS[recipe.network]]())
+    progress(0.0, f"distillation: computing the logits of {larger.network.name}")
+    data = mnist()
+    logits = teacher_logits(larger.network, larger.weights, data.train.images, schedule.shift)
+    student = Trainer(network, device, schedule.batch, distill=True)
+    report = _report(f"distilling {larger.network.name} into {network.name}", progress)
+    return student.fit(data, schedule, teacher=Teacher(logits, TEMPERATURE, ALPHA), progress=report).weights
+
+
+def _report(what: str, progress: BuildProgress) -> TrainingProgress:
     return lambda fraction, message, record: progress(fraction, f"{what}: {message}")

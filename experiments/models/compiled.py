@@ -11,7 +11,8 @@ from experiments.bench.arrays import Array
 from experiments.bench.session import max_abs_error, tolerance
 from experiments.models.format.packed import pack, unpack
 from experiments.models.sequential.network import Network, forward_numpy, parameter_count
-from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 ATOL, RTOL = 1e-4, 1e-3  # the compiled network against numpy, of the largest logit
 

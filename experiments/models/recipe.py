@@ -1,7 +1,7 @@
-"""Recipes: the name of a chain of techniques that makes a model, the same for everyone.
+"""Recipe: the ordered techniques that build a model from a network, with one canonical text on every machine.
 
-The order is fixed: train (distilled from a larger network or not), take away units, then single weights, training
-on meanwhile, quantize, pack. What a file restores is the result; `making` carries a recipe out.
+The order is fixed: train (distilled from a larger network or not), prune units, prune weights, fine-tuning during both,
+quantize, pack. `builder.build_model` executes a recipe.
 """
 
 import dataclasses
@@ -12,28 +12,25 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
 from experiments.bench.arrays import Array
+from experiments.models.sequential.description import BadDescription
 from experiments.models.sequential.network import NETWORKS, Network
-from experiments.models.techniques.quantization.description import BadDescription, quant_spec_from_json
-from experiments.models.techniques.quantization.post_training import QuantizedNetwork, QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork, calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec, quant_spec_from_json
 
 MAX_STEPS = 100_000
-TEACHERS = {"mlp": "lenet_300_100", "lenet_300_100": "lenet_5", "cnn": "lenet_5"}  # who a network is distilled from
-ALWAYS_WRITTEN = {
-    "network",
-    "sizes",
-    "seed",
-    "quant",
-}  # always in the text; of what came later only what is not the default
+TEACHERS = {"mlp": "lenet_300_100", "lenet_300_100": "lenet_5", "cnn": "lenet_5"}  # student: teacher of distillation
+# Always in the canonical text; the other fields, which are newer, only if they differ from their default.
+ALWAYS_WRITTEN = {"network", "sizes", "seed", "quant"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network by name with sizes other than its defaults, the seed of its training, and what is done to it.
+    """A network by name, sizes that differ from its defaults, the seed of its training, and the techniques.
 
-    `distilled`: trained on the answers of a larger network as well. `width`: the share of units that stays in every
-    hidden layer. `sparsity`: the share of the weights of all layers that is set to zero. `tune_steps`: training steps
-    in which each of these two happens, a share at a time; with 0 it is done at once and nothing is trained after it.
-    `quant`: how the result is quantized. ValueError with one line where a value is not allowed.
+    `distilled`: trained on the outputs of a larger network too. `width`: share of the units of every hidden layer
+    that remains. `sparsity`: share of all weights that is set to zero. `tune_steps`: training steps during each of
+    the two prunings, which are then gradual; with 0 they happen at once, without training. `quant`: how the result is
+    quantized. ValueError with one line if a value is not allowed.
     """
 
     network: str = "mlp"
@@ -61,7 +58,7 @@ class Recipe:
 
     @property
     def is_pruned(self) -> bool:
-        """Whether units or weights are taken away."""
+        """Whether units or weights are pruned."""
         return self.width < 1 or self.sparsity > 0
 
     @property
@@ -69,13 +66,17 @@ class Recipe:
         """The recipe of the float32 model that this one quantizes."""
         return dataclasses.replace(self, quant=QuantSpec("float32"))
 
+    @property
+    def unpruned(self) -> "Recipe":
+        """The recipe of the float32 model before pruning."""
+        return dataclasses.replace(self.unquantized, width=1.0, sparsity=0.0)
+
     def json(self) -> str:
-        """Canonical text: equal recipes, equal text."""
+        """Canonical text: equal recipes have equal text."""
         defaults = {one.name: one.default for one in dataclasses.fields(self)}
-        values = {
-            name: value for name, value in asdict(self).items() if name in ALWAYS_WRITTEN or value != defaults[name]
-        }
-        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+        values = asdict(self)
+        written = {name: values[name] for name in values if name in ALWAYS_WRITTEN or values[name] != defaults[name]}
+        return json.dumps(written, sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:
@@ -83,18 +84,8 @@ class Recipe:
         return hashlib.sha256(self.json().encode()).hexdigest()[:12]
 
 
-def pruned_network(recipe: Recipe) -> Network:
-    """The network that a recipe ends with; ValueError with one line where there is none."""
-    network, layers, share = full_network(recipe), [], Fraction(1)
-    for number, layer in enumerate(network.layers, start=1):
-        outputs = layer.outputs if number == len(network.layers) else round(recipe.width * layer.outputs)
-        layers.append(dataclasses.replace(layer, inputs=int(layer.inputs * share), outputs=outputs))
-        share = Fraction(outputs, layer.outputs)  # of what comes into the next layer, behind a convolution too
-    return dataclasses.replace(network, layers=tuple(layers))
-
-
 def full_network(recipe: Recipe) -> Network:
-    """The network that is trained first, with all its units."""
+    """The network before pruning, which is trained first; ValueError if the recipe describes none."""
     if recipe.network not in NETWORKS:
         raise ValueError(f"network: {recipe.network} is unknown; give one of {', '.join(NETWORKS)}")
     try:
@@ -103,15 +94,25 @@ def full_network(recipe: Recipe) -> Network:
         raise ValueError(f"sizes: {recipe.network} has no {', '.join(name for name, _ in recipe.sizes)}") from None
 
 
+def pruned_network(recipe: Recipe) -> Network:
+    """The network after pruning; ValueError if the recipe describes none."""
+    network, layers, share = full_network(recipe), [], Fraction(1)
+    for number, layer in enumerate(network.layers, start=1):
+        outputs = layer.outputs if number == len(network.layers) else round(recipe.width * layer.outputs)
+        layers.append(dataclasses.replace(layer, inputs=int(layer.inputs * share), outputs=outputs))
+        share = Fraction(outputs, layer.outputs)  # of the next layer's inputs, also after a flattened convolution
+    return dataclasses.replace(network, layers=tuple(layers))
+
+
 def from_json(text: str) -> Recipe:
-    """The recipe of a canonical text; ValueError with one line where it is none."""
+    """The recipe of a canonical text; BadDescription (a ValueError) if it is none, ValueError if a value is refused."""
     known = {one.name for one in dataclasses.fields(Recipe)}
     try:
         value = json.loads(text)
         if not isinstance(value, dict) or not ALWAYS_WRITTEN <= value.keys() <= known:
-            raise BadDescription("a recipe is network, sizes, seed and quant, and what is done besides")
+            raise BadDescription("a recipe has the fields network, sizes, seed, quant and those of its techniques")
         sizes = tuple((str(name), int(size)) for name, size in value["sizes"])
-        made = Recipe(
+        return Recipe(
             network=str(value["network"]),
             sizes=sizes,
             seed=int(value["seed"]),
@@ -123,13 +124,12 @@ def from_json(text: str) -> Recipe:
         )
     except (json.JSONDecodeError, RecursionError, TypeError):
         raise BadDescription("not the text of a recipe") from None
-    return made
 
 
 def apply_quantization(recipe: Recipe, weights: Mapping[str, Array], images: Array | None = None) -> QuantizedNetwork:
-    """The last step of a recipe, from the weights of `build(recipe)`; `images` (n, pixels) calibrate a static scheme.
+    """The quantized model, from the weights of `pruned_network(recipe)`; a static scheme calibrates on `images`.
 
-    ValueError where the scheme is static and there are none.
+    ValueError if the scheme is static and there are no images (n, pixels).
     """
     network = pruned_network(recipe)
     calibration = None

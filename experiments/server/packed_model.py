@@ -16,12 +16,12 @@ from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import pack
 from experiments.models.recipe import Recipe, apply_quantization, from_json, pruned_network
 from experiments.models.training import checkpoints
-from experiments.models.training.settings import default_settings
+from experiments.models.training.settings import EpochRecord, TrainingProgress, default_settings
 
 CALIBRATION_IMAGES = 512
 
 
-def packed(recipe: Recipe, device: str = "CPU", progress: checkpoints.TrainingProgress | None = None) -> bytes:
+def packed(recipe: Recipe, device: str = "CPU", progress: TrainingProgress | None = None) -> bytes:
     """The packed model of a recipe; its network is trained on `device` if it has no checkpoint."""
     if recipe.is_pruned or recipe.distilled:
         report = progress or (lambda fraction, message, record: None)
@@ -47,7 +47,7 @@ def main(recipe: str, file: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C and ends this process
     reported = set()
 
-    def report(fraction: float, message: str, record: checkpoints.EpochRecord | None) -> None:
+    def report(fraction: float, message: str, record: EpochRecord | None) -> None:
         """One line at the start of each phase and at the end of each epoch."""
         if record or message not in reported:
             correct = f", {record['validation_accuracy']:.2%} correct" if record else ""

@@ -18,7 +18,7 @@ from experiments.bench.machine.devices import check_name, first_working
 from experiments.models.format.packed import DamagedModel, unpack
 from experiments.models.recipe import Recipe, from_json
 from experiments.models.sequential.network import NETWORKS
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.server import missing
 from experiments.server.options import BatchingPolicy
 from experiments.server.protocol import InferenceSettings

@@ -6,12 +6,14 @@ packs and restores dozens of times. CPU seconds, so that a busy machine changes 
 
 import sys
 import time
+from typing import get_args
 
 from experiments.models.format.packed import pack, unpack
-from experiments.models.format.storage import STORAGES
+from experiments.models.format.storage import Storage
 from experiments.models.sequential.network import lenet_300_100
 from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
-from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.models.training.checkpoints import load_checkpoint
 
 
@@ -22,7 +24,7 @@ def main(sparsities: list[float]) -> None:
     for sparsity in sparsities or [0.0, 0.9, 0.99]:
         pruned = apply_masks(weights, pruning_masks(network, weights, sparsity, "lamp"))
         model = quantize(network, pruned, QuantSpec("float32"))
-        for storage in STORAGES:
+        for storage in get_args(Storage):
             began = time.process_time()
             file = pack(model, storage)
             packed = time.process_time()

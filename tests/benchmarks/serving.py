@@ -30,7 +30,7 @@ from experiments.deployment.serving.results import summary
 from experiments.models.format.packed import unpack
 from experiments.models.recipe import Recipe
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.server.engines import BatchRunner
 from experiments.server.launch import ServerProcess
 from experiments.server.packed_model import packed

@@ -14,7 +14,7 @@ from dashboard.safe_render import escape_markdown
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
 from experiments.export_c.spec import FLOAT, ExportSpec
-from experiments.models.format import tensor_file
+from experiments.models import tensor_file
 from experiments.models.recipe import Recipe, from_json
 from experiments.runs import frames, store
 from experiments.studies.tradeoffs.recommendation import (

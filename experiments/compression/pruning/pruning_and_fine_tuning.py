@@ -20,7 +20,8 @@ from experiments.models.techniques.prune_units import shrink
 from experiments.models.techniques.prune_weights import apply_masks
 from experiments.models.techniques.pruning_methods import UNIT_SCORES, MaskFunction, PruningConfig, mask_function
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy as quantized_accuracy
-from experiments.models.techniques.quantization.post_training import QuantizedNetwork, QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import QuantizedNetwork, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.models.training.checkpoints import load_checkpoint
 from experiments.models.training.feeding import Teacher
 from experiments.models.training.settings import default_settings

@@ -16,7 +16,8 @@ from experiments.models.techniques.quantization.observers import (
     quantization_error,
     sqnr_db,
 )
-from experiments.models.techniques.quantization.post_training import Calibration, QuantizedNetwork, QuantSpec
+from experiments.models.techniques.quantization.post_training import Calibration, QuantizedNetwork
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 BINS = 64  # of a drawn histogram; a divisor of the observers' 2048
 

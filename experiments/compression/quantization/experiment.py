@@ -18,7 +18,7 @@ from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.compression.quantization.answer import BASELINE, answer, five_times
 from experiments.compression.quantization.details import DETAILS
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 if TYPE_CHECKING:
     from experiments.bench.arrays import Array

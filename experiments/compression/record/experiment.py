@@ -11,7 +11,7 @@ from experiments.bench.session import Bench
 from experiments.bench.spec import Spec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.compression.record.answer import answer
-from experiments.models.training.cost import COMPILE_S, STEP_S, TRAINING_STEPS
+from experiments.models.training.settings import COMPILE_S, STEP_S, TRAINING_STEPS
 
 if TYPE_CHECKING:
     from experiments.compression.record.pipeline import PipelineSettings, StageFile

@@ -17,7 +17,8 @@ from experiments.models.format.packed import pack
 from experiments.models.sequential.network import Network, Weights
 from experiments.models.techniques.prune_units import active_units, select_units, shrink, unit_masks
 from experiments.models.techniques.prune_weights import Masks, apply_masks, cubic_sparsity, pruning_masks
-from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.models.training.feeding import Teacher
 from experiments.models.training.settings import Settings
 from experiments.models.training.trainer import Trainer

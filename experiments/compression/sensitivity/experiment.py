@@ -14,7 +14,7 @@ from experiments.bench.session import Bench
 from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
 from experiments.compression.sensitivity.answer import BEST, GREEDY, answer
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 if TYPE_CHECKING:
     from experiments.compression.sensitivity.layer_sensitivity import LayerSensitivity

@@ -8,7 +8,8 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.models.format.packed import layer_bytes
 from experiments.models.sequential.network import LayerNode, Linear, Network, apply_numpy, check_weights, image_chunks
-from experiments.models.techniques.quantization.post_training import QuantSpec, weight_qparams
+from experiments.models.techniques.quantization.post_training import weight_qparams
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 WEIGHT_ONLY = QuantSpec("weight_only")
 FLOATS = QuantSpec("float32")

@@ -256,7 +256,7 @@ def _prepare(spec: ServingSpec, bench: Bench, folder: Path) -> tuple[Path, Path,
     from experiments.models.format.packed import unpack
     from experiments.models.recipe import Recipe
     from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-    from experiments.models.techniques.quantization.post_training import QuantSpec
+    from experiments.models.techniques.quantization.spec import QuantSpec
     from experiments.server.packed_model import packed
 
     bench.progress(0.0, f"{spec.network}: loading and packing")

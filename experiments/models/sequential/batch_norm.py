@@ -1,7 +1,7 @@
-"""Batch normalisation behind the convolutions of a network: training it, computing with it, and folding it away.
+"""A network with batch normalization behind its convolutions: computed in numpy and tinygrad, and folded away.
 
-The weights are those of the network and for each convolution `layers.0.norm.scale`, `.shift`, `.mean` and
-`.variance`, one number for each channel. Source: Ioffe & Szegedy 2015, Batch Normalization.
+The weights are those of the network and, for each convolution, `layers.0.norm.scale`, `.shift`, `.mean` and
+`.variance`, one number per channel. Source: Ioffe & Szegedy 2015, Batch Normalization.
 """
 
 import dataclasses
@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.data.mnist import Dataset
-from experiments.models.format import tensor_file
 from experiments.models.sequential.network import (
     Conv,
     Network,
@@ -20,29 +18,28 @@ from experiments.models.sequential.network import (
     apply_tinygrad,
     cnn,
     image_chunks,
-    initial_weights,
     pool_numpy,
     product_numpy,
 )
-from experiments.models.training.checkpoints import BUNDLED
-from experiments.models.training.feeding import Feeder
-from experiments.models.training.settings import Settings
 
 EPSILON = 1e-5
-MOMENTUM = 0.1  # of a batch in the running mean and variance
 PARTS = ("scale", "shift", "mean", "variance")
 NAME = "cnn_normed"
-SETTINGS = Settings(epochs=4, rate=4e-3)
-Normalise = Callable[[str, Any], Any]
+NormFunction = Callable[[str, Any], Any]  # layer name and its output before normalization -> normalized
+
+
+def cnn_with_batch_norm() -> Network:
+    """The cnn, named as the bundled file of its weights with batch normalization."""
+    return dataclasses.replace(cnn(), name=NAME)
 
 
 def convolutions(network: Network) -> dict[str, int]:
-    """The layers that are followed by a normalisation, and their channels."""
-    return {place.name: place.layer.outputs for place in network.walk() if isinstance(place.layer, Conv)}
+    """The layers that are followed by batch normalization, and their channels."""
+    return {node.name: node.layer.outputs for node in network.walk() if isinstance(node.layer, Conv)}
 
 
 def check_normed(network: Network, weights: Mapping[str, Array]) -> None:
-    """ValueError with one line where the numbers of a normalisation are missing, misshapen or cannot be."""
+    """ValueError if a normalization parameter is missing, misshapen, not finite, or a negative variance."""
     for layer, channels in convolutions(network).items():
         for part in PARTS:
             values = weights.get(f"{layer}.norm.{part}")
@@ -53,9 +50,9 @@ def check_normed(network: Network, weights: Mapping[str, Array]) -> None:
 
 
 def fold(network: Network, weights: Mapping[str, Array]) -> Weights:
-    """The weights of the plain network that computes the same: normalisation becomes part of weight and bias.
+    """The weights of the equivalent network without normalization: it becomes part of weight and bias.
 
-    In float64 on the way, rounded to float32 once.
+    Computed in float64, rounded to float32 once.
     """
     check_normed(network, weights)
     folded = {name: weights[name] for name in network.shapes()}
@@ -69,18 +66,18 @@ def fold(network: Network, weights: Mapping[str, Array]) -> Weights:
 
 
 def forward_normed_numpy(network: Network, weights: Mapping[str, Array], images: Array) -> Array:
-    """Logits (n, classes) of images (n, pixels), every normalisation computed as it stands."""
+    """Logits (n, classes) of images (n, pixels), with every normalization computed separately."""
     return np.concatenate([_forward_chunk(network, weights, chunk) for chunk in image_chunks(network, images)])
 
 
 def _forward_chunk(network: Network, weights: Mapping[str, Array], x: Array) -> Array:
-    for place in network.walk():
-        layer, named = place.layer, isinstance(place.layer, Conv)
-        x = x.reshape(len(x), *(place.input_shape if named else (-1,)))
-        x = product_numpy(layer, weights[place.weight], x)
-        x = x + weights[place.bias].reshape(-1, *[1] * (x.ndim - 2))
-        if named:
-            parts = (weights[f"{place.name}.norm.{part}"].reshape(-1, 1, 1) for part in PARTS)
+    for node in network.walk():
+        layer, convolution = node.layer, isinstance(node.layer, Conv)
+        x = x.reshape(len(x), *(node.input_shape if convolution else (-1,)))
+        x = product_numpy(layer, weights[node.weight], x)
+        x = x + weights[node.bias].reshape(-1, *[1] * (x.ndim - 2))
+        if convolution:
+            parts = (weights[f"{node.name}.norm.{part}"].reshape(-1, 1, 1) for part in PARTS)
             scale, shift, mean, variance = parts
             x = (x - mean) / np.sqrt(variance + np.float32(EPSILON)) * scale + shift
         x = pool_numpy(layer, np.maximum(x, 0) if layer.relu else x)
@@ -88,28 +85,28 @@ def _forward_chunk(network: Network, weights: Mapping[str, Array], x: Array) -> 
 
 
 def build_normed(network: Network, weights: Mapping[str, Array], device: str) -> Callable[[Any], Any]:
-    """The network as a function of a realised float32 tensor (n, pixels), normalisation inside its kernels."""
+    """The network as a function of a realized float32 tensor (n, pixels), normalization inside its kernels."""
     from experiments.bench.tinygrad.runtime import tensor
 
     check_normed(network, weights)
-    held = {name: tensor(values, device) for name, values in weights.items()}
+    tensors = {name: tensor(values, device) for name, values in weights.items()}
 
-    def normalise(layer: str, x: Any) -> Any:
-        return _normalised(held, layer, x, held[f"{layer}.norm.mean"], held[f"{layer}.norm.variance"])
+    def normalize(layer: str, x: Any) -> Any:
+        return apply_norm(tensors, layer, x, tensors[f"{layer}.norm.mean"], tensors[f"{layer}.norm.variance"])
 
-    return lambda x: forward_normed(network, held, x, normalise).realize()
+    return lambda x: forward_normed(network, tensors, x, normalize).realize()
 
 
-def forward_normed(network: Network, tensors: Mapping[str, Any], x: Any, normalise: Normalise) -> Any:
-    """Logits of a tinygrad tensor of images (n, pixels), with `normalise(layer, x)` behind each convolution."""
-    for place in network.walk():
-        layer, weight, bias = place.layer, tensors[place.weight], tensors[place.bias]
+def forward_normed(network: Network, tensors: Mapping[str, Any], x: Any, normalize: NormFunction) -> Any:
+    """Logits of a tinygrad tensor of images (n, pixels), with `normalize(layer, x)` behind each convolution."""
+    for node in network.walk():
+        layer, weight, bias = node.layer, tensors[node.weight], tensors[node.bias]
         if not isinstance(layer, Conv):
             x = apply_tinygrad(layer, weight, bias, x.reshape(x.shape[0], -1))
             continue
-        x = x.reshape(x.shape[0], *place.input_shape)
+        x = x.reshape(x.shape[0], *node.input_shape)
         x = x.conv2d(weight, bias, stride=layer.stride, padding=layer.padding)
-        x = normalise(place.name, x)
+        x = normalize(node.name, x)
         x = (x.relu() if layer.relu else x).contiguous()
         match layer.pool:
             case "average":
@@ -119,57 +116,6 @@ def forward_normed(network: Network, tensors: Mapping[str, Any], x: Any, normali
     return x
 
 
-def _normalised(tensors: Mapping[str, Any], layer: str, x: Any, mean: Any, variance: Any) -> Any:
+def apply_norm(tensors: Mapping[str, Any], layer: str, x: Any, mean: Any, variance: Any) -> Any:
     scale, shift = (tensors[f"{layer}.norm.{part}"].reshape(1, -1, 1, 1) for part in ("scale", "shift"))
     return (x - mean.reshape(1, -1, 1, 1)) / (variance.reshape(1, -1, 1, 1) + EPSILON).sqrt() * scale + shift
-
-
-def load_normed() -> tuple[Network, Weights]:
-    """The carried cnn with batch normalisation; `python -m experiments.models.training.train_batch_norm` made it."""
-    weights, _ = tensor_file.read(BUNDLED / f"{NAME}.safetensors")
-    network = dataclasses.replace(cnn(), name=NAME)
-    check_normed(network, weights)
-    return network, weights
-
-
-def train_normed(network: Network, data: Dataset, settings: Settings, device: str) -> Weights:
-    """Trains with the statistics of each batch, and keeps their running averages for use."""
-    from tinygrad import Context, Tensor, TinyJit
-    from tinygrad.nn.optim import Adam
-
-    from experiments.bench.tinygrad.runtime import tensor
-
-    made = initial_weights(network, settings.seed)
-    for layer, channels in convolutions(network).items():
-        made |= {f"{layer}.norm.{part}": np.full(channels, part in ("scale", "variance"), np.float32) for part in PARTS}
-    held = {name: tensor(values, device) for name, values in made.items()}
-    running = {name: held[name] for name in held if name.endswith((".mean", ".variance"))}
-    adam = Adam([one for name, one in held.items() if name not in running], lr=settings.rate)
-
-    def step(images: Any, labels: Any, rate: Any) -> Any:
-        updates = []
-
-        def normalise(layer: str, x: Any) -> Any:
-            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
-            for part, seen in (("mean", mean), ("variance", variance)):
-                old = running[f"{layer}.norm.{part}"]
-                updates.append(old.assign((1 - MOMENTUM) * old + MOMENTUM * seen.detach()))
-            return _normalised(held, layer, x, mean, variance)
-
-        adam.lr.assign(rate)
-        adam.zero_grad()
-        loss = forward_normed(network, held, images, normalise).sparse_categorical_crossentropy(labels)
-        loss.backward()
-        Tensor.realize(loss, *adam.schedule_step(), *updates)
-        return loss
-
-    jit, feeder, done = TinyJit(step), Feeder(data.train, settings), 0
-    with Context(TRAINING=1):
-        for epoch in range(settings.epochs):
-            for chunk in feeder.epoch(epoch, feeder.steps):
-                for images, labels in zip(chunk.images, chunk.labels, strict=True):
-                    rate = settings.rate * (1 - done / (settings.epochs * feeder.steps))
-                    given = (images, labels.astype(np.int32), np.array([rate], np.float32))
-                    jit(*(tensor(np.ascontiguousarray(one), device) for one in given))
-                    done += 1
-    return {name: one.numpy() for name, one in held.items()}

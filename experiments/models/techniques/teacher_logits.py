@@ -8,8 +8,8 @@ from tinygrad import TinyJit
 from experiments.bench.arrays import Array
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.bench.tinygrad.runtime import tensor
+from experiments.models import tensor_file
 from experiments.models.data.mnist import Split
-from experiments.models.format import tensor_file
 from experiments.models.sequential.network import Network, Weights, forward_tinygrad
 from experiments.models.training.checkpoints import Checkpoint, checkpoint_key
 from experiments.models.training.feeding import shifted_views, teacher_logits

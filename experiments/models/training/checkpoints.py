@@ -10,21 +10,18 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from experiments.bench.machine.toolchain import cache_folder
+from experiments.models import tensor_file
 from experiments.models.data.mnist import SHA256, mnist
-from experiments.models.format import tensor_file
 from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, check_weights
 from experiments.models.training.settings import VERSION as TRAINER_VERSION
-from experiments.models.training.settings import Settings, default_settings
-
-EpochRecord = dict[str, float]
-TrainingProgress = Callable[[float, str, EpochRecord | None], None]
+from experiments.models.training.settings import EpochRecord, Settings, TrainingProgress, default_settings
 
 BUNDLED = Path(__file__).parents[1] / "pretrained"
 SUFFIX = ".safetensors"

@@ -1,10 +1,11 @@
 """Trains networks from the command line: `python -m experiments.models.training.train mlp lenet_5`.
 
-Without `--carry` the results go to this machine's cache; with it they become the checkpoints that the project
-carries, and a line for the README beside them is printed.
+The results go to this machine's cache; with `--carry` they replace the checkpoints bundled with the project, and the
+row for the table in pretrained/README.md is printed. `cnn_normed`, the cnn with batch normalization, is only bundled.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 from datetime import UTC, datetime
@@ -12,26 +13,37 @@ from datetime import UTC, datetime
 import psutil
 
 from experiments.bench.machine.toolchain import child_environment
+from experiments.models import tensor_file
+from experiments.models.data.mnist import mnist
+from experiments.models.sequential import batch_norm
 from experiments.models.sequential.network import NETWORKS, parameter_count
 from experiments.models.training import checkpoints
+from experiments.models.training.batch_norm import FILE, SETTINGS, train_normed
+from experiments.models.training.settings import EpochRecord
 
 INTERRUPTED = 130
-INSIDE = "TINYLAB_TRAINS"  # set where compiler and caches are the right ones
+INSIDE = "TINYLAB_TRAINS"  # set in the process that has the environment of compiler and caches
+NAMES = [*NETWORKS, batch_norm.NAME]
 
 
 def main(arguments: list[str]) -> int:
-    """Trains what is named, one after the other; the exit status."""
+    """Trains the named networks one after the other; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m experiments.models.training.train", description=__doc__)
-    parser.add_argument("networks", nargs="+", choices=list(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
+    parser.add_argument("networks", nargs="+", choices=NAMES, metavar="NETWORK", help=", ".join(NAMES))
     parser.add_argument("--device", default="CPU", help="as tinygrad names it")
-    parser.add_argument("--carry", action="store_true", help="store as the checkpoint that the project carries")
+    parser.add_argument("--carry", action="store_true", help="replace the checkpoint bundled with the project")
     given = parser.parse_args(arguments)
-    if INSIDE not in os.environ:  # tinygrad reads its environment once, at its import: begin again in the right one
+    if batch_norm.NAME in given.networks and not given.carry:
+        parser.error(f"{batch_norm.NAME} is only bundled: add --carry")
+    if INSIDE not in os.environ:  # tinygrad reads the environment when it is imported: restart with the right one
         command = [sys.executable, "-m", "experiments.models.training.train", *arguments]
         os.execve(sys.executable, command, child_environment(given.device) | {INSIDE: "1"})  # noqa: S606
     try:
         for name in given.networks:
-            _one(name, given.device, given.carry)
+            if name == batch_norm.NAME:
+                _train_normed(given.device)
+            else:
+                _train(name, given.device, given.carry)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues after the last whole epoch\n")
         return INTERRUPTED
@@ -41,26 +53,35 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _one(name: str, device: str, carry: bool) -> None:
+def _train(name: str, device: str, bundle: bool) -> None:
     network = NETWORKS[name]()
 
-    def say(fraction: float, message: str, record: checkpoints.EpochRecord | None) -> None:
+    def report(fraction: float, message: str, record: EpochRecord | None) -> None:
         if record:
-            numbers = ", ".join(f"{what} {value:.4g}" for what, value in record.items() if what != "epoch")
-            _say(f"{name}: {fraction:4.0%} {message}: {numbers}")
+            numbers = ", ".join(f"{key} {value:.4g}" for key, value in record.items() if key != "epoch")
+            _print(f"{name}: {fraction:4.0%} {message}: {numbers}")
 
-    made = checkpoints.load_checkpoint(network, train=True, device=device, progress=say)
-    if carry:
-        checkpoints.write_checkpoint(checkpoints.BUNDLED / f"{name}{checkpoints.SUFFIX}", made)
-    settings, load = made.settings, psutil.getloadavg()[0]
-    _say(
+    trained = checkpoints.load_checkpoint(network, train=True, device=device, progress=report)
+    if bundle:
+        checkpoints.write_checkpoint(checkpoints.BUNDLED / f"{name}{checkpoints.SUFFIX}", trained)
+    settings, load = trained.settings, psutil.getloadavg()[0]
+    _print(
         f"| {name} | {parameter_count(network):,} | {settings.epochs} | {settings.rate:g} | "
-        f"{made.validation_accuracy:.2%} | {made.test_accuracy:.2%} | {made.seconds:.0f} | "
+        f"{trained.validation_accuracy:.2%} | {trained.test_accuracy:.2%} | {trained.seconds:.0f} | "
         f"{load:.1f} | {datetime.now(UTC):%Y-%m-%d} |"
     )
 
 
-def _say(line: str) -> None:
+def _train_normed(device: str) -> None:
+    network, data = batch_norm.cnn_with_batch_norm(), mnist()
+    weights = train_normed(network, data, SETTINGS, device)
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        predictions = batch_norm.forward_normed_numpy(network, weights, split.images).argmax(axis=1)
+        _print(f"{network.name}: {name} {(predictions == split.labels).mean():.2%}")
+    tensor_file.write(FILE, weights, {"settings": str(dataclasses.asdict(SETTINGS))})
+
+
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

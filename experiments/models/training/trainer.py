@@ -16,8 +16,8 @@ import numpy as np
 from tinygrad import Tensor, TinyJit, Variable, dtypes
 
 from experiments.bench.arrays import Array
+from experiments.models import tensor_file
 from experiments.models.data.mnist import Dataset
-from experiments.models.format import tensor_file
 from experiments.models.sequential.network import (
     LayerHook,
     Network,
@@ -29,10 +29,8 @@ from experiments.models.sequential.network import (
 )
 from experiments.models.training.feeding import Chunk, Feeder, Teacher
 from experiments.models.training.padding import pad, padded, unpad
-from experiments.models.training.settings import Settings
+from experiments.models.training.settings import EpochRecord, Settings, TrainingProgress
 
-EpochRecord = dict[str, float]
-TrainingProgress = Callable[[float, str, EpochRecord | None], None]
 StepCallback = Callable[["Trainer", int, int], None]
 Evaluate = Callable[[Weights], float]
 

@@ -251,8 +251,8 @@ def tradeoffs(spec: TradeoffsSpec, bench: Bench) -> Iterator[Row]:
 
 def _build(spec: TradeoffsSpec, bench: Bench) -> tuple[dict["Recipe", "BuiltModel"], dict["Recipe", str]]:
     """Phase 1: every model once, and the error message of each that could not be built."""
+    from experiments.models import tensor_file
     from experiments.models.builder import build_model
-    from experiments.models.format import tensor_file
 
     models: dict[Recipe, BuiltModel] = {}
     failed: dict[Recipe, str] = {}

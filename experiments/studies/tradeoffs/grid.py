@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from experiments.models.builder import cache_path
 from experiments.models.recipe import Recipe
 from experiments.models.sequential.network import NETWORKS
-from experiments.models.techniques.quantization.post_training import QuantSpec
-from experiments.models.training.cost import CALL_S, COMPILE_S, STEP_S, TEST_S, TRAINING_STEPS
+from experiments.models.techniques.quantization.spec import QuantSpec
+from experiments.models.training.settings import CALL_S, COMPILE_S, STEP_S, TEST_S, TRAINING_STEPS
 
 EXECUTION = re.compile(r"eager|jit|jit\+beam=([1-9]|1\d|2[0-4])")
 PRUNING = re.compile(r"none|structured 0?\.\d+|unstructured 0?\.\d+|structured 0?\.\d+ unstructured 0?\.\d+")

@@ -12,9 +12,9 @@ from experiments.bench.machine.environment import host
 from experiments.bench.rows import Row, Sample
 from experiments.bench.spec import parse
 from experiments.deployment.edge.experiment import EdgeSpec
-from experiments.models.format import tensor_file
+from experiments.models import tensor_file
 from experiments.models.recipe import Recipe
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.runs import store
 from tests.dashboard.made_studies import STUDY, rows
 

@@ -31,7 +31,8 @@ from experiments.bench.tinygrad.c_program import NotExportable
 from experiments.export_c.source import header, source
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.tinygrad_backend import build_forward
-from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
+from experiments.models.techniques.quantization.post_training import calibrate, quantize
 
 folder, images = Path(sys.argv[1]), held_out(20).images
 images.tofile(folder / "rows")

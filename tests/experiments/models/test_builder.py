@@ -13,7 +13,7 @@ from experiments.models.recipe import Recipe, from_json, pruned_network
 from experiments.models.sequential.network import accuracy_numpy as float_accuracy
 from experiments.models.techniques.prune_weights import total_sparsity
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 DENSE = Recipe()
 PRUNED = Recipe(sparsity=0.6)  # no fine-tuning: nothing is compiled

@@ -10,7 +10,7 @@ from experiments.models.recipe import Recipe, apply_quantization, from_json, ful
 from experiments.models.sequential.network import initial_weights
 from experiments.models.techniques.prune_units import select_units, shrink
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 from tests.experiments.models.small_network import held_out
 
 RECIPE = Recipe(
@@ -67,7 +67,7 @@ def test_a_recipe_is_applied():
             "weights of another network",
         ),
         (lambda: from_json("{"), "not the text of a recipe"),
-        (lambda: from_json("[]"), "a recipe is network, sizes, seed and quant"),
+        (lambda: from_json("[]"), "a recipe has the fields network, sizes, seed"),
         (lambda: from_json('{"network":"mlp","quant":3,"seed":0,"sizes":[]}'), "spec: its fields are not"),
         (lambda: from_json(Recipe().json().replace('"sizes":[]', '"sizes":[1]')), "not the text of a recipe"),
     ],

@@ -10,7 +10,8 @@ import pytest
 from experiments.models.format.packed import pack
 from experiments.models.sequential.network import initial_weights, mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.server.launch import ServerProcess
 
 STUBS = "tests.experiments.server.stub_engines"

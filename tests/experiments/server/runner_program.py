@@ -7,7 +7,8 @@ import numpy as np
 from experiments.bench.tinygrad.direct_replay import DirectReplay
 from experiments.models.sequential.network import cnn, initial_weights, mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.post_training import calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 from experiments.server.runner import TinygradRunner
 

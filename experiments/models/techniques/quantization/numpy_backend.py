@@ -23,10 +23,10 @@ from experiments.models.techniques.quantization.affine import QParams
 from experiments.models.techniques.quantization.post_training import (
     QuantizedLayer,
     QuantizedNetwork,
-    QuantSpec,
     largest_sum,
     pooled_positions,
 )
+from experiments.models.techniques.quantization.spec import QuantSpec
 
 BATCH = 32  # images that share an activation scale, where it is taken at run time
 TOLERANCE = 1e-6  # of the largest logit: twin and static integer path differ by float32 rounding of the logits alone

@@ -6,7 +6,8 @@ from experiments.compression.sensitivity.layer_sensitivity import layer_sensitiv
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import pack
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from tests.experiments.models.small_network import trained
 
 BITS = (8, 6, 4, 3, 2)

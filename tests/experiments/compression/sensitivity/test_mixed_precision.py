@@ -6,7 +6,8 @@ from experiments.compression.sensitivity.layer_sensitivity import LayerSensitivi
 from experiments.compression.sensitivity.mixed_precision import assign_bits, search_assignments
 from experiments.models.data.mnist import mnist
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec, quantize
+from experiments.models.techniques.quantization.post_training import quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from tests.experiments.models.small_network import held_out, trained
 
 BITS = (8, 6, 4, 3, 2)

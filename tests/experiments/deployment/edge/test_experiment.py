@@ -18,7 +18,8 @@ from experiments.export_c.spec import ExportSpec
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.post_training import calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.models.training.checkpoints import load_checkpoint
 from experiments.runs import store
 

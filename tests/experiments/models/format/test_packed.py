@@ -2,17 +2,17 @@
 
 import struct
 import zlib
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from experiments.models.format.bits import pack_bits, packed_size, unpack_bits
-from experiments.models.format.header import read_header, write_header
-from experiments.models.format.packed import MAGIC, DamagedModel, layer_bytes, pack, unpack
-from experiments.models.format.storage import STORAGES
+from experiments.models.format.packed import MAGIC, DamagedModel, layer_bytes, pack, read_header, unpack, write_header
+from experiments.models.format.storage import Storage, pack_bits, packed_size, unpack_bits
 from experiments.models.sequential.network import Linear, Network, parameter_count
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy, logits_numpy
-from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.post_training import calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from tests.experiments.models.small_network import held_out, mixed, trained
 
 SPECS = [
@@ -99,7 +99,7 @@ def test_a_model_comes_back_bit_for_bit(spec, model):
     assert np.array_equal(logits_numpy(before, images), logits_numpy(after, images))
 
 
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage", get_args(Storage))
 @pytest.mark.parametrize("model", [trained, mixed])
 @pytest.mark.parametrize("spec", PRUNED_SPECS, ids=str)
 def test_a_pruned_model_comes_back_in_every_storage(spec, model, storage):
@@ -112,7 +112,7 @@ def test_a_pruned_model_comes_back_in_every_storage(spec, model, storage):
 
 def test_the_smallest_storage_is_chosen_for_each_array():
     model = quantized(QuantSpec("float16"), lambda: pruned(*trained()))
-    sizes = {storage: len(pack(model, storage)) for storage in STORAGES}
+    sizes = {storage: len(pack(model, storage)) for storage in get_args(Storage)}
     assert sizes["smallest"] <= min(sizes.values())
     assert sizes["entropy"] < min(sizes["csr"], sizes["bitmask"]) < sizes["dense"] / 3
 
@@ -131,7 +131,7 @@ def test_a_network_too_large_for_the_coder_is_packed_without_it():
     file = pack(model, "smallest")
     assert len(file) < 200  # no weight is there but its absence
     assert not unpack(file).layers[0].weight.any()
-    with pytest.raises(ValueError, match="wide is too large to be entropy-coded; take smallest"):
+    with pytest.raises(ValueError, match="wide is too large to be entropy-coded; use smallest"):
         pack(model, "entropy")
 
 
@@ -171,8 +171,8 @@ def test_a_truncated_or_longer_file_is_refused(file):
     [
         (lambda h: h["network"]["layers"][0].update(outputs=2**24), "cannot follow"),
         (lambda h: h["network"]["layers"][2].update(outputs=2**24), "more than 33,554,432 weights"),
-        (lambda h: h["network"]["layers"][2].update(outputs=2**60), "outputs: not a whole number"),
-        (lambda h: h["network"]["layers"][2].update(outputs=True), "outputs: not a whole number"),
+        (lambda h: h["network"]["layers"][2].update(outputs=2**60), "outputs: not an integer"),
+        (lambda h: h["network"]["layers"][2].update(outputs=True), "outputs: not an integer"),
         (lambda h: h["network"]["layers"][2].update(kind="__import__"), "kind is not one of linear, conv"),
         (lambda h: h["network"]["layers"][2].update(kind=[]), "kind is not one of linear, conv"),
         (lambda h: h["network"]["layers"][2].update(relu=1), "relu is neither"),
@@ -187,7 +187,7 @@ def test_a_truncated_or_longer_file_is_refused(file):
         (lambda h: h["spec"].update(percentile=float("nan")), "percentile"),
         (lambda h: h["spec"].update(layer_bits=[["layers.0"]]), "layer_bits"),
         (lambda h: h["network"]["layers"][2].update(outputs=2**20), "are left"),
-        (lambda h: h["spec"].update(scheme="float32"), "unknown way"),
+        (lambda h: h["spec"].update(scheme="float32"), "unknown encoding"),
         (lambda h: h["spec"].update(more=1), "fields are not"),
         (lambda h: h.update(more=1), "network and spec"),
     ],
@@ -205,7 +205,7 @@ def test_headers_that_are_no_header_are_refused(file):
         for cut in (content, content[:-1], content + b"\0"):
             with pytest.raises(DamagedModel):
                 unpack(resealed(MAGIC + struct.pack("<H", len(cut)) + cut + file[400:-4]))
-    with pytest.raises(DamagedModel, match="65535 bytes are asked for"):
+    with pytest.raises(DamagedModel, match="65535 bytes are needed"):
         unpack(resealed(MAGIC + struct.pack("<H", 2**16 - 1) + file[10:1000]))
     with pytest.raises(DamagedModel, match="another version: 01"):
         unpack(resealed(MAGIC[:-1] + b"\x01" + file[8:-4]))
@@ -232,5 +232,5 @@ def test_a_weight_beyond_its_grid_is_refused():
     file = pack(quantized(QuantSpec("weight_only", 2)))
     content = bytearray(file[:-4])
     content[-4 * 10 - 3] = 0xAA  # the last weights: 2 more than 0, where symmetric integers of 2 bits are 0 to 2
-    with pytest.raises(DamagedModel, match="a weight is beyond its grid"):
+    with pytest.raises(DamagedModel, match="a weight exceeds its range of integers"):
         unpack(resealed(bytes(content)))

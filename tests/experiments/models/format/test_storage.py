@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from experiments.models.format.coding import ONE, Decoder, Encoder
-from experiments.models.format.sparse import decode_mask, decode_symbols, encode_mask, encode_symbols
+from experiments.models.format.entropy import (
+    ONE,
+    Decoder,
+    Encoder,
+    decode_mask,
+    decode_symbols,
+    encode_mask,
+    encode_symbols,
+)
 from experiments.models.format.storage import (
     ENCODINGS,
     ArrayLayout,
@@ -73,23 +80,23 @@ def test_damaged_words_are_refused_or_at_least_come_in_their_shape(way):
             continue
         assert words.shape == (30, 20)
     for end in range(0, len(content), 7):
-        with pytest.raises(ValueError, match=r"left|cut short|end where"):
+        with pytest.raises(ValueError, match=r"left|truncated|end where"):
             decode_array(ByteReader(content[:end]), form)
 
 
 def test_absurd_parts_are_refused():
     form = ArrayLayout(4, 4, 8)
     for wrong, said in [
-        (bytes([len(ENCODINGS), 0]), "unknown way"),
+        (bytes([len(ENCODINGS), 0]), "unknown encoding"),
         (b"\0\xff\xff\xff\xff\xff", "a length is too long"),
-        (b"\0" + write_length(2**30), "1073741824 bytes are asked for, 0 are left"),
+        (b"\0" + write_length(2**30), "1073741824 bytes are needed, 0 are left"),
         (b"\0" + write_length(17) + bytes(17), "1 bytes are left over"),
         (bytes([2, 4, 2, 255, 15, 1]), "beyond their matrix"),
         (bytes([2, 2, 1, 255]), "beyond their matrix"),
     ]:
         with pytest.raises(ValueError, match=said):
             decode_array(ByteReader(wrong), form)
-    with pytest.raises(ValueError, match="more is entropy-coded than is allowed"):
+    with pytest.raises(ValueError, match="must not be entropy-coded"):
         decode_array(ByteReader(encode_array(np.zeros((4, 4), np.uint32), form, "entropy")), form, coded=False)
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.data.mnist import mnist
-from experiments.models.sequential.batch_norm import PARTS, convolutions, fold, forward_normed_numpy, load_normed
+from experiments.models.sequential.batch_norm import PARTS, convolutions, fold, forward_normed_numpy
 from experiments.models.sequential.network import Conv, Linear, Network, accuracy_numpy, forward_numpy, initial_weights
+from experiments.models.training.batch_norm import load_normed
 
 NETWORK = Network(
     "two convolutions",
@@ -70,7 +71,8 @@ TRAIN = """
 import dataclasses
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import Conv, Linear, Network
-from experiments.models.sequential.batch_norm import forward_normed_numpy, train_normed
+from experiments.models.sequential.batch_norm import forward_normed_numpy
+from experiments.models.training.batch_norm import train_normed
 from experiments.models.training.settings import Settings
 
 network = Network("small", (Conv(1, 6, 5, stride=3, relu=True, pool="max2"), Linear(96, 10)))

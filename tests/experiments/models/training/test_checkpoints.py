@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.models.format import tensor_file
+from experiments.models import tensor_file
 from experiments.models.sequential.network import NETWORKS, initial_weights, lenet_300_100, mlp
 from experiments.models.training import checkpoints
 from experiments.models.training.checkpoints import (

@@ -9,9 +9,8 @@ import pytest
 import experiments
 from experiments.bench.events import DetailEvent
 from experiments.bench.spec import parse
-from experiments.models import builder
+from experiments.models import builder, tensor_file
 from experiments.models.data.mnist import mnist
-from experiments.models.format import tensor_file
 from experiments.models.format.packed import unpack
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 from experiments.runs import jobs, store

@@ -7,7 +7,7 @@ import pytest
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
 from experiments.models import builder
-from experiments.models.techniques.quantization.post_training import QuantSpec
+from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.registry import find
 from experiments.studies.tradeoffs.experiment import MAX_VARIANTS, TradeoffsSpec
 from experiments.studies.tradeoffs.grid import Combination

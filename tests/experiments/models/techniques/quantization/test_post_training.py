@@ -16,7 +16,8 @@ from experiments.models.techniques.quantization.numpy_backend import (
     logits_numpy,
     rescale,
 )
-from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.post_training import calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
 from tests.experiments.models.small_network import MIXED, held_out, mixed, trained
 
 FLOAT = QuantSpec("float32")

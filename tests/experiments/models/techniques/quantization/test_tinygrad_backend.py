@@ -22,7 +22,8 @@ from tinygrad import TinyJit
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.tinygrad_backend import build_forward
-from experiments.models.techniques.quantization.post_training import QuantSpec, calibrate, quantize
+from experiments.models.techniques.quantization.spec import QuantSpec
+from experiments.models.techniques.quantization.post_training import calibrate, quantize
 
 specs = {
     "static": QuantSpec(),
