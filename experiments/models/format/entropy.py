@@ -9,6 +9,7 @@ Sources: Duda 2013, arXiv 1311.2540; Giesen 2014, arXiv 1402.3392 (interleaved s
 of Context Models for Lossless Data Compression (PAQ).
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -99,16 +100,25 @@ class Decoder:
 
 MAX_LOGIT = 2047  # log odds in steps of 1/256, between -8 and 8
 LOGIT_STEPS = 256
-SQUASH = np.array([round(ONE / (1 + math.exp(-x / LOGIT_STEPS))) for x in range(-MAX_LOGIT, MAX_LOGIT + 1)]).clip(
-    16, ONE - 16
-)
 STRETCH_ENTRIES = 2**15
-STRETCH = np.array(
-    [round(LOGIT_STEPS * math.log((i + 0.5) / (STRETCH_ENTRIES - i - 0.5))) for i in range(STRETCH_ENTRIES)]
-).clip(-MAX_LOGIT, MAX_LOGIT)
 ONE_SYMBOL, PRIOR_COUNT, MAX_COUNT = 64, 64, 64 * 255  # in counts; above MAX_COUNT both counts are halved
 INITIAL_WEIGHT, LEARNING_RATE = 1.0, 16
 WEIGHT_SCALE = 2**16  # mixing weights are integers in steps of 1 / WEIGHT_SCALE
+
+
+@functools.cache
+def _squash_table() -> Array:
+    """The probability of each log odds; by `math`, whose rounding is the same on every machine."""
+    logits = range(-MAX_LOGIT, MAX_LOGIT + 1)
+    return np.array([round(ONE / (1 + math.exp(-x / LOGIT_STEPS))) for x in logits]).clip(16, ONE - 16)
+
+
+@functools.cache
+def _stretch_table() -> Array:
+    """The log odds of each probability, the inverse of `_squash_table`."""
+    shares = (number + 0.5 for number in range(STRETCH_ENTRIES))
+    logits = [round(LOGIT_STEPS * math.log(share / (STRETCH_ENTRIES - share))) for share in shares]
+    return np.array(logits).clip(-MAX_LOGIT, MAX_LOGIT)
 
 
 class Mixer:
@@ -119,6 +129,7 @@ class Mixer:
     """
 
     def __init__(self, sizes: Sequence[int], sets: int = 1, prior: int = ONE // 2) -> None:
+        self._squash, self._stretch = _squash_table(), _stretch_table()
         self._all = [np.full(size, PRIOR_COUNT + 2, np.int64) for size in sizes]
         self._ones = [np.full(size, prior * PRIOR_COUNT // ONE + 1, np.int64) for size in sizes]
         self._weights = np.full((sets, len(sizes)), round(WEIGHT_SCALE * INITIAL_WEIGHT / len(sizes)), np.int64)
@@ -127,9 +138,11 @@ class Mixer:
         """Probabilities (n,) of a 1, in units of 1 / ONE; `contexts` holds an (n,) index for each table."""
         self._contexts, self._sets = contexts, sets
         counted = zip(self._ones, self._all, contexts, strict=True)
-        self._inputs = np.stack([STRETCH[ones[one] * STRETCH_ENTRIES // every[one]] for ones, every, one in counted])
+        self._inputs = np.stack(
+            [self._stretch[ones[one] * STRETCH_ENTRIES // every[one]] for ones, every, one in counted]
+        )
         mixed = (self._weights[sets].T * self._inputs).sum(axis=0) // WEIGHT_SCALE
-        self._predicted = np.asarray(SQUASH[mixed.clip(-MAX_LOGIT, MAX_LOGIT) + MAX_LOGIT])
+        self._predicted = np.asarray(self._squash[mixed.clip(-MAX_LOGIT, MAX_LOGIT) + MAX_LOGIT])
         return self._predicted
 
     def learn(self, bits: Array) -> None:
