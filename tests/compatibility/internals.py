@@ -22,14 +22,12 @@ from experiments.bench.machine.toolchain import cache_folder  # below XDG_CACHE_
 from experiments.bench.spec import parse  # parse(spec class, mapping) -> spec, else BadInput
 from experiments.export_c.spec import ExportSpec  # what `export-c` takes
 from experiments.export_c.steps import steps as export_steps  # steps(choice, device, progress)
-from experiments.models.builder import make, path_of  # make(recipe) -> Made; path_of(recipe) where it is kept
+from experiments.models.builder import build_model  # build_model(recipe) -> BuiltModel
 from experiments.models.data.mnist import mnist
 from experiments.models.recipe import from_json as recipe_of  # text -> Recipe
 from experiments.models.sequential.network import NETWORKS  # name -> function of sizes
-from experiments.models.techniques.teacher_logits import (
-    table_of as teacher_table,  # table_of(teacher, split, shift, device)
-)
-from experiments.models.training import checkpoints  # .cached(network, settings), .load(network, settings)
+from experiments.models.techniques.teacher_logits import cached_teacher_logits  # (teacher, split, shift, device)
+from experiments.models.training import checkpoints  # .cached_file(network, settings), .load_checkpoint(...)
 from experiments.models.training.settings import Settings
 from experiments.registry import forget as forget_experiments  # after TINYLAB_EXPERIMENTS has changed
 from experiments.registry import registered  # name -> Experiment
@@ -42,22 +40,21 @@ __all__ = [
     "NETWORKS",
     "ExportSpec",
     "Settings",
+    "build_model",
     "cache_folder",
+    "cached_teacher_logits",
     "checkpoints",
     "command_line",
     "export_steps",
     "files_of",
     "forget_experiments",
-    "make",
     "measure_nothing",
     "mnist",
     "open_page",
     "parse",
-    "path_of",
     "recipe_of",
     "registered",
     "run_of",
-    "teacher_table",
     "to_csv",
 ]
 

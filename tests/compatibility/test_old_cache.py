@@ -32,8 +32,8 @@ def test_a_trained_network_is_loaded(old_cache: Path):
     old = OLD["checkpoint"]
     network = internals.NETWORKS[old["network"]](**old["sizes"])
     settings = internals.Settings(**old["settings"])
-    assert internals.checkpoints.cached(network, settings) == old_cache / old["file"]
-    loaded = internals.checkpoints.load(network, settings)
+    assert internals.checkpoints.cached_file(network, settings) == old_cache / old["file"]
+    loaded = internals.checkpoints.load_checkpoint(network, settings)
     assert weights_digest(loaded.weights) == old["weights_sha256"]
     assert loaded.test_accuracy == old["test_accuracy"]
 
@@ -46,19 +46,19 @@ def test_the_text_of_a_recipe_is_what_it_was(label: str):
 @pytest.mark.parametrize("label", MODELS)
 def test_the_model_of_a_recipe_is_found_and_not_made_again(label: str):
     old = MODELS[label]
-    made = internals.make(internals.recipe_of(old["recipe"]))
-    assert made.kept
+    made = internals.build_model(internals.recipe_of(old["recipe"]))
+    assert made.from_cache
     assert hashlib.sha256(made.file).hexdigest() == old["packed_sha256"]
-    assert weights_digest(made.restored.real_weights()) == old["weights_sha256"]
-    assert float(made.right.mean()) == old["test_accuracy"]
+    assert weights_digest(made.restored.float_weights()) == old["weights_sha256"]
+    assert float(made.correct.mean()) == old["test_accuracy"]
     assert made.validation_accuracy == old["validation_accuracy"]
 
 
 def test_the_answers_of_a_teacher_are_found(old_cache: Path):
     old = OLD["teacher"]
-    teacher = internals.checkpoints.load(internals.NETWORKS[old["network"]]())
+    teacher = internals.checkpoints.load_checkpoint(internals.NETWORKS[old["network"]]())
     images = internals.mnist().train.first(old["images"])
-    table = internals.teacher_table(teacher, images, old["shift"], "CPU")
+    table = internals.cached_teacher_logits(teacher, images, old["shift"], "CPU")
     assert (old_cache / old["file"]).exists()
     assert weights_digest({"table": table}) == old["table_sha256"]
 
