@@ -1,6 +1,6 @@
 """The C compiler of tinygrad's CPU device: a real clang where there is one, else the one from requirements.txt.
 
-tinygrad 0.14.0 calls `$CC -c -x c … --target=ARCH-none-unknown-elf -march=native - -o -`. gcc knows no
+tinygrad calls `$CC -c -x c … --target=ARCH-none-unknown-elf -march=native - -o -`. gcc knows no
 `--target`, so a foreign `CC=gcc` must never reach the child. zig's clang understands the call after a small
 translation, which the shim below makes.
 """

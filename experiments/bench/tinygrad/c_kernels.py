@@ -1,6 +1,6 @@
-"""The adapter from a captured TinyJit to C (tinygrad 0.14.0, engine.realize and renderer.cstyle).
+"""From a captured TinyJit to C (tinygrad.engine.realize and tinygrad.renderer.cstyle).
 
-The kernels are those that the CPU device replays, written out once more in a dialect that gcc, clang and zig take.
+The kernels are those that the CPU device replays, rendered again in a dialect that gcc, clang and zig compile.
 """
 
 import math
@@ -35,13 +35,13 @@ TYPES = {
 
 
 class PortableRenderer(ClangRenderer):  # type: ignore[misc]
-    """tinygrad's C with types of fixed width, vectors as gcc knows them too, and no call of the C library."""
+    """tinygrad's C with fixed-width types, vector types that gcc supports, and no calls of the C library."""
 
     type_map = TYPES
     code_for_op = ClangRenderer.code_for_op | {Ops.TRUNC: lambda x, dtype: f"truncated({x})"}
 
     def __init__(self) -> None:
-        """Takes no target: what is rendered here is compiled elsewhere."""
+        """Without a target: the code is compiled elsewhere."""
         self.vectors: set[tuple[str, int]] = set()
 
     def _render_dtype(self, dtype: Any, sz: int = 1, *others: Any, **named: Any) -> str:
@@ -57,7 +57,7 @@ class PortableRenderer(ClangRenderer):  # type: ignore[misc]
         )
 
     def render_kernel(self, function_name: Any, kernel: Any, bufs: Any, uops: Any, prefix: Any = None) -> Any:
-        """Parameters and body apart; what a kernel only reads is const."""
+        """Returns parameters and body separately; buffers that a kernel only reads are const."""
         parameters = []
         for name, (buffer, mutable) in bufs:
             kind = self._render_dtype(buffer.dtype, 1, AddrSpace.GLOBAL)
@@ -66,9 +66,9 @@ class PortableRenderer(ClangRenderer):  # type: ignore[misc]
 
 
 def export(function: Callable[[Any], Any], inputs: Any, *, noopt: bool = False) -> tuple[Any, CProgram]:
-    """Captures `function` of one realised float32 tensor on the CPU; the TinyJit, and its program.
+    """Captures `function` of one realized float32 tensor on the CPU; returns the TinyJit and its program.
 
-    `noopt` leaves loops as they are, which C compilers make vectors of where the sum is of integers.
+    With `noopt` tinygrad does not optimize the loops; C compilers vectorize them where the sums are of integers.
     Raises NotExportable with one line where a kernel, a copy or a weight cannot be exported.
     """
     with Context(NOOPT=int(noopt), NUM_CPU_THREADS=1):
@@ -77,7 +77,7 @@ def export(function: Callable[[Any], Any], inputs: Any, *, noopt: bool = False) 
 
 
 def program_of(jit: Any, inputs: int, result: Any) -> CProgram:
-    """The program of a captured TinyJit with one input of `inputs` float32 numbers, whose output was `result`."""
+    """The program of a captured TinyJit with one input of `inputs` float32 elements, whose output is `result`."""
     renderer, memory = PortableRenderer(), _Memory(result.uop.base.buffer.base)
     captured = list(_programs(jit))
     for call, program in captured:
@@ -94,7 +94,7 @@ def program_of(jit: Any, inputs: int, result: Any) -> CProgram:
 
 def _programs(jit: Any) -> Iterator[tuple[Any, Any]]:
     if jit.captured is None:
-        raise NotExportable("nothing was captured: the network must be called twice before")
+        raise NotExportable("nothing was captured: call the network twice first")
     for call, batched in calls(jit):
         program = call.src[0]
         if batched:
@@ -102,7 +102,7 @@ def _programs(jit: Any) -> Iterator[tuple[Any, Any]]:
         if program.op is Ops.COPY:
             raise NotExportable("a copy between devices cannot be exported: keep the network on one device")
         if program.op is not Ops.PROGRAM:
-            raise NotExportable(f"{program.op.name} cannot be exported: it is no kernel")
+            raise NotExportable(f"{program.op.name} cannot be exported: it is not a kernel")
         if not str(call.src[1].device).startswith("CPU"):
             raise NotExportable(f"kernels of {call.src[1].device} cannot be exported: capture on the CPU device")
         if program.arg.vars:
@@ -112,7 +112,7 @@ def _programs(jit: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class _Memory:
-    """Where the buffers of a captured call go: written ones into one arena, as planned; the rest are weights."""
+    """Assigns the buffers of a captured call: written ones to one arena, as planned; all others are weights."""
 
     def __init__(self, output: Any) -> None:
         self._output = output
@@ -122,17 +122,17 @@ class _Memory:
         self.weights: list[Array] = []
 
     def note_written(self, uop: Any) -> None:
-        """Gives the buffer of `uop`, the planner's arena or one of its own, a place in the arena."""
+        """Reserves room in the arena for the buffer of `uop`: the planner's arena, or a separate buffer."""
         base = self._buffer(uop).base
         if base is not self._output and base not in self._offsets:
             self._offsets[base] = self.arena_bytes
             self.arena_bytes += math.ceil(base.nbytes / ALIGNMENT) * ALIGNMENT
 
     def argument(self, uop: Any) -> Argument:
-        """What a kernel's parameter points to."""
+        """The argument for a kernel's parameter `uop`."""
         if uop.op is Ops.PARAM:
             if uop.arg.slot or uop.dtype != dtypes.float32:
-                raise NotExportable("a network of one float32 input can be exported, not one of several")
+                raise NotExportable("only a network with one float32 input can be exported")
             return Argument("input")
         buffer = self._buffer(uop)
         if buffer.base is self._output:
@@ -145,7 +145,7 @@ class _Memory:
         if buffer not in self._numbers:
             values = np.frombuffer(bytes(buffer.ensure_allocated().as_memoryview()), buffer.dtype.fmt)
             if not np.isfinite(values).all():
-                raise NotExportable("a weight holds NaN or infinity")
+                raise NotExportable("a weight contains NaN or infinity")
             self._numbers[buffer] = len(self.weights)
             self.weights.append(values)
         return self._numbers[buffer]

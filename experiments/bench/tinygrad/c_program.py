@@ -1,4 +1,4 @@
-"""What an exported program is made of: kernels as C text, constant weights, and where everything else lies."""
+"""An exported program: kernels as C text, constant weights, and the layout of its memory."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,12 +9,12 @@ BufferKind = Literal["input", "output", "weight", "arena"]
 
 
 class NotExportable(ValueError):
-    """A captured network that C cannot be made of: one line that names what is in the way."""
+    """A captured network that cannot be exported to C; one line names the obstacle."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """What one parameter of a kernel points to: the index of a weight, or the offset in bytes within the arena."""
+    """The target of one kernel parameter; `where` is the index of a weight, or the offset in the arena in bytes."""
 
     place: BufferKind
     where: int = 0
@@ -22,7 +22,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class CKernel:
-    """One kernel: its name in tinygrad, its parameters and body in C, what it is called with, in order."""
+    """One kernel: its name in tinygrad, its parameters and body in C, its arguments in order."""
 
     name: str
     parameters: str
@@ -32,7 +32,7 @@ class CKernel:
 
 @dataclass(frozen=True, eq=False)
 class CProgram:
-    """One call of a network as C: float32 `inputs` to float32 `outputs` (counts of numbers)."""
+    """One call of a network as C; `inputs` and `outputs` are numbers of float32 elements."""
 
     inputs: int
     outputs: int

@@ -1,4 +1,4 @@
-"""Captures functions with TinyJit and reads what was captured (tinygrad 0.14.0, engine.jit and engine.realize)."""
+"""Captures functions with TinyJit and reads what was captured (tinygrad.engine.jit and tinygrad.engine.realize)."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad import TinyJit, dtypes
+from tinygrad.engine.jit import JitError as JitError
 from tinygrad.engine.realize import ExecContext, estimate_uop, pm_exec
 from tinygrad.helpers import Context, ansistrip
 from tinygrad.uop.ops import Ops, sym_infer
@@ -58,7 +59,7 @@ class CallWork:
 
 @dataclass(frozen=True)
 class CapturedKernel:
-    """One captured kernel or copy, as compiled; `batched` where a GPU replays it as part of a graph."""
+    """One captured kernel or copy, as compiled; `batched` if a replay launches it as part of a graph."""
 
     name: str
     device: str
@@ -77,7 +78,7 @@ class CapturedKernel:
 
 @dataclass(frozen=True)
 class KernelTiming:
-    """When one kernel of a replay started, how long the host was busy with it, and the device (seconds)."""
+    """One kernel of a replay in seconds: its start, the host's time for it, the device's time for it."""
 
     start_s: float
     host_s: float
@@ -85,7 +86,7 @@ class KernelTiming:
 
 
 def calls(jit: Any) -> Iterator[tuple[Any, bool]]:
-    """Every call of a captured TinyJit and whether it is part of a graph, out of which it is taken."""
+    """Every call of a captured TinyJit, and whether it is part of a graph; graphs are expanded."""
     for call in jit.captured._linear.src:
         program = call.src[0]
         if program.op is Ops.CUSTOM_FUNCTION and program.arg == "graph":
@@ -95,17 +96,14 @@ def calls(jit: Any) -> Iterator[tuple[Any, bool]]:
 
 
 def captured_work(jit: Any, inputs: Sequence[Any] = ()) -> CallWork:
-    """Kernels, operations and unique bytes of one replay; symbolic inputs say for which size."""
+    """Kernels, operations and unique bytes of one replay; symbolic inputs set the size."""
     found = kernels(jit, inputs)
     compiled = [one for one in found if one.uops]
     return CallWork(len(compiled), sum(one.ops for one in found), sum(one.bytes for one in found))
 
 
 def kernels(jit: Any, inputs: Sequence[Any] = ()) -> list[CapturedKernel]:
-    """All kernels and copies of one replay in order; empty where the capture holds none.
-
-    A capture of symbolic shapes is told by `inputs` which size is meant.
-    """
+    """All kernels and copies of one replay in order; `inputs` set the size of a capture with symbolic shapes."""
     sizes = bound_sizes(inputs)
     return [_kernel(call, batched, sizes) for call, batched in calls(jit)]
 
@@ -147,9 +145,9 @@ def _dimensions(size: Sequence[int] | None) -> str:
 
 
 def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], rounds: int) -> list[KernelTiming]:
-    """Each kernel of a replay launched and waited for one by one, medians over `rounds` replays.
+    """Launches each kernel of a replay and waits for it; medians over `rounds` replays.
 
-    A batched kernel is launched apart from its graph, so its host time is not that of the graph's replay.
+    A batched kernel is launched outside its graph, so its host time is not that of the graph's replay.
     """
     buffers = tuple(one.uop.base for one in inputs)
     context = ExecContext(bound_sizes(inputs), buffers, update_stats=False, jit=True, wait=True)
@@ -174,7 +172,7 @@ def replay(jit: Any, inputs: Sequence[Any], synchronize: Callable[[], object], r
 def planned_bytes(jit: Any, function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[int, int]:
     """Bytes of the intermediate buffers of a captured call, with the memory planner's arena and without it."""
     unplanned_jit = TinyJit(function)
-    unplanned_jit.cnt = 1  # the eager first call has been made: capture at once
+    unplanned_jit.cnt = 1  # skips the eager first call: captures at once
     with Context(NO_MEMORY_PLANNER=1):
         unplanned_jit(*inputs)
     arena, held = _buffers(jit)
@@ -183,7 +181,7 @@ def planned_bytes(jit: Any, function: Callable[..., Any], inputs: Sequence[Any])
 
 
 def _buffers(jit: Any) -> tuple[int, int]:
-    """Bytes of int8 buffers (the planner's arena is one) and of all others that a captured call uses."""
+    """Bytes of the int8 buffers of a captured call (the planner's arena is one), and of all its other buffers."""
     found = {
         node: node.max_numel() * node.dtype.itemsize
         for call, _ in calls(jit)

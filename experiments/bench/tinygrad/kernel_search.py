@@ -1,4 +1,4 @@
-"""The adapter to tinygrad's kernel search (0.14.0, codegen.opt.search): watches it, and applies what it found.
+"""Traces tinygrad's kernel search (tinygrad.codegen.opt.search), and applies its results.
 
 `apply_opts` looks `beam_search` up in its module at every call, so replacing it there is enough.
 """
@@ -25,7 +25,7 @@ from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
 def first_call(
     device: str, make: str, width: int, optimized: bool, trace: str, arguments: str
 ) -> Callable[[], dict[str, float]]:
-    """In a fresh process: prepares what `make` makes; the call searches, writing to `trace`, compiles and runs."""
+    """In a helper process: prepares a call by `make`; returns its first run, which searches and writes `trace`."""
     module, _, name = make.partition(":")
     synchronize = synchronizer(device)
     throw_away_compile(device)
@@ -44,13 +44,13 @@ def first_call(
 
 
 def _watch(trace: Path) -> None:
-    """From now on every candidate that is timed and every choice becomes a line of JSON in `trace`, at once."""
+    """From now on every timed candidate and every choice is appended to `trace` as a line of JSON."""
     began, kernel = time.perf_counter(), [""]
     time_program, beam_search = tinygrad_search._time_program, tinygrad_search.beam_search
 
-    def write(**said: Any) -> None:
+    def write(**fields: Any) -> None:
         with trace.open("a") as lines:
-            lines.write(json.dumps({"kernel": kernel[0], **said}) + "\n")
+            lines.write(json.dumps({"kernel": kernel[0], **fields}) + "\n")
 
     def timed(program: Any, *given: Any, **named: Any) -> list[float]:
         seconds: float | None = None
@@ -73,9 +73,9 @@ def _watch(trace: Path) -> None:
 
 @contextmanager
 def applied(variant: Optimization, chosen: Mapping[str, Sequence[Plain]]) -> Iterator[None]:
-    """Kernels compiled inside the block are optimized as `variant` says, without a search: `chosen` is its outcome.
+    """Compiles kernels inside the block as `variant` does, with the `chosen` optimizations instead of a search.
 
-    A kernel that the search had not come to is left to the heuristic.
+    A kernel without chosen optimizations gets those of the heuristic.
     """
 
     def instead(scheduler: Any, *given: Any, **named: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The adapter to the stages of a call (private names of tinygrad 0.14.0): what the time of a first call went into.
+"""The phases of a first call: import, device, schedule, code generation, compiler, run (private names of tinygrad).
 
-Imports no tinygrad: its import is the first thing that is timed.
+Does not import tinygrad: its import is the first phase.
 """
 
 import importlib
@@ -24,11 +24,11 @@ PHASES = ("import", "device open", "schedule", "code generation", "compiler", "r
 COLD_PHASES = (
     Column("state", "text", "cold: no kernel compiled yet; disk cache: by an earlier process; warm: in this process"),
     Column("phase", "text", "part of the call: " + ", ".join(PHASES)),
-    Column("phase_ms", "number", "time of this phase alone; the phases of a state add up to its whole time"),
+    Column("phase_ms", "number", "time of this phase alone; the phases of a state add up to its total time"),
 )
 OUTSIDE = "outside"
 WARM_CALLS = 5
-STAGES = (  # phase, module, name: each is looked up there at every call, so replacing it there is enough
+STAGES = (  # phase, module, name: looked up there at every call, so replacing it there is enough
     ("schedule", "tinygrad.tensor", "Tensor.linear_with_vars"),
     ("code generation", "tinygrad.engine.realize", "compile_linear"),
     ("code generation", "tinygrad.engine.jit", "compile_linear"),
@@ -39,7 +39,7 @@ STAGES = (  # phase, module, name: each is looked up there at every call, so rep
 
 
 class Stopwatch:
-    """Adds up seconds per phase: while an inner phase lasts the outer one rests, so that no time counts twice."""
+    """Adds up seconds per phase; an inner phase pauses the outer one, so that no time counts twice."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -47,7 +47,7 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Times what happens inside the block, but for the phases opened within."""
+        """Times the block, excluding phases opened inside it."""
         self._charge()
         self._open.append(name)
         try:
@@ -57,7 +57,7 @@ class Stopwatch:
             self._open.pop()
 
     def timed(self, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function` with its calls counted to `phase`."""
+        """`function`, its calls timed as `phase`."""
 
         def call(*given: Any, **named: Any) -> Any:
             with self.phase(phase):
@@ -66,7 +66,7 @@ class Stopwatch:
         return call
 
     def take(self) -> dict[str, float]:
-        """The seconds of the phases so far, in their order; the watch begins anew."""
+        """The seconds per phase so far, in order; resets the watch."""
         taken = {name: self.seconds[name] for name in PHASES if name in self.seconds}
         self.seconds.clear()
         return taken
@@ -78,15 +78,14 @@ class Stopwatch:
 
 
 def split(device: str, build: Callable[[], Callable[[], object]]) -> dict[str, dict[str, float]]:
-    """In a fresh process: seconds per phase of the `first` call of what `build` makes, and of a `warm` one.
+    """In a helper process: seconds per phase of the `first` call of `build`'s function, and of a `warm` one.
 
-    The first call has the import of tinygrad and the opening of the device in front; `build` itself (weights,
-    inputs) is not counted. The opening compiles helper kernels of its own on the CPU device: they are in it.
-    `code generation` is tinygrad's lowering with its lookups, `compiler` what turns its source into a binary
-    (clang, NVRTC …) or finds that in the cache on disk, `run` loading the binary and running it until it is
-    done, `other` the rest, such as building the expression. Kernels are compiled one after another here, where
-    tinygrad by itself starts a pool of processes for more than one: otherwise nobody could tell whose time it
-    is. `warm` is the call of median length out of five. RuntimeError where tinygrad was imported before.
+    The first call includes the import of tinygrad and the opening of the device, but not `build` itself (weights,
+    inputs). Opening the CPU device compiles helper kernels, which count as opening. `code generation` is tinygrad's
+    lowering with its lookups; `compiler` turns source into a binary (clang, NVRTC …) or finds it in the cache on
+    disk; `run` loads the binary and runs it to the end; `other` is the rest, such as building the expression.
+    Kernels are compiled one after another, where tinygrad would start a pool of processes, so that time can be
+    attributed. `warm` is the call of median duration out of five. RuntimeError if tinygrad was imported before.
     """
     if "tinygrad" in sys.modules:
         raise RuntimeError("tinygrad was imported before its import could be timed")
@@ -112,7 +111,7 @@ def split(device: str, build: Callable[[], Callable[[], object]]) -> dict[str, d
 
 
 def watch_stages(watch: Stopwatch) -> None:
-    """From now on the stages of every call in this process are counted to their phases by `watch`."""
+    """From now on `watch` times the stages of every call in this process."""
     for phase, module, path in STAGES:
         owner: Any = importlib.import_module(module)
         *holders, name = path.split(".")
@@ -124,9 +123,9 @@ def watch_stages(watch: Stopwatch) -> None:
 def phases_records(bench: "Bench", function: str, **arguments: Value) -> list[dict[str, Value]]:
     """Records of COLD_PHASES for `module:function`, which gets `device` and the arguments and returns its `split`.
 
-    Two fresh processes, one after the other, share a kernel cache that is empty at first: the first one is
-    `cold`, the second finds the cache on disk filled, and its later calls are `warm`. Files of Python and of
-    tinygrad that the system holds in memory stay there, so no state is that of a machine just started.
+    Two helper processes, one after the other, share a kernel cache that is empty at first: the first is `cold`, the
+    second finds the cache on disk filled, and its later calls are `warm`. Files of Python and tinygrad stay in the
+    system's page cache, so no state is that of a machine just started.
     """
     with tempfile.TemporaryDirectory(prefix="tinylab-phases-") as folder:
         cache = Path(folder) / "kernels.db"

@@ -1,7 +1,7 @@
-"""Rewriting rules, each a PatternMatcher on tinygrad's graph (private API of tinygrad 0.14.0), and their use.
+"""Rewrite rules, each a PatternMatcher on tinygrad's graph, and their application.
 
-In a rule `UPat.var` stands for any part of a graph and `UPat.cvar` for a constant; the function beside the pattern
-gets the parts by these names and returns what takes their place, or None to leave it. Source: tinygrad.uop.symbolic.
+In a rule `UPat.var` matches any part of a graph and `UPat.cvar` a constant; the rule's function gets the matched parts
+by name and returns their replacement, or None to keep them. Source: tinygrad.uop.symbolic.
 """
 
 import inspect
@@ -69,14 +69,14 @@ RULES: dict[str, Callable[[], PatternMatcher]] = {
 
 
 class Counting(PatternMatcher):  # type: ignore[misc]  # tinygrad is not typed strictly
-    """A PatternMatcher that counts how often one of its rules fired."""
+    """A PatternMatcher that counts how often its rules fire."""
 
     def __init__(self, patterns: Sequence[tuple[UPat, Callable[..., Any]]]) -> None:
         super().__init__(patterns)
         self.fired = 0
 
     def rewrite(self, uop: UOp, ctx: Any = None) -> UOp | None:
-        """What takes the place of `uop`, or None."""
+        """The replacement of `uop`, or None."""
         replaced = super().rewrite(uop, ctx)
         self.fired += replaced is not None
         return replaced
@@ -84,32 +84,32 @@ class Counting(PatternMatcher):  # type: ignore[misc]  # tinygrad is not typed s
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A tensor whose graph has been rewritten, and how often the rule fired."""
+    """A tensor with a rewritten graph, and how often the rules fired."""
 
     tensor: Any
     fired: int
 
 
 def rewrite(tensor: Any, rules: Sequence[str]) -> Rewritten:
-    """Applies rules to the graph of a tensor that is not realised, operands first, until none fires any more."""
+    """Applies rules to the graph of an unrealized tensor, operands first, until none fires."""
     counting = Counting([pattern for rule in rules for pattern in RULES[rule]().patterns])
     graph = graph_rewrite(tensor.uop, counting)
     return Rewritten(Tensor(graph), counting.fired)
 
 
 def source(rule: str) -> str:
-    """The code of a rule as it stands here."""
+    """The source code of a rule."""
     return inspect.getsource(RULES[rule])
 
 
 def operations(tensor: Any) -> int:
-    """Arithmetic operations in the graph of a tensor that is not realised; one that is used twice counts once."""
+    """Arithmetic operations in the graph of an unrealized tensor; one that is used twice counts once."""
     return sum(node.op in GroupOp.ALU for node in tensor.uop.toposort())
 
 
 @dataclass(frozen=True)
 class Node:
-    """One node of a graph: its number, what it does, the numbers of its operands, its distance from the inputs."""
+    """One node of a graph: its number, its operation, the numbers of its operands, its distance from the inputs."""
 
     number: int
     label: str
@@ -121,7 +121,7 @@ SIGNS = {Ops.ADD: "+", Ops.MUL: "×", Ops.SHL: "<<", Ops.RECIPROCAL: "1/"}
 
 
 def nodes(tensor: Any, inputs: Mapping[str, Any]) -> list[Node]:
-    """The graph of a tensor: named inputs, constants and operations, operands before what uses them."""
+    """The graph of a tensor: named inputs, constants and operations, each after its operands."""
     names = {held.uop: name for name, held in inputs.items()}
     found: dict[UOp, Node] = {}
     graph = tensor.uop.toposort()

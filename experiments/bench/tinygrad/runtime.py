@@ -1,4 +1,4 @@
-"""The adapter to tinygrad's runtime (0.14.0): tensors on a device, waiting for it, caches of a process.
+"""Tensors on a device, synchronization, kernel counters, and the caches of a process.
 
 Only processes that measure import this module; the page never does.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tinygrad import Device, GlobalCounters, Tensor, TinyJit
 from tinygrad.codegen import to_program_cache
+from tinygrad.codegen.opt import Opt, OptOps
 from tinygrad.helpers import Context
 
 from experiments.bench.machine.device import Device as MachineDevice
@@ -17,47 +18,52 @@ from experiments.bench.tinygrad.capture import CallWork
 
 
 def synchronizer(device: str) -> Callable[[], None]:
-    """A call that returns once everything queued on `device` has run."""
+    """A call that waits until everything queued on `device` has run."""
     opened = Device[device]
     return lambda: opened.synchronize()
 
 
 def tensor(array: "np.ndarray[Any, Any]", device: str) -> Any:
-    """A realised tensor on `device` with the values of `array`, which tinygrad's GPUs copy only if it is writable."""
+    """A realized tensor on `device` with the values of `array`; tinygrad copies only writable arrays to a GPU."""
     return Tensor(array if array.flags.writeable else array.copy(), device=device).realize()
 
 
 def normal(rng: np.random.Generator, *shape: int, device: str, scale: float = 1.0) -> Any:
-    """A realised float32 tensor of seeded normal values."""
+    """A realized float32 tensor of normally distributed values."""
     return tensor((rng.standard_normal(shape) * scale).astype(np.float32), device)
 
 
-def stored(result: Any) -> "np.ndarray[Any, Any]":
-    """All numbers of the buffer that holds a realised result, in a row.
+def contiguous_upcast(tensor: Any, axis: int, amount: int) -> Any:
+    """`tensor` in a buffer of its own, by a kernel with `axis` upcast by `amount` (a vector or an unrolled loop)."""
+    return tensor.contiguous(arg=(Opt(OptOps.UPCAST, axis, amount),))
 
-    The result of a symbolic replay still has the shape that it was captured with; its buffer holds the largest.
+
+def stored(result: Any) -> "np.ndarray[Any, Any]":
+    """All elements of a realized result's buffer, flattened.
+
+    The result of a symbolic replay has the shape of the capture; its buffer has room for the largest shape.
     """
     numbers: np.ndarray[Any, Any] = Tensor(result.uop.base).numpy()
     return numbers.ravel()
 
 
 def compiled_programs() -> int:
-    """Kernels that this process has compiled or loaded so far, and holds."""
+    """Number of kernels that this process has compiled or loaded so far."""
     return len(to_program_cache)
 
 
 def throw_away_compile(device: str) -> None:
-    """Compiles one tiny kernel: the first compile of a process is an outlier that belongs to no experiment."""
+    """Compiles one tiny kernel: the first compilation of a process is an outlier that no experiment should measure."""
     (Tensor([1.0, 2.0], device=device) + 1).realize()
     Device[device].synchronize()
 
 
 def without_cuda_graph(device: str) -> AbstractContextManager[Any]:
-    """Within it a TinyJit that captures on CUDA leaves tinygrad's graph out (JIT=2): kernels are launched one by one.
+    """A context in which a TinyJit captured on CUDA launches kernels one by one, without a CUDA graph (JIT=2).
 
-    For two kinds of programs that the graph of 0.14.0 does not hold. It is made with every variable at 0, and a launch
-    over a size of 0 is refused (`CUDA Error 1, invalid argument`). And where one program first copies its input to
-    several devices whole, the first of several inputs gives a wrong half (seen on two H100s and two H200s).
+    tinygrad's CUDA graph fails for two kinds of programs. It is built with every variable at 0, and a launch over a
+    size of 0 is refused (`CUDA Error 1, invalid argument`). And where one program first copies its whole input to
+    several devices, half of the result for the first of several inputs is wrong (seen on two H100s and two H200s).
     """
     context: AbstractContextManager[Any] = (
         Context(JIT=2) if MachineDevice.parse(device).family.has_limited_graphs else nullcontext()
@@ -66,7 +72,7 @@ def without_cuda_graph(device: str) -> AbstractContextManager[Any]:
 
 
 class Counted:
-    """Kernels that ran inside a `with` block, as tinygrad's own counters see them."""
+    """Counts the kernels that run inside a `with` block, by tinygrad's own counters."""
 
     def __enter__(self) -> "Counted":
         GlobalCounters.reset()
@@ -79,21 +85,21 @@ class Counted:
 
 
 class PerShapeJit:
-    """One TinyJit per input shape, since a captured program accepts no other; counts what the shapes cost."""
+    """One TinyJit per input shape, since a captured program accepts no other shape; counts captures."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._jits: dict[tuple[Any, ...], Any] = {}
 
     def __call__(self, *inputs: Any) -> Any:
-        """Runs the program of these inputs' shapes: eager the first time, capturing the second, then replayed.
+        """Runs the program for these inputs' shapes: eager at first, then a capture, then replays.
 
-        The returned tensor is the same object at every replay and is overwritten by the next one.
+        Every replay returns the same tensor and overwrites its values.
         """
         return self.of(*inputs)(*inputs)
 
     def of(self, *inputs: Any) -> Any:
-        """The TinyJit that serves these inputs."""
+        """The TinyJit for these inputs' shapes."""
         shapes = tuple((one.shape, one.dtype, one.device) for one in inputs)
         if shapes not in self._jits:
             self._jits[shapes] = TinyJit(self._function)

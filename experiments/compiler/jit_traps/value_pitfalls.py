@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad import Tensor, TinyJit
-from tinygrad.engine.jit import JitError
 
+from experiments.bench.errors import one_line
+from experiments.bench.tinygrad.capture import JitError
 from experiments.bench.tinygrad.runtime import PerShapeJit
 from experiments.compiler.jit_traps.pitfalls import PitfallOutcome
 
@@ -196,8 +197,7 @@ def _outcome(call: Callable[[], Values]) -> Values | str:
     try:
         return call()
     except (JitError, RuntimeError) as error:
-        line = (str(error).splitlines() or [""])[0]
-        said = f"{type(error).__name__}: {line}"
+        said = one_line(error)
         return said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 1] + "…"
 
 

@@ -168,9 +168,9 @@ def test_no_input_is_no_error(exported):
         ("symbolic", "the symbolic variable size cannot be exported: fix the shape"),
         ("copy", "a copy between devices cannot be exported: keep the network on one device"),
         ("half", "half has no type in portable C"),
-        ("nan", "a weight holds NaN or infinity"),
-        ("two", "a network of one float32 input can be exported, not one of several"),
-        ("none", "nothing was captured: the network must be called twice before"),
+        ("nan", "a weight contains NaN or infinity"),
+        ("two", "only a network with one float32 input can be exported"),
+        ("none", "nothing was captured: call the network twice first"),
     ],
 )
 def test_what_c_cannot_be_made_of_is_refused_by_name(exported, what, line):

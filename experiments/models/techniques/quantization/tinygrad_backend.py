@@ -147,13 +147,13 @@ def _product(layer: Layer, x: Any, weight: Any, lanes: int = 1) -> Any:
 
 def _in_lanes(x: Any, weight: Any, lanes: int) -> Any:
     """x @ weight.T with every `lanes`-th product in a sum of its own, the lanes added up by a second kernel."""
-    from tinygrad.codegen.opt import Opt, OptOps
+    from experiments.bench.tinygrad.runtime import contiguous_upcast
 
     rows, (outputs, inputs) = x.shape[0], weight.shape
     shape = (inputs // lanes, lanes)
     sums = (x.reshape(rows, 1, *shape) * weight.reshape(1, outputs, *shape)).sum(2)
     axis = sum(size > 1 for size in (rows, outputs))  # axes of one element are gone when the kernel is optimised
-    return sums.contiguous(arg=(Opt(OptOps.UPCAST, axis, lanes),)).sum(-1)
+    return contiguous_upcast(sums, axis, lanes).sum(-1)
 
 
 def _pooled(place: LayerNode, x: Any, whole: bool) -> Any:
