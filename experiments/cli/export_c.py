@@ -24,5 +24,5 @@ def execute(given: Namespace) -> int:
     check_writable("--output", given.output)
     if compiler() is None:
         return report(NO_COMPILER)
-    command = [sys.executable, "-m", "experiments.export_c.command", choice.model_dump_json(), given.output]
+    command = [sys.executable, "-m", "experiments.export_c.export", choice.model_dump_json(), given.output]
     return subprocess.run(command, env=child_environment("CPU"), check=False).returncode

@@ -1,1 +1,1 @@
-"""A captured network as one self-contained C program: sources, builds for other targets, and the zip with both."""
+"""A captured network as one self-contained C program: source, zip, and builds for several targets."""

@@ -1,4 +1,4 @@
-"""The zip of an exported model: C, header, test vector, recipe and instructions. Equal models, equal bytes."""
+"""The zip of an exported model: C, header, test vector, recipe and README. Equal models, equal bytes."""
 
 import io
 import json
@@ -13,31 +13,31 @@ from experiments.bench.zip_file import deterministic_zip
 
 README = """# {title}
 
-One C file with the weights inside: no Python, no other library, no dynamic allocation. gcc, clang and `zig cc`
-build it:
+One C file that contains the weights: no Python, no other library, no dynamic allocation. It builds with gcc, clang
+and `zig cc`:
 
 ```sh
 cc -O2 model.c -o model -lm
 ```
 
-`-O3 -march=native` uses all instructions of the machine that builds it. Measure what it brings: it makes products of
-integers several times faster, but clang 14 makes gathers of convolutions with it, which are slower by far.
+`-O3 -march=native` uses all instructions of the build machine. Measure it: integer matrix products become several
+times faster, but clang 14 compiles convolutions to gather instructions, which are much slower.
 
 | | |
 | --- | --- |
-| input | rows of {inputs} float32 (little-endian as the machine is), {layout} |
-| output | rows of {outputs} float32 logits; the largest one's index is the class |
+| input | rows of {inputs} float32 in the machine's byte order, {layout} |
+| output | rows of {outputs} float32 logits; the predicted class is the index of the largest |
 | accuracy | {accuracy:.2%} of the 10,000 MNIST test images |
 | constants | {weights_bytes:,} bytes |
 | intermediate results | {arena_bytes:,} bytes, static |
 
-`./model < rows.bin > logits.bin` reads rows until the input ends. A last row that is cut off ends the program with
-status 2 and one line on standard error.
+`./model < rows.bin > logits.bin` reads rows until the end of the input. If the last row is incomplete, the program
+exits with status 2 and one line on standard error.
 
-`predict(const float *input, float *output)` of `model.h` is one row to one row; build with `-DMODEL_NO_MAIN` to call
-it from a program of your own. It is not for several threads at once.
+`predict(const float *input, float *output)` in `model.h` computes one row. Build with `-DMODEL_NO_MAIN` to call it
+from your own program. It is not thread-safe.
 
-`test_vector.npz` holds `inputs` and the `logits` that Python computes for them: {exactness}
+`test_vector.npz` contains `inputs` and the `logits` that Python computes for them: {exactness}
 
 ```python
 import subprocess, numpy as np
@@ -46,15 +46,16 @@ done = subprocess.run(["./model"], input=vector["inputs"].tobytes(), stdout=subp
 print(abs(np.frombuffer(done.stdout, np.float32).reshape(-1, {outputs}) - vector["logits"]).max())
 ```
 
-`recipe.json` says how the model was made; the same recipe makes the same `model.c`.
+`recipe.json` describes how the model was built; the same recipe gives the same `model.c`.
 """
 
 
 def archive(
     program: CProgram, title: str, texts: Mapping[str, str], images: Array, logits: Array, recipe: Mapping[str, Any]
 ) -> bytes:
-    """The zip with `texts` (`model.c`, `model.h`), the test vector and the recipe, whose `accuracy` it states."""
+    """The zip: `texts` (`model.c`, `model.h`), test vector, recipe, and a README with the recipe's accuracy."""
     side = int(program.inputs**0.5)
+    agreement = "are bit-identical" if recipe["exact"] else "agree within float32 rounding"
     readme = README.format(
         title=title,
         inputs=program.inputs,
@@ -65,7 +66,7 @@ def archive(
         accuracy=recipe["accuracy"],
         weights_bytes=program.weights_bytes,
         arena_bytes=program.arena_bytes,
-        exactness="the program gives the same bits." if recipe["exact"] else "the program agrees to float32 rounding.",
+        exactness=f"the program's logits {agreement}.",
     )
     vector = io.BytesIO()
     np.savez(vector, inputs=images.astype(np.float32), logits=logits.astype(np.float32))

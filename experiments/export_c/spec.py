@@ -1,4 +1,4 @@
-"""Which network is exported: the fields that the experiment and `export-c` share."""
+"""The network to export: the fields that the experiment and `export-c` share."""
 
 from typing import Any, Literal, Self
 
@@ -13,44 +13,46 @@ FLOAT = 32
 
 
 class ExportSpec(Spec):
-    """A trained network and what is done to it before it becomes a program."""
+    """A trained network and the techniques applied before it is exported."""
 
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5", "cnn_normed"] = Field(
         "mlp",
         title="Network",
-        description="trained on MNIST; cnn_normed is the cnn with batch normalisation behind each convolution",
+        description="trained on MNIST; cnn_normed is the cnn with batch normalization after each convolution",
     )
     width: float = Field(
         1.0,
         ge=0.05,
         le=1,
         title="Width",
-        description="share of the hidden units that structured pruning leaves: 0.5 makes 784-64-10 of mlp",
+        description="share of the hidden units that remain after structured pruning: 0.5 turns mlp into 784-64-10",
     )
     sparsity: float = Field(
         0.0,
         ge=0,
         le=0.99,
         title="Sparsity",
-        description="share of the weights set to zero; the C computes with the zeros, so that only a compressed file "
-        "gets smaller",
+        description="share of the weights set to zero; the C program computes with the zeros, so only a compressed "
+        "file gets smaller",
     )
     fine_tune_steps: int = Field(
         2500,
         ge=0,
         le=MAX_STEPS,
         title="Fine-tuning steps",
-        description="in which units are taken away, and again in which weights are; done once on a machine",
+        description="training steps while units are pruned, and as many again while weights are; the result is cached",
     )
     distilled: bool = Field(
-        False, title="Distilled", description="trained on a larger network's answers as well, once on a machine"
+        False,
+        title="Distilled",
+        description="trained on the predictions of a larger network as well; the result is cached",
     )
     seed: int = Field(
         0,
         ge=0,
         le=10_000,
         title="Seed",
-        description="of the training; every other one than 0 is trained on this machine",
+        description="random seed of the training; networks with a seed other than 0 are trained on this machine",
     )
     weight_bits: int = Field(8, ge=2, le=FLOAT, title="Weight bits", description="2 to 8, or 32 for float32")
     activation_bits: int = Field(
@@ -58,12 +60,12 @@ class ExportSpec(Spec):
         ge=2,
         le=FLOAT,
         title="Activation bits",
-        description="2 to 8 for integer arithmetic from the first layer's input on, or 32 for float32 arithmetic",
+        description="2 to 8 for integer arithmetic in all layers, or 32 for float32 arithmetic",
     )
     fold: bool = Field(
         True,
         title="Fold batch norm",
-        description="into the convolution before it, where the network has any; integers need it folded",
+        description="fold batch normalization, if there is any, into the preceding convolution; integers require it",
     )
 
     @field_validator("weight_bits", "activation_bits")
@@ -86,13 +88,13 @@ class ExportSpec(Spec):
                 raise ValueError("fold: false is not allowed with pruning; give true, or width 1 and sparsity 0")
         if self.network == NORMED and (self.distilled or self.seed):
             name, allowed = ("distilled", "false") if self.distilled else ("seed", "0")
-            raise ValueError(f"{name}: {NORMED} comes trained in one way; give {allowed}")
-        _ = self.recipe  # which refuses what it cannot be
+            raise ValueError(f"{name}: {NORMED} has one trained version; give {allowed}")
+        _ = self.recipe  # raises ValueError for combinations that it does not allow
         return self
 
     @property
     def recipe(self) -> Recipe:
-        """What makes the model; of a network with batch normalisation, of the plain one that it is folded into."""
+        """The recipe of the model; for a network with batch normalization, of the network that it folds into."""
         return Recipe(
             network="cnn" if self.network == NORMED else self.network,
             seed=self.seed,

@@ -1,4 +1,4 @@
-"""Where an exported program can go: cross-compiled with zig, run here where an emulator of the target is installed."""
+"""Targets of an exported program: cross-compiled with zig, run here if an emulator of the target is installed."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.bench.machine.toolchain import cache_folder
 
-BUILD_TIMEOUT_S, RUN_TIMEOUT_S = 600, 120  # the first build for a target compiles its C library: 35 s alone
+BUILD_TIMEOUT_S, RUN_TIMEOUT_S = 600, 120  # the first build for a target also compiles its C library, which takes 35 s
 NO_ZIG = "no compiler for this target: run `pip install ziglang`"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 STATIC = ("-O2", "-s", "-static")
@@ -22,12 +22,12 @@ EXPORTS = ("-Wl,--export=predict", "-Wl,--export=__heap_base")
 
 
 class ProgramError(RuntimeError):
-    """A program that could not be built or run for a target: one line with the cause."""
+    """A program could not be built or run: the cause in one line."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A machine by zig's name for it, how a program for it is built, and the emulator that runs it here."""
+    """A target machine: zig's name for it, compiler flags, and the emulator that runs its programs here."""
 
     triple: str
     flags: tuple[str, ...]
@@ -40,7 +40,7 @@ class Target:
 
     @property
     def is_host(self) -> bool:
-        """Whether this machine runs it as it is."""
+        """Whether this machine runs its programs without an emulator."""
         return self.triple.startswith(f"{platform.machine()}-linux") and sys.platform == "linux"
 
 
@@ -55,7 +55,7 @@ TARGETS = {
 
 
 def zig() -> list[str] | None:
-    """The call of zig's C compiler; None where ziglang is not installed."""
+    """The command of zig's C compiler; None if ziglang is not installed."""
     package = importlib.util.find_spec("ziglang")
     if package is None or not package.submodule_search_locations:
         return None
@@ -63,7 +63,7 @@ def zig() -> list[str] | None:
 
 
 def host_compiler() -> tuple[list[str], tuple[str, ...]] | None:
-    """A C compiler for this machine and the flags that mean its own instruction set: zig, else a system's one."""
+    """A C compiler and its flags for this machine's instruction set: zig, else the system's; None if there is none."""
     if found := zig():
         return found, ("-mcpu=native",)
     name = next((one for one in ("clang", "gcc", "cc") if shutil.which(one)), None)
@@ -71,7 +71,7 @@ def host_compiler() -> tuple[list[str], tuple[str, ...]] | None:
 
 
 def build(target: Target, source: Path, output: Path) -> None:
-    """Compiles `source` to `output` for `target`, warnings are errors; ProgramError with one line if that fails."""
+    """Compiles `source` to `output` for `target`, warnings are errors; ProgramError if that fails."""
     compiler = zig()
     if compiler is None:
         raise ProgramError(NO_ZIG)
@@ -79,7 +79,7 @@ def build(target: Target, source: Path, output: Path) -> None:
 
 
 def compile_c(command: Sequence[str], sources: Sequence[Path], output: Path) -> None:
-    """Runs one compiler; ProgramError with the first line of what it says where it fails."""
+    """Runs a compiler; ProgramError with its first error line if it fails."""
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig")}
     call = [*command, *map(str, sources), "-o", str(output), *([] if "-nostdlib" in command else ["-lm"])]
     try:
@@ -93,16 +93,16 @@ def compile_c(command: Sequence[str], sources: Sequence[Path], output: Path) -> 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ProgramError(f"the compiler did not end within {BUILD_TIMEOUT_S} s") from None
+        raise ProgramError(f"the compiler took longer than {BUILD_TIMEOUT_S} s") from None
     except OSError as error:
         raise ProgramError(f"the compiler did not start: {error}") from None
     if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
-        raise ProgramError(f"the compiler failed: {said.strip()[:200]}")
+        reason = next((line for line in done.stderr.splitlines() if "error" in line), "no error message")
+        raise ProgramError(f"the compiler failed: {reason.strip()[:200]}")
 
 
 def runner(target: Target) -> list[str] | None:
-    """What a program for `target` is started with on this machine; None where nothing here can run it."""
+    """The command prefix that runs programs for `target` on this machine; None if it cannot run them."""
     if target.is_host:
         return []
     for name in (f"{target.emulator}-static", target.emulator) if target.emulator else ():
@@ -117,22 +117,22 @@ def has_wasm() -> bool:
 
 
 def run(command: Sequence[str], rows: bytes, timeout_s: float = RUN_TIMEOUT_S) -> bytes:
-    """The standard output of an exported program for `rows` on its standard input; ProgramError where it fails."""
+    """The standard output of an exported program for `rows` on its standard input; ProgramError if it fails."""
     try:
         done = subprocess.run(list(command), input=rows, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
-        raise ProgramError(f"the program did not end within {timeout_s:g} s") from None
+        raise ProgramError(f"the program took longer than {timeout_s:g} s") from None
     except OSError as error:
         raise ProgramError(f"the program did not start: {error}") from None
     if done.returncode:
         raise ProgramError(
-            f"the program ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()[:200]}"
+            f"the program exited with {done.returncode}: {done.stderr.decode(errors='replace').strip()[:200]}"
         )
     return done.stdout
 
 
 def run_wasm(module: bytes, rows: bytes, inputs: int, outputs: int) -> bytes:
-    """The logits of an exported WebAssembly module for `rows`, called once for each of them by wasmtime."""
+    """The logits of an exported WebAssembly module for `rows`, computed by wasmtime row by row."""
     import wasmtime
 
     store = wasmtime.Store()
@@ -140,12 +140,12 @@ def run_wasm(module: bytes, rows: bytes, inputs: int, outputs: int) -> bytes:
     memory: Any = exports["memory"]
     predict: Any = exports["predict"]
     base: Any = exports["__heap_base"]
-    given = base.value(store)
-    made = given + 4 * inputs
+    input_at = base.value(store)
+    output_at = input_at + 4 * inputs
     memory.grow(store, 1 + (4 * (inputs + outputs)) // 65536)
     logits = []
     for start in range(0, len(rows), 4 * inputs):
-        memory.write(store, rows[start : start + 4 * inputs], given)
-        predict(store, given, made)
-        logits.append(bytes(memory.read(store, made, made + 4 * outputs)))
+        memory.write(store, rows[start : start + 4 * inputs], input_at)
+        predict(store, input_at, output_at)
+        logits.append(bytes(memory.read(store, output_at, output_at + 4 * outputs)))
     return b"".join(logits)

@@ -11,14 +11,12 @@ import sys
 from pathlib import Path
 
 from experiments.bench.machine.toolchain import child_environment
-from experiments.models.builder import build_model
+from experiments.models.builder import CALIBRATION_IMAGES, build_model
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import pack
 from experiments.models.recipe import Recipe, apply_quantization, from_json, pruned_network
 from experiments.models.training import checkpoints
 from experiments.models.training.settings import EpochRecord, TrainingProgress, default_settings
-
-CALIBRATION_IMAGES = 512
 
 
 def packed(recipe: Recipe, device: str = "CPU", progress: TrainingProgress | None = None) -> bytes:

@@ -53,7 +53,7 @@ def main(width):
     """Exports, builds, calls, compares."""
     from experiments.bench.timing.measure import Budget, compare
     from experiments.deployment.edge.native import NativeLibrary
-    from experiments.export_c.exported import ExportedProgram
+    from experiments.export_c.export import ExportedProgram
     from experiments.export_c.spec import ExportSpec
     from experiments.export_c.steps import steps
     from experiments.export_c.targets import host_compiler
@@ -65,7 +65,7 @@ def main(width):
     calls, jits = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for step, flags in ((done[-2], ["-O3", *native]), (done[-1], ["-O3", *native]), (done[-1], ["-O2"])):
-            exported = ExportedProgram.of(step, step.what, row[0])
+            exported = ExportedProgram.of(step, step.description, row[0])
             name = f"c {'float32' if step.is_float else 'int8'} {' '.join(flags)}"
             source = Path(folder) / str(len(calls)) / "model.c"
             source.parent.mkdir()

@@ -1,4 +1,4 @@
-"""From a trained network to one small C program: its size, its speed, and whether it says what Python says."""
+"""From a trained network to one small C program: its size, its speed, and whether its logits equal Python's."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +20,7 @@ from experiments.export_c.spec import ExportSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.deployment.edge.built import BuiltProgram
-    from experiments.deployment.edge.checks import CheckedBuild
+    from experiments.deployment.edge.builds import BuiltProgram, CheckedBuild
     from experiments.export_c.steps import ExportStep
 
 BASELINE = "python jit"
@@ -29,27 +28,31 @@ TargetName = Literal["x86_64", "aarch64", "arm", "riscv64", "wasm32", "windows"]
 
 
 class EdgeSpec(ExportSpec, MeasuredSpec):
-    """A network, what is done to it, and the machines that it is compiled for."""
+    """A network, the techniques applied to it, and the targets that it is compiled for."""
 
     targets: list[TargetName] = Field(
         ["x86_64", "aarch64", "wasm32"],
         max_length=6,
         title="Targets",
-        description="cross-compiled with zig, whose first build for one takes up to a minute; x86_64, aarch64, arm "
-        "and riscv64 for Linux, static; wasm32 without a system",
+        description="cross-compiled with zig, whose first build for a target takes up to a minute; x86_64, aarch64, "
+        "arm and riscv64: static, for Linux; wasm32: without a system interface",
     )
     deadline_us: float = Field(
-        100.0, ge=0.1, le=1e6, title="Deadline [µs]", description="that 99 of 100 calls must keep to be suitable"
+        100.0, ge=0.1, le=1e6, title="Deadline [µs]", description="the 99th percentile of the calls must be below it"
     )
     calls: int = Field(
-        5000, ge=100, le=100_000, title="Calls", description="timed one by one inside the compiled program"
+        5000,
+        ge=100,
+        le=100_000,
+        title="Calls",
+        description="number of calls timed one by one inside the compiled program",
     )
 
 
 @experiment(
     section="Deployment",
     title="Edge",
-    question="How small and how fast is the network as one C program, and does it still say the same?",
+    question="How small and fast is the network as one C program, and are its results the same?",
     compares="python jit, C at each number format, a build for each target",
     spec=EdgeSpec,
     presets={
@@ -58,25 +61,25 @@ class EdgeSpec(ExportSpec, MeasuredSpec):
         "quick": EdgeSpec(targets=["wasm32"], calls=500, budget_s=0.5),
     },
     columns=[
-        Column("network", "text", "inputs and outputs of the layers"),
-        Column("target", "text", "the machine that the program is for; empty for Python"),
-        Column("flags", "text", "of the compiler: how much it may do, and for which instruction set"),
-        Column("ran", "text", "ran; built, not run; no compiler; failed"),
-        Column("source_bytes", "integer", "model.c, the weights in it"),
-        Column("binary_bytes", "integer", "the program, stripped; static ones carry their C library"),
-        Column("weights_bytes", "integer", "constants of the program"),
-        Column("arena_bytes", "integer", "intermediate results at their peak, as the memory planner placed them"),
+        Column("network", "text", "layer widths"),
+        Column("target", "text", "the target machine; empty for Python"),
+        Column("flags", "text", "compiler flags: optimization level and instruction set"),
+        Column("ran", "text", "result: ran; built, not run; no compiler; failed"),
+        Column("source_bytes", "integer", "size of model.c with its weights"),
+        Column("binary_bytes", "integer", "size of the stripped program; static ones include their C library"),
+        Column("weights_bytes", "integer", "size of the program's constants"),
+        Column("arena_bytes", "integer", "memory of the intermediate results, as planned by tinygrad"),
         *TIMED,
         Column("inside_us", "number", "median of single calls timed inside the compiled program"),
         Column("inside_p95_us", "number", "95th percentile of these calls"),
         Column("inside_p99_us", "number", "99th percentile of these calls"),
-        Column("bandwidth_ratio", "number", "inside_us over the time of reading as many bytes as the constants once"),
-        Column("suitable", "boolean", "whether inside_p99_us keeps the deadline"),
-        Column("startup_ms", "number", "process from start to end with one image"),
+        Column("bandwidth_ratio", "number", "inside_us over the time of reading all constants once"),
+        Column("suitable", "boolean", "whether inside_p99_us is within the deadline"),
+        Column("startup_ms", "number", "from process start to exit, for one image"),
         "max_abs_error",
-        Column("identical", "boolean", "whether 100 images give the same bits as in Python"),
+        Column("identical", "boolean", "whether the logits of 100 images are bit-identical to Python's"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
-        Column("note", "text", "why something was not done"),
+        Column("note", "text", "why a step failed or was skipped"),
     ],
     grid=("network",),
     summary=(
@@ -86,36 +89,35 @@ class EdgeSpec(ExportSpec, MeasuredSpec):
     ),
     details={
         "steps": [
-            Column("step", "text", "what was done"),
-            Column("what", "text", "what it brought"),
+            Column("step", "text", "name of the step"),
+            Column("what", "text", "result of the step"),
             Column("accuracy", "number", "on the 10,000 test images, in numpy with this step's arithmetic"),
             Column("weights_bytes", "integer", "constants of the program after the step"),
-            Column("arena_bytes", "integer", "intermediate results, planned"),
-            Column("unplanned_bytes", "integer", "intermediate results with a buffer for each"),
-            Column("inside_us", "number", "median of single calls of the program for this machine"),
-            Column("changed", "number", "largest change of a logit of 100 images by this step"),
+            Column("arena_bytes", "integer", "intermediate results, with planned memory"),
+            Column("unplanned_bytes", "integer", "intermediate results, with one buffer each"),
+            Column("inside_us", "number", "median of single calls of this machine's program"),
+            Column("changed", "number", "largest change of a logit by this step, over 100 images"),
         ]
     },
     answer=lambda frame: answer(frame),
 )
 def edge(spec: EdgeSpec, bench: Bench) -> Iterator[Row]:
-    """Exports the kernels that tinygrad captured on the CPU device at batch 1 as one C file, and builds and runs it.
+    """Exports the kernels that tinygrad captured on the CPU device at batch 1 as one C file, builds and runs it.
 
-    The C program is fed 100 test images whose logits are compared with Python's, bit by bit where all arithmetic is
-    of integers, and then the whole MNIST test set of 10,000, which gives its accuracy; Python's own comes from numpy
-    with the same arithmetic. Latency is one call from
-    Python on both sides: a replay of the captured network with its image on the device, and the compiled function
-    through ctypes; `inside_us` is the compiled function timed in C. `c int8` is built for this machine's own
-    instruction set with -O3, targets portably with -O2. Programs for other machines run under qemu, WebAssembly under
-    wasmtime: that checks what they say; their speed there says nothing and is not shown. `binary_bytes` of this
-    machine's program uses the system's C library, of the targets includes theirs. `startup_ms` is a process from its
-    start to its end with one image. Weights of fewer than 8 bits take a byte each in the C.
-    `bandwidth_ratio` compares it with a loop in C that only reads as many bytes, as warm in the caches.
-    Not measured: energy, the speed on other machines, threads, the first call on cold caches.
-    Source: the memory planner and renderer of tinygrad; Jacob et al. 2018 for integer-only arithmetic.
+    The C program computes 100 test images, whose logits are compared with Python's (bit by bit if all arithmetic is
+    on integers), and then the MNIST test set of 10,000, which gives its accuracy; Python's accuracy comes from numpy
+    with the same arithmetic. Latency is one call from Python in both cases: a replay of the captured network with its
+    image on the device, or the compiled function through ctypes; `inside_us` is the compiled function timed in C.
+    `c int8` is built with -O3 for this machine's instruction set, targets portably with -O2. Programs for other
+    machines run under qemu and WebAssembly under wasmtime to check their results; their speed is not shown because an
+    emulator's says nothing about the machine. `binary_bytes` excludes the C library for this machine and includes it
+    for targets. `startup_ms` is a whole process for one image. Weights of fewer than 8 bits take a byte each in C.
+    `bandwidth_ratio` compares with a C loop that only reads as many bytes, with equally warm caches.
+    Not measured: energy, the speed on other machines, threads, the first call with cold caches.
+    Source: tinygrad's memory planner and renderer; Jacob et al. 2018 for integer-only arithmetic.
     """
     from experiments.bench.machine.toolchain import NO_COMPILER, compiler
-    from experiments.deployment.edge.built import BuiltProgram
+    from experiments.deployment.edge.builds import BuiltProgram
     from experiments.export_c.steps import steps
 
     done = steps(spec, bench.device, lambda fraction, message: bench.progress(fraction * 0.4, message))
@@ -124,17 +126,17 @@ def edge(spec: EdgeSpec, bench: Bench) -> Iterator[Row]:
         yield from _without_compiler(spec, bench, last, NO_COMPILER)
         return
     with tempfile.TemporaryDirectory(prefix="tinylab-edge-") as folder:
-        made = []
+        programs = []
         for number, step in enumerate(done):
             bench.progress(0.4 + 0.2 * number / len(done), f"{step.name}: capturing, exporting, building, checking")
-            made.append(BuiltProgram.of(step, spec.label, Path(folder) / str(number)))
-        _report(spec, bench, made)
-        yield from _compare(spec, bench, made)
+            programs.append(BuiltProgram.of(step, spec.label, Path(folder) / str(number)))
+        _report(spec, bench, programs)
+        yield from _compare(spec, bench, programs)
 
 
 def _without_compiler(spec: EdgeSpec, bench: Bench, last: "ExportStep", cause: str) -> Iterator[Row]:
-    """Python alone, and rows that say why there is nothing else: the kernels that become C are the CPU's."""
-    from experiments.export_c.exported import shape
+    """The baseline alone, and a failed row with `cause` for each program: the exported kernels are those of the CPU."""
+    from experiments.export_c.export import shape
 
     python, _ = _python(bench, last)
     measured = compare({BASELINE: python}, BASELINE, lambda: None, bench.budget)
@@ -149,7 +151,7 @@ def _variant(spec: EdgeSpec, target: str) -> str:
 
 
 def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
-    """One replay on the device, which waits for it as a call of C does by itself, and the logits of rows by it."""
+    """A synchronized replay on the device, and a function that computes the logits of images with it."""
     from tinygrad import Context
 
     from experiments.bench.tinygrad.capture import capture
@@ -157,10 +159,10 @@ def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
     from experiments.models.data.mnist import mnist
 
     row = mnist().test.images[:1]
-    given = tensor(np.ascontiguousarray(row), bench.device)
-    noopt = step.noopt and bench.device == "CPU"  # a GPU would run it on next to nothing of itself
+    held = tensor(np.ascontiguousarray(row), bench.device)
+    noopt = step.noopt and bench.device == "CPU"  # on a GPU it would leave most of the device idle
     with Context(NOOPT=int(noopt)):  # compiled here; a replay needs no context
-        jit, _ = capture(step.build(bench.device), given)
+        jit, _ = capture(step.build(bench.device), held)
 
     def logits(images: Any) -> Any:
         each = (tensor(np.ascontiguousarray(image[None]), bench.device) for image in images)
@@ -169,23 +171,23 @@ def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
     synchronize = synchronizer(bench.device)
 
     def call() -> None:
-        jit(given)
+        jit(held)
         synchronize()
 
     return call, logits
 
 
-def _report(spec: EdgeSpec, bench: Bench, made: list["BuiltProgram"]) -> None:
-    """What each step brought; the plan of the memory and the program itself are the last two."""
+def _report(spec: EdgeSpec, bench: Bench, programs: list["BuiltProgram"]) -> None:
+    """The detail `steps`: one record for each program, then the memory plan and the binary."""
     from experiments.bench.tinygrad.capture import planned_bytes
 
     before = None
-    for one in made:
+    for one in programs:
         exported = one.exported
         planned, unplanned = planned_bytes(exported.jit, exported.function, [exported.input])
         record: dict[str, Value] = {
             "step": one.step.name,
-            "what": one.step.what,
+            "what": one.step.description,
             "accuracy": one.step.accuracy,
             "weights_bytes": exported.program.weights_bytes,
             "arena_bytes": planned,
@@ -195,21 +197,21 @@ def _report(spec: EdgeSpec, bench: Bench, made: list["BuiltProgram"]) -> None:
         }
         bench.detail("steps", [record])
         before = one
-    saved = f"{planned:,} bytes for intermediate results, aligned and shared; {unplanned:,} with a buffer for each"
-    built = f"{one.checked.values['binary_bytes']:,} bytes of program for this machine, all included"
+    saved = f"{planned:,} bytes for intermediate results, aligned and shared; {unplanned:,} with one buffer each"
+    built = f"{one.checked.values['binary_bytes']:,} bytes of program for this machine"
     bench.detail("steps", [{"step": "plan memory", "what": saved}, {"step": "export", "what": built}])
 
 
-def _compare(spec: EdgeSpec, bench: Bench, made: list["BuiltProgram"]) -> Iterator[Row]:
-    """The rows: Python, this machine's programs timed side by side, and the programs for the targets."""
-    from experiments.deployment.edge.checks import check_target
+def _compare(spec: EdgeSpec, bench: Bench, steps: list["BuiltProgram"]) -> Iterator[Row]:
+    """The rows: Python, this machine's programs, timed together, and the programs for the targets."""
+    from experiments.deployment.edge.builds import check_target
 
-    last = made[-1]
+    last = steps[-1]
     name = f"{last.step.network.name} {spec.label}"
     bench.artifact(f"{name}.zip", last.exported.zip(spec, last.step, last.reference.images))
     programs = {_variant(spec, "this machine"): last}
-    if not last.step.is_float and made[-2].step.quantized is not None:
-        programs["c float32"] = made[-2]
+    if not last.step.is_float and steps[-2].step.quantized is not None:
+        programs["c float32"] = steps[-2]
     targets: dict[str, CheckedBuild] = {}
     for number, target in enumerate(spec.targets):
         bench.progress(0.6 + 0.3 * number / len(spec.targets), f"{target}: building, running")
@@ -224,9 +226,8 @@ def _compare(spec: EdgeSpec, bench: Bench, made: list["BuiltProgram"]) -> Iterat
 def _measured(
     spec: EdgeSpec, bench: Bench, programs: dict[str, "BuiltProgram"], targets: dict[str, "CheckedBuild"]
 ) -> Iterator[Row]:
-    from experiments.deployment.edge.built import ATOL, RTOL
-    from experiments.deployment.edge.checks import startup_ms
-    from experiments.export_c.exported import shape
+    from experiments.deployment.edge.builds import ATOL, RTOL, startup_ms
+    from experiments.export_c.export import shape
 
     last = next(iter(programs.values()))
     row, network = last.images[0], {"network": shape(last.step)}
@@ -237,13 +238,13 @@ def _measured(
     calls = {BASELINE: python} | {name: native.caller(row) for name, native in natives.items()}
     measured = compare(calls, BASELINE, lambda: None, bench.budget)
 
-    wanted = last.step.logits(last.images)
-    error = max_abs_error(logits(last.images), wanted)
+    expected = last.step.logits(last.images)
+    error = max_abs_error(logits(last.images), expected)
     labels = last.reference.labels
-    right = wilson(round(last.step.accuracy * len(labels)), len(labels))
+    accuracy = wilson(round(last.step.accuracy * len(labels)), len(labels))
     values: dict[str, Any] = {**network, "ran": "ran", "max_abs_error": error}
-    values |= {"accuracy": right.median, "accuracy_lo": right.lo, "accuracy_hi": right.hi}
-    yield timed_row(measured, BASELINE, wrong=error > tolerance(wanted, ATOL, RTOL), **values)
+    values |= {"accuracy": accuracy.median, "accuracy_lo": accuracy.lo, "accuracy_hi": accuracy.hi}
+    yield timed_row(measured, BASELINE, wrong=error > tolerance(expected, ATOL, RTOL), **values)
 
     builds = [(name, one, one.checked) for name, one in programs.items()]
     builds += [(_variant(spec, target), last, checked) for target, checked in targets.items()]
@@ -259,7 +260,7 @@ def _measured(
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """Time, size and accuracy of this machine's program, and where else the same bits came out."""
+    """Time, size and accuracy of this machine's program, and the targets that it also ran on."""
     here = frame[(frame["target"] == "this machine") & frame["speedup"].notna()]
     if here.empty:
         return ""
@@ -267,10 +268,10 @@ def answer(frame: "pd.DataFrame") -> str:
     others = frame[frame["target"].notna() & (frame["target"] != "this machine")]
     ran = others.loc[others["ran"] == "ran", "target"].tolist()
     built = others.loc[others["ran"] == "built, not run", "target"].tolist()
-    said = (
+    text = (
         f"On {one['device']} {one['variant']} of {one['network']} answers in {one['inside_us']:.3g} µs from a program "
-        f"of {one['binary_bytes']:,} bytes, classifies {one['accuracy']:.2%} of the test set rightly, and "
+        f"of {one['binary_bytes']:,} bytes, classifies {one['accuracy']:.2%} of the test set correctly, and "
         f"{describe_speedup(one, 'a call from Python')}, compared with replaying it with the JIT"
     )
-    said += f"; it also ran for {', '.join(ran)}" if ran else ""
-    return f"{said}{'; built, not run: ' + ', '.join(built) if built else ''}."
+    text += f"; it also ran for {', '.join(ran)}" if ran else ""
+    return f"{text}{'; built, not run: ' + ', '.join(built) if built else ''}."

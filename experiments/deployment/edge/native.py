@@ -1,4 +1,4 @@
-"""An exported program as a library of this process: called from Python, and timed inside C."""
+"""An exported program as a shared library: called from Python, and timed inside C."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ void time_calls(const float *rows, int64_t count, int64_t width, float *output, 
   }
 }
 
-/* All that a kernel could do no faster: every word read once, nothing else done with it. */
+/* A lower bound for any kernel: reads every word once and does nothing else. */
 void time_reads(const uint64_t *words, int64_t count, uint64_t *sum, double *seconds, int64_t calls) {
   struct timespec before;
   for (int64_t call = 0; call < calls; call++) {
@@ -47,10 +47,10 @@ void time_reads(const uint64_t *words, int64_t count, uint64_t *sum, double *sec
 
 
 class NativeLibrary:
-    """A compiled `model.c`, loaded for good: nobody may unload a library that is being called."""
+    """A compiled `model.c`, loaded until the process ends."""
 
     def __init__(self, command: Sequence[str], source: Path, outputs: int) -> None:
-        """Compiles `source` with `command` and loads it; ProgramError where that fails."""
+        """Compiles `source` with `command` and loads it; ProgramError if that fails."""
         timing, library = source.with_name("timing.c"), source.with_suffix(".so")
         timing.write_text(TIMING)
         compile_c([*command, "-shared", "-fPIC", "-DMODEL_NO_MAIN", *WARNINGS], [source, timing], library)
@@ -61,21 +61,21 @@ class NativeLibrary:
         self._output = np.zeros(outputs, np.float32)
 
     def caller(self, row: Array) -> Callable[[], object]:
-        """One call of predict on `row` (float32): what it costs from Python."""
-        self._row = np.ascontiguousarray(row, np.float32)  # held while somebody may call
+        """A function that calls predict on `row` (float32) from Python."""
+        self._row = np.ascontiguousarray(row, np.float32)  # the call only holds its address
         return partial(self._library.predict, *(ctypes.c_void_p(one.ctypes.data) for one in (self._row, self._output)))
 
     def seconds(self, rows: Array, calls: int) -> Array:
-        """Seconds of each of `calls` calls on `rows` in turn, timed inside the program; the first tenth warms up."""
-        kept, taken = np.ascontiguousarray(rows, np.float32), np.zeros(calls + calls // 10, np.float64)
-        numbers = [ctypes.c_int64(one) for one in (len(kept), kept.shape[1], len(taken))]
+        """Seconds of each of `calls` calls on `rows` in turn, timed in C, after a warm-up of a tenth as many."""
+        inputs, taken = np.ascontiguousarray(rows, np.float32), np.zeros(calls + calls // 10, np.float64)
+        numbers = [ctypes.c_int64(one) for one in (len(inputs), inputs.shape[1], len(taken))]
         count, width, all_calls = numbers
-        pointers = [ctypes.c_void_p(one.ctypes.data) for one in (kept, self._output, taken)]
+        pointers = [ctypes.c_void_p(one.ctypes.data) for one in (inputs, self._output, taken)]
         self._library.time_calls(pointers[0], count, width, pointers[1], pointers[2], all_calls)
         return taken[calls // 10 :]
 
     def read_seconds(self, nbytes: int, calls: int) -> Array:
-        """Seconds of reading `nbytes` once, again and again: what memory allows for constants of that size."""
+        """Seconds of each of `calls` reads of `nbytes`: the memory bound for constants of that size."""
         words, total, taken = np.ones(max(1, nbytes // 8), np.uint64), np.zeros(1, np.uint64), np.zeros(calls)
         pointers = [ctypes.c_void_p(one.ctypes.data) for one in (words, total, taken)]
         counts = [ctypes.c_int64(one) for one in (len(words), calls)]

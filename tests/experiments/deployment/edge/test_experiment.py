@@ -11,7 +11,7 @@ import pytest
 import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
-from experiments.deployment.edge import checks
+from experiments.deployment.edge import builds
 from experiments.deployment.edge.experiment import EdgeSpec, answer
 from experiments.export_c import targets
 from experiments.export_c.spec import ExportSpec
@@ -49,13 +49,13 @@ def test_python_this_machine_float32_and_the_target_each_have_a_row(rows):
     assert set(rows["network"]) == {"784-128-10"}
 
 
-def test_the_integer_program_says_what_python_says_to_the_bit(rows):
+def test_the_integer_program_is_bit_identical_to_python(rows):
     here = of(rows, "c int8")
     assert (here["ran"], here["max_abs_error"], here["identical"]) == ("ran", 0, True)
     assert of(rows, "python jit")["accuracy"] == here["accuracy"]
 
 
-def test_the_float_program_says_it_up_to_rounding(rows):
+def test_the_float_program_agrees_within_rounding(rows):
     assert of(rows, "c float32")["max_abs_error"] < 1e-3
 
 
@@ -63,7 +63,7 @@ def test_the_webassembly_module_is_run_on_the_whole_test_set(rows):
     module = of(rows, "c int8 wasm32")
     assert (module["ran"], module["identical"]) == ("ran", True)
     assert module["accuracy"] == of(rows, "c int8")["accuracy"]
-    assert pd.isna(module["latency_ms"])  # its speed in an emulator says nothing
+    assert pd.isna(module["latency_ms"])  # the speed of an emulator is not shown
 
 
 def test_the_sizes_add_up(rows):
@@ -74,7 +74,7 @@ def test_the_sizes_add_up(rows):
     assert here["startup_ms"] > 0
 
 
-def test_the_steps_say_what_each_brought(steps):
+def test_every_step_reports_its_result(steps):
     assert steps["step"].tolist() == ["train", "quantise", "plan memory", "export"]
     assert steps["weights_bytes"].tolist()[1] < steps["weights_bytes"].tolist()[0] / 3.9
     assert steps["changed"].iloc[1] > 0
@@ -96,7 +96,7 @@ def test_the_zip_holds_the_program_its_test_vector_and_its_recipe(rows, files, t
         assert np.array_equal(seen.reshape(-1, 10), vector["logits"])
 
 
-def test_the_command_line_makes_the_zip_of_the_run(files, tmp_path):
+def test_the_command_line_writes_the_zip_of_the_run(files, tmp_path):
     file = tmp_path / "model.zip"
     command = [sys.executable, "-m", "experiments", "export-c", "network=mlp", "weight_bits=8", "-o", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -121,7 +121,7 @@ def test_pruning_makes_the_program_smaller_and_its_weights_sparse(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"weight_bits": "9"}, "weight_bits: 9 is not allowed; give 2 to 8, or 32 for float32"),
         ({"weight_bits": "32"}, "activation_bits: 8 needs integer weights; give 32 with float32"),
@@ -129,15 +129,15 @@ def test_pruning_makes_the_program_smaller_and_its_weights_sparse(tmp_path):
         ({"width": "0"}, "width: 0 is not allowed; give a number from 0.05 to 1"),
         ({"sparsity": "1"}, "sparsity: 1 is not allowed; give a number from 0 to 0.99"),
         ({"network": "lenet_5", "distilled": "true"}, "distilled: lenet_5 has no larger network to learn from"),
-        ({"network": "cnn_normed", "seed": "1"}, "seed: cnn_normed comes trained in one way; give 0"),
+        ({"network": "cnn_normed", "seed": "1"}, "seed: cnn_normed has one trained version; give 0"),
         ({"targets": "avr"}, "targets: avr is not allowed; give any of x86_64"),
         ({"network": "cnn_normed", "fold": "false"}, "fold: false is not allowed with integer weights"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(given, said):
+def test_bad_input_is_refused_in_one_line(given, message):
     with pytest.raises(BadInput) as refused:
         parse(EdgeSpec, given)
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_bad_input_is_refused_in_one_line(given, said):
         ({"weight_bits": 32, "activation_bits": 32}, "float32"),
     ],
 )
-def test_a_choice_is_called_by_its_bits(given, label):
+def test_the_label_names_the_bits(given, label):
     assert ExportSpec(**given).label == label
 
 
@@ -158,57 +158,59 @@ def test_a_choice_is_called_by_its_bits(given, label):
 
 @pytest.fixture(scope="module")
 def model(files, tmp_path_factory):
-    """The model.c of the quick run, and what it must say."""
+    """The model.c of the quick run, and its expected logits."""
     folder = tmp_path_factory.mktemp("model")
     with zipfile.ZipFile(io.BytesIO(files["mlp int8.zip"])) as archive:
         archive.extract("model.c", folder)
     data, network = mnist(), mlp()
     weights = load_checkpoint(network).weights
     quantized = quantize(network, weights, QuantSpec(), calibrate(network, weights, data.train.first(512).images))
-    few = data.test.first(200)
-    return folder / "model.c", checks.Reference(few.images, few.labels, logits_numpy(quantized, few.images[:100]))
+    test = data.test.first(200)
+    return folder / "model.c", builds.ReferenceOutputs(
+        test.images, test.labels, logits_numpy(quantized, test.images[:100])
+    )
 
 
 @pytest.mark.timeout(700)  # zig compiles a C library first: 35 s where nothing else runs
-def test_aarch64_runs_under_qemu_and_says_the_same_to_the_bit(model):
+def test_aarch64_under_qemu_is_bit_identical(model):
     source, reference = model
     if targets.runner(targets.TARGETS["aarch64"]) is None:
         pytest.skip("qemu-user is not installed")
-    seen = checks.check_target("aarch64", source, 10, reference)
-    assert (seen.values["ran"], seen.values["identical"]) == ("ran", True)
+    checked = builds.check_target("aarch64", source, 10, reference)
+    assert (checked.values["ran"], checked.values["identical"]) == ("ran", True)
 
 
-def test_what_nothing_here_can_run_is_built_and_says_so(model, monkeypatch):
+def test_a_target_without_an_emulator_is_built_with_a_note(model, monkeypatch):
     source, reference = model
-    monkeypatch.setattr(checks, "has_wasm", lambda: False)
-    seen = checks.check_target("wasm32", source, 10, reference)
-    assert (seen.values["ran"], seen.values["note"]) == ("built, not run", "wasmtime is not installed")
-    assert seen.values["binary_bytes"] > 100_000
-    assert seen.error is None
+    monkeypatch.setattr(builds, "has_wasm", lambda: False)
+    checked = builds.check_target("wasm32", source, 10, reference)
+    assert (checked.values["ran"], checked.values["note"]) == ("built, not run", "wasmtime is not installed")
+    assert checked.values["binary_bytes"] > 100_000
+    assert checked.error is None
 
 
-def test_without_a_compiler_for_a_target_its_row_says_so(model, monkeypatch):
+def test_a_target_without_a_compiler_has_a_note(model, monkeypatch):
     source, reference = model
     monkeypatch.setattr(targets, "zig", lambda: None)
-    seen = checks.check_target("riscv64", source, 10, reference)
-    assert (seen.values["ran"], seen.values["note"]) == ("no compiler", targets.NO_ZIG)
+    checked = builds.check_target("riscv64", source, 10, reference)
+    assert (checked.values["ran"], checked.values["note"]) == ("no compiler", targets.NO_ZIG)
 
 
-def test_a_program_that_does_not_compile_says_why(model, tmp_path):
+def test_a_program_that_does_not_compile_has_the_error_as_its_note(model, tmp_path):
     source = tmp_path / "model.c"
     source.write_text("int main(void) { return nothing; }\n")
-    seen = checks.check_target("wasm32", source, 10, model[1])
-    assert seen.values["ran"] == "failed"
-    assert "nothing" in seen.values["note"]
+    checked = builds.check_target("wasm32", source, 10, model[1])
+    assert checked.values["ran"] == "failed"
+    assert "nothing" in checked.values["note"]
 
 
-def test_another_program_is_found_to_be_wrong(model, tmp_path):
+def test_a_different_program_is_found_to_be_wrong(model, tmp_path):
     source, reference = model
-    bent = tmp_path / "model.c"
-    bent.write_text(source.read_text().replace("254.99998474121094f", "250.0f"))
-    seen = checks.check_target("wasm32", bent, 10, reference)
-    assert seen.values["identical"] is False
-    assert seen.error > 0
+    changed = tmp_path / "model.c"
+    changed.write_text(source.read_text().replace("254.99998474121094f", "250.0f"))
+    checked = builds.check_target("wasm32", changed, 10, reference)
+    assert checked.values["identical"] is False
+    assert checked.error > 0
 
 
 def test_the_answer_names_time_size_accuracy_and_where_else_it_ran():
@@ -219,6 +221,6 @@ def test_the_answer_names_time_size_accuracy_and_where_else_it_ran():
     frame = pd.DataFrame([{"variant": "python jit"}, *({**made, **one} for one in (here, *others))]).convert_dtypes()
     assert answer(frame) == (
         "On CPU c int8 of 784-64-10 answers in 1.25 µs from a program of 60,000 bytes, classifies 98.30% of the test "
-        "set rightly, and makes a call from Python 80x faster (95 % 79 to 81), compared with replaying it with the "
+        "set correctly, and makes a call from Python 80x faster (95 % 79 to 81), compared with replaying it with the "
         "JIT; it also ran for aarch64; built, not run: windows."
     )
