@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
-from experiments.bench.statistics.intervals import median
 from experiments.compiler.jit import jit
 from experiments.runs import jobs, store
 

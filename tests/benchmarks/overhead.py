@@ -6,8 +6,9 @@ reads the clock once around all its calls, and waits for the device after each, 
 
 import sys
 import time
+from statistics import median
 
-from experiments.bench.statistics.intervals import median, paired_ratio
+from experiments.bench.statistics.intervals import paired_ratio
 from experiments.bench.timing.helper_process import run_in_process
 
 ROUNDS, BARE_S = 20, 0.5

@@ -1,9 +1,9 @@
-"""What each level of each factor of a grid contributes, alone and together with another, from resampled responses.
+"""Main effects and two-factor interactions of a grid's factors, from resampled responses.
 
 The main effect of a level is the mean, over all settings of the other factors, of its response less that of the
-factor's first level. The interaction of two levels is what the two do together beyond the sum of what each does
-alone. On a logarithm the effects are factors: exp(effect) times as much. Only settings of which all sides were
-measured count; where there are none there is no effect to tell.
+factor's first level. The interaction of two levels is their joint effect less the sum of their separate effects. On a
+logarithmic response an effect is a factor: exp(effect). Only settings with all sides measured count; without any there
+is no effect.
 Source: Montgomery, Design and Analysis of Experiments, chapter 5 (factorial designs).
 """
 
@@ -21,7 +21,7 @@ QUANTILES = (0.5, 0.025, 0.975)
 
 @dataclass(frozen=True)
 class Effect:
-    """`level` of `factor` against its first level, `with_level` of `with_factor` beside it for an interaction.
+    """`level` of `factor` against its first level; an interaction is with `with_level` of `with_factor`.
 
     `weights` (variants,) give the effect as their sum with a response; `settings`: how many differences it averages.
     """
@@ -57,7 +57,7 @@ def effects(settings: Sequence[Setting]) -> list[Effect]:
 
 
 def _effect(place: Mapping[tuple[str, ...], int], factors: Mapping[str, list[str]], chosen: Setting) -> Effect:
-    """The mean over the other factors' settings of the difference (of differences) that `chosen` makes."""
+    """The mean difference (of differences) due to `chosen`, over the other factors' settings."""
     weights, settings = np.zeros(len(place)), 0
     for rest in itertools.product(*([""] if name in chosen else levels for name, levels in factors.items())):
         background = dict(zip(factors, rest, strict=True))

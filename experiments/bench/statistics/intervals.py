@@ -1,20 +1,20 @@
 """Distribution-free intervals and verdicts. Pure: no device, no clock, no random numbers.
 
-An interval here covers the true median in at least 95 % of repetitions whatever the noise looks like, as
-long as the samples are independent of each other; `wilson` is for proportions, `mean_interval` for a handful of
-values. It says nothing about another machine or another day.
-Source: order statistics of the median (the sign test turned round), e.g. Conover, Practical Nonparametric
-Statistics, section 3.2.
+An interval covers the true median in at least 95 % of repetitions for any distribution of the noise, as long as the
+samples are independent; `wilson` is for proportions, `mean_interval` for 2 to 20 values. It does not generalize to
+another machine or another day.
+Source: order statistics of the median (the inverted sign test), e.g. Conover, Practical Nonparametric Statistics,
+section 3.2.
 """
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import fmean, median, stdev
 
 CONFIDENCE = 0.95
-Z = 1.959963984540054  # the normal distribution's 97.5th percentile
+Z = 1.959963984540054  # the normal distribution's 97.5th percentile; NormalDist().inv_cdf differs in the last bit
 T_QUANTILES = (  # the 97.5th percentiles of Student's t distribution with 1, 2, ... degrees of freedom
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
@@ -25,7 +25,7 @@ MIN_FOR_P95, MIN_FOR_P99 = 20, 100  # below these the percentile is the sample's
 
 @dataclass(frozen=True)
 class Interval:
-    """A median and its 95 % interval; `lo` and `hi` are None where there are fewer than 6 samples."""
+    """A median and its 95 % interval; `lo` and `hi` are None for fewer than 6 samples."""
 
     median: float
     lo: float | None
@@ -39,13 +39,13 @@ class Interval:
         return (self.hi - self.lo) / 2 / self.median
 
     def holds(self, value: float) -> bool:
-        """Whether the interval contains `value`; an interval that does not exist contains everything."""
+        """Whether the interval contains `value`; a missing interval contains everything."""
         return self.lo is None or self.hi is None or self.lo <= value <= self.hi
 
 
 @lru_cache(maxsize=4096)
 def interval_rank(n: int, confidence: float = CONFIDENCE) -> int:
-    """The rank k such that the k-th smallest and k-th largest of n samples enclose the median; 0 if none does.
+    """The rank k such that the k-th smallest and k-th largest of n samples enclose the median; 0 if there is none.
 
     k is the largest with 2 * P(Binomial(n, 1/2) <= k - 1) <= 1 - confidence. interval_rank(12) == 3.
     """
@@ -59,34 +59,25 @@ def interval_rank(n: int, confidence: float = CONFIDENCE) -> int:
     return k
 
 
-def median(values: Sequence[float]) -> float:
-    """The middle value, or the mean of the two middle ones."""
+def median_interval(values: Sequence[float]) -> Interval:
+    """The median of `values` with its distribution-free interval; ValueError for no values."""
     ordered = sorted(values)
-    if not ordered:
-        raise ValueError("the median of nothing")
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """The median of `values` with its distribution-free interval."""
-    ordered = sorted(values)
-    rank = interval_rank(len(ordered), confidence)
+    rank = interval_rank(len(ordered))
     if rank == 0:
         return Interval(median(ordered), None, None)
     return Interval(median(ordered), ordered[rank - 1], ordered[-rank])
 
 
 def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
-    """The median of the per-block ratios with its interval: block i of both was measured side by side."""
+    """The median of the per-block ratios with its interval; block i of both was measured at the same time."""
     return median_interval([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
 def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
-    """The median of all ratios a/b with the interval of the rank-sum test, for samples that were not measured together.
+    """The median of all ratios a/b with the interval of the rank-sum test, for samples measured separately.
 
-    Hodges and Lehmann's estimate on a logarithmic scale; drift between the two measurements is in it as if it were
-    an effect. No interval under 6 samples on either side. Source: Hollander, Wolfe, Nonparametric Statistical
+    The Hodges-Lehmann estimate on a logarithmic scale; drift between the two measurements counts as an effect. No
+    interval under 6 samples on either side. Source: Hollander, Wolfe, Nonparametric Statistical
     Methods, section 4.2 (normal approximation of the rank).
     """
     m, n = len(numerators), len(denominators)
@@ -97,24 +88,24 @@ def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -
     return Interval(median(ratios), ratios[rank - 1], ratios[-rank])
 
 
-def percentile(values: Sequence[float], fraction: float, least: int) -> float | None:
-    """The nearest-rank percentile, or None where `least` samples are not there to support it."""
-    if len(values) < least:
+def percentile(values: Sequence[float], fraction: float, minimum: int) -> float | None:
+    """The nearest-rank percentile; None for fewer than `minimum` samples."""
+    if len(values) < minimum:
         return None
     return sorted(values)[math.ceil(fraction * len(values)) - 1]
 
 
 def verdict(speedup: Interval) -> str:
-    """`faster` or `slower` only where the whole interval is on one side of 1, else `cannot tell`."""
+    """`faster` or `slower` if the whole interval is on one side of 1, else `cannot tell` (shown as inconclusive)."""
     if speedup.lo is None or speedup.hi is None or speedup.holds(1.0):
         return "cannot tell"
     return "faster" if speedup.lo > 1 else "slower"
 
 
 def break_even(base_calls: Sequence[float], base_latency: float, calls: Sequence[float], latency: float) -> int | None:
-    """After how many calls the second curve of cumulative time stays at or below the first; None if never.
+    """Number of calls after which the second cumulative time stays at or below the first; None if never.
 
-    Each curve is the time of its first calls, then a steady latency per call, all in the same unit.
+    Each is the time of the first calls, then a steady latency per call, all in the same unit.
     break_even([1, 1], 1, [1, 5], 0.5) == 10: 1+5+8*0.5 == 10 == 10*1.
     """
     head = max(len(base_calls), len(calls))
@@ -141,22 +132,22 @@ def sign_test_p(ratios: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given: the chance of one false alarm among all of them.
+    """Holm's step-down adjusted p-values, in the order given: bounds the chance of any false alarm among all tests.
 
     holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]: 3 * 0.01, 2 * 0.03, then 1 * 0.04, but never below the one before.
     """
-    adjusted, least = [0.0] * len(p_values), 0.0
+    adjusted, floor = [0.0] * len(p_values), 0.0
     for step, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        least = max(least, min(1.0, (len(p_values) - step) * p_values[index]))
-        adjusted[index] = least
+        floor = max(floor, min(1.0, (len(p_values) - step) * p_values[index]))
+        adjusted[index] = floor
     return adjusted
 
 
 def fastest(blocks_by_variant: Mapping[str, Sequence[float]]) -> str | None:
-    """The variant with the smallest median, if sign tests within blocks tell it from every other; else None.
+    """The variant with the smallest median, if it is significantly faster than every other one; else None.
 
-    The p-values are Holm's for as many comparisons as there are rivals. With 12 blocks a: all 1.0 and b: all 1.1,
-    p = 2 / 2**12 and the fastest is a; with b at 1.1 in 9 blocks and 0.9 in 3, p = 0.146 and nobody is.
+    By sign tests within blocks, with Holm's correction for the number of rivals. With 12 blocks of a: all 1.0 and
+    b: all 1.1, p = 2 / 2**12 and a is the fastest; with b at 1.1 in 9 blocks and 0.9 in 3, p = 0.146 and none is.
     """
     if not blocks_by_variant:
         return None
@@ -167,28 +158,28 @@ def fastest(blocks_by_variant: Mapping[str, Sequence[float]]) -> str | None:
         if variant != best
     ]
     adjusted = holm([sign_test_p(one) for one in ratios])
-    told = all(p <= 1 - CONFIDENCE and median(one) > 1 for p, one in zip(adjusted, ratios, strict=True))
-    return best if told else None
+    significant = all(p <= 1 - CONFIDENCE and median(one) > 1 for p, one in zip(adjusted, ratios, strict=True))
+    return best if significant else None
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
     """The mean (in `median`) of 2 to 20 values with Student's 95 % t interval.
 
-    For a handful of repetitions that cost too much to have the 6 that the distribution-free interval needs, such as
-    differences between two trainings, seed by seed. It supposes that they scatter about normally.
+    For repetitions too expensive to have the 6 that a distribution-free interval needs, such as paired differences
+    between two trainings per seed. It assumes that they are about normally distributed.
     mean_interval([1, 2, 3]): 2, -0.484 to 4.484.
     """
     if not 2 <= len(values) <= len(T_QUANTILES) + 1:
         raise ValueError(f"no t interval of {len(values)} values; 2 to {len(T_QUANTILES) + 1} are allowed")
-    middle = statistics.fmean(values)
-    half = T_QUANTILES[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
+    middle = fmean(values)
+    half = T_QUANTILES[len(values) - 2] * stdev(values) / math.sqrt(len(values))
     return Interval(middle, middle - half, middle + half)
 
 
 def wilson(successes: int, n: int) -> Interval:
     """A proportion (in `median`) with Wilson's 95 % score interval. wilson(8, 10): 0.8, 0.490 to 0.943."""
     if not 0 <= successes <= n or n == 0:
-        raise ValueError(f"{successes} of {n} is no proportion")
+        raise ValueError(f"{successes} of {n} is not a proportion")
     share, squared = successes / n, Z * Z
     middle = share + squared / (2 * n)
     half = Z * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
@@ -196,14 +187,14 @@ def wilson(successes: int, n: int) -> Interval:
 
 
 def paired_difference(only_first: int, only_second: int, n: int) -> Interval:
-    """By how much the first of two proportions of the same n trials is larger (in `median`), with its 95 % interval.
+    """The first less the second of two proportions of the same n trials (in `median`), with its 95 % interval.
 
     `only_first` trials succeed for the first alone, `only_second` for the second alone: far narrower than two
     separate intervals. paired_difference(30, 10, 1000): 0.02, 0.007 to 0.032.
     Source: Agresti & Min 2005, Simple improved confidence intervals for comparing matched proportions.
     """
     if min(only_first, only_second) < 0 or only_first + only_second > n or n == 0:
-        raise ValueError(f"{only_first} and {only_second} of {n} are no proportions")
+        raise ValueError(f"{only_first} and {only_second} of {n} are not proportions")
     first, second, trials = only_first + 0.5, only_second + 0.5, n + 2
     middle = (first - second) / trials
     half = Z * math.sqrt((first + second) / trials - middle**2) / math.sqrt(trials)

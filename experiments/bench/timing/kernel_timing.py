@@ -1,4 +1,4 @@
-"""Paired, interleaved times of kernels on the device: what a call takes less its launches."""
+"""Paired, interleaved times of kernels on the device: a call without its launches."""
 
 import math
 import random
@@ -9,7 +9,7 @@ from experiments.bench.timing.measure import CONTROL, MIN_SAMPLE_S, Budget, Comp
 from experiments.bench.tinygrad.capture import replay
 from experiments.bench.tinygrad.runtime import synchronizer
 
-MOST_REPLAYS = 20  # of one sample: replays have an overhead that is not measured
+MAX_REPLAYS = 20  # per sample: a replay has an overhead that is not measured
 
 
 def compare_kernels(
@@ -19,9 +19,9 @@ def compare_kernels(
     budget: Budget,
     rng: random.Random,
 ) -> Comparison:
-    """Seconds of all kernels of one replay of each captured TinyJit, launched one by one, blocks in random order.
+    """Seconds of all kernels of one replay of each captured TinyJit, launched one by one; blocks in random order.
 
-    A sample is the sum over the kernels of their medians over as many replays as last 1 ms, at most 20.
+    A sample is the sum over the kernels of their medians over enough replays for 1 ms, at most 20.
     """
     synchronize = synchronizer(device)
 
@@ -30,13 +30,13 @@ def compare_kernels(
         return sum(one.kernel_s for one in replay(jit, inputs, synchronize, rounds))
 
     inner = {
-        name: max(1, min(MOST_REPLAYS, math.ceil(MIN_SAMPLE_S / max(kernel_s(name, 3), 1e-7)))) for name in captured
+        name: max(1, min(MAX_REPLAYS, math.ceil(MIN_SAMPLE_S / max(kernel_s(name, 3), 1e-7)))) for name in captured
     }
 
-    def draw(name: str) -> float:
+    def sample(name: str) -> float:
         kernel_s(name, 1)  # for equally warm caches, see `measure.compare`
         return kernel_s(name, inner[name])
 
-    samples = interleave(list(captured), baseline, draw, budget, rng)
+    samples = interleave(list(captured), baseline, sample, budget, rng)
     timings = {name: Timing(inner[name], samples[name]) for name in captured}
     return Comparison(baseline, timings, Timing(inner[baseline], samples[CONTROL]))

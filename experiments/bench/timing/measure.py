@@ -1,10 +1,10 @@
-"""Paired, interleaved timing of variants with an A/A control, and the rule that says when it is enough.
+"""Paired, interleaved timing of variants with an A/A control, and the stopping rule.
 
-Every block times each variant once, and the baseline a second time as the control, in random order. What is
-compared are ratios within a block, so that a drift of the machine touches both sides. Before each sample its variant is
-called once untimed: the caches are then equally warm for all of them. Not measured here:
-first calls and compilation (see `cold`), and throughput of calls that nobody waits for: the device is
-synchronised after every call, as for somebody who needs the result.
+Every block times each variant once, and the baseline a second time as the control, in random order. Ratios within a
+block are compared, so that drift of the machine affects both sides. Before each sample its variant is called once
+untimed, so that caches are equally warm for all. Not measured here: first calls and compilation (see
+`helper_process`), and the throughput of asynchronous calls: the device is synchronized after every call, as for a
+caller who needs the result.
 """
 
 import math
@@ -12,30 +12,30 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from experiments.bench.statistics.intervals import (
     MIN_FOR_P95,
     MIN_FOR_P99,
     Interval,
-    median,
     median_interval,
     paired_ratio,
     percentile,
     verdict,
 )
 
-CONTROL = "control"  # the name under which the baseline is timed a second time
+CONTROL = "control"  # the baseline's second sample in each block
 MIN_SAMPLE_S = 1e-3  # a shorter sample would measure the clock and the scheduler
-MAX_SINGLES = 1000  # single calls kept of a variant: plenty for a 99th percentile
-CHECK_EVERY = 4  # blocks between two looks at the interval: fewer looks, less optional stopping
+MAX_SINGLES = 1000  # single calls stored per variant: enough for a 99th percentile
+CHECK_EVERY = 4  # blocks between two checks of the interval: fewer checks, less optional stopping
 
 Call = Callable[[], object]
-Draw = Callable[[str], float]
+Sampler = Callable[[str], float]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop: the interval is narrow enough, or the time is spent; never before `min_blocks`."""
+    """When to stop: the interval is narrow enough or the time is spent, but not before `min_blocks`."""
 
     half_width: float = 0.02
     seconds: float = 4.0
@@ -45,7 +45,7 @@ class Budget:
 
 @dataclass
 class Timing:
-    """Seconds per call of one variant: the mean of `inner` calls per block, and those calls one by one."""
+    """Seconds per call of one variant: the mean of `inner` calls per block, and the single calls."""
 
     inner: int
     blocks: list[float] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All variants of one grid point, measured side by side."""
+    """All variants of one grid point, measured in the same blocks."""
 
     baseline: str
     timings: Mapping[str, Timing]
@@ -71,7 +71,7 @@ class Comparison:
         return paired_ratio(self.timings[self.baseline].blocks, self.timings[variant].blocks)
 
     def control_ratio(self) -> Interval:
-        """The baseline against itself: where this does not hold 1, the grid point is noisy."""
+        """The baseline against itself: the grid point is noisy if this interval does not contain 1."""
         return paired_ratio(self.timings[self.baseline].blocks, self.control.blocks)
 
     def verdict(self, variant: str) -> str:
@@ -79,43 +79,43 @@ class Comparison:
         return "baseline" if variant == self.baseline else verdict(self.speedup(variant))
 
     def percentile_s(self, variant: str, fraction: float) -> float | None:
-        """p95 or p99 of unbatched single calls, None where the sample cannot support it."""
-        least = MIN_FOR_P95 if fraction <= 0.95 else MIN_FOR_P99
-        return percentile(self.timings[variant].singles, fraction, least)
+        """p95 or p99 of single calls; None if the sample is too small."""
+        minimum = MIN_FOR_P95 if fraction <= 0.95 else MIN_FOR_P99
+        return percentile(self.timings[variant].singles, fraction, minimum)
 
 
 def interleave(
     names: Sequence[str],
     baseline: str,
-    draw: Draw,
+    sample: Sampler,
     budget: Budget,
     rng: random.Random,
     clock: Callable[[], float] = time.perf_counter,
-    look: Callable[[int, float], None] = lambda blocks, half_width: None,
+    on_check: Callable[[int, float], None] = lambda blocks, half_width: None,
 ) -> dict[str, list[float]]:
-    """Blocks of one value per name (and the control) in random order, until the budget's rule says enough.
+    """Blocks of one sample per name and one of the control, in random order, until the budget's rule stops them.
 
-    `draw(name)` yields one sample in seconds; the control is drawn as the baseline. Returns the samples by
-    name. This is the real stopping rule, kept apart from the clock so that it can be simulated.
+    `sample(name)` returns seconds; the control is sampled as the baseline. Returns the samples by name. The clock is
+    a parameter so that the stopping rule can be simulated.
     """
     samples: dict[str, list[float]] = {name: [] for name in (*names, CONTROL)}
     order, started = list(samples), clock()
     for block in range(1, budget.max_blocks + 1):
         rng.shuffle(order)
         for name in order:
-            samples[name].append(draw(baseline if name == CONTROL else name))
+            samples[name].append(sample(baseline if name == CONTROL else name))
         if block < budget.min_blocks or (block - budget.min_blocks) % CHECK_EVERY:
             continue
         others = [name for name in samples if name != baseline]
         widest = max(paired_ratio(samples[baseline], samples[name]).relative_half_width for name in others)
-        look(block, widest)
+        on_check(block, widest)
         if widest <= budget.half_width or clock() - started > budget.seconds:
             break
     return samples
 
 
 def steady(values: Sequence[float]) -> bool:
-    """pyperf's rule for the end of the warm-up: the first value is no outlier and the two halves agree.
+    """pyperf's rule for the end of the warm-up: the first value is not an outlier and the two halves agree.
 
     The first value must lie within 1.5 interquartile ranges of the rest's quartiles, and the medians of
     both halves within 10 % of each other.
@@ -145,19 +145,18 @@ def compare(
     synchronize: Call,
     budget: Budget | None = None,
     rng: random.Random | None = None,
-    look: Callable[[int, float], None] = lambda blocks, half_width: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
-    """Measures `variants` (each a call that runs once and returns) against `baseline`, paired in blocks."""
+    """Measures `variants` (each one call, queued or done when it returns) against `baseline`, paired in blocks."""
     budget, rng = budget or Budget(), rng or random.Random()  # noqa: S311 - an order, not a secret
     timings = {}
     for name, call in variants.items():
         expected = warm_up(call, synchronize, clock)
         timings[name] = Timing(inner=max(1, math.ceil(MIN_SAMPLE_S / max(expected, 1e-7))))
 
-    def draw(name: str) -> float:
+    def sample(name: str) -> float:
         timing = timings[name]
-        variants[name]()  # untimed: the baseline, drawn twice a block, would else find its buffers in warmer caches
+        variants[name]()  # untimed: the baseline, sampled twice a block, would otherwise find warmer caches
         cpu = time.process_time()
         calls = _timed(variants[name], timing.inner, synchronize, clock)
         timing.cpu_s += time.process_time() - cpu
@@ -165,14 +164,14 @@ def compare(
         timing.singles += calls[: MAX_SINGLES - len(timing.singles)]
         return sum(calls) / timing.inner
 
-    samples = interleave(list(variants), baseline, draw, budget, rng, clock, look)
+    samples = interleave(list(variants), baseline, sample, budget, rng, clock)
     for name, timing in timings.items():
         timing.blocks = samples[name]
     return Comparison(baseline, timings, Timing(timings[baseline].inner, samples[CONTROL]))
 
 
 def _timed(call: Call, inner: int, synchronize: Call, clock: Callable[[], float]) -> list[float]:
-    """Seconds of each of `inner` synchronised calls; reading the clock costs some 0.1 µs of each."""
+    """Seconds of each of `inner` synchronised calls; reading the clock costs about 0.1 µs each."""
     synchronize()
     seconds = []
     for _ in range(inner):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from tinygrad import TinyJit, dtypes
@@ -12,7 +13,6 @@ from tinygrad.helpers import Context, ansistrip
 from tinygrad.uop.ops import Ops, sym_infer
 
 from experiments.bench.columns import Value
-from experiments.bench.statistics.intervals import median
 
 
 def first_calls(call: Callable[..., Any], *inputs: Any) -> Iterator[Any]:

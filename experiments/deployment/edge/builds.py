@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.session import max_abs_error, tolerance
-from experiments.bench.statistics.intervals import median, wilson
+from experiments.bench.statistics.intervals import wilson
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.deployment.edge.native import NativeLibrary
 from experiments.export_c.export import DEVICE, ExportedProgram

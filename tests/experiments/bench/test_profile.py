@@ -20,7 +20,7 @@ from experiments.bench import profile
 from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.tinygrad import capture
 from experiments.bench.tinygrad.runtime import tensor
-from experiments.bench.statistics.intervals import median
+from statistics import median
 from experiments.models.functions import layers
 
 CEILINGS = Ceilings(((2**21, {CACHE} / 1e9), (2**27, {MEMORY} / 1e9)), {MATMUL} / 1e9)

@@ -2,20 +2,22 @@
 
 import math
 import random
+from statistics import NormalDist, median
 
 import pytest
+from scipy import stats
 
 from experiments.bench.statistics.intervals import (
     MIN_FOR_INTERVAL,
     MIN_FOR_P95,
     T_QUANTILES,
     Interval,
+    Z,
     break_even,
     fastest,
     holm,
     interval_rank,
     mean_interval,
-    median,
     median_interval,
     paired_difference,
     paired_ratio,
@@ -70,14 +72,9 @@ def test_a_narrower_confidence_gives_a_higher_rank():
     assert interval_rank(12, confidence=0.5) == 5  # 299/4096 = 0.073, 794/4096 = 0.194, then 1586/4096 is above 0.25
 
 
-def test_the_median_of_an_even_number_is_the_mean_of_the_middle_two():
-    assert median([4, 1, 3, 2]) == 2.5
-    assert median([9, 1, 5]) == 5
-
-
-def test_the_median_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="nothing"):
-        median([])
+def test_an_interval_of_no_values_is_refused():
+    with pytest.raises(ValueError, match="no median"):
+        median_interval([])
 
 
 def test_the_interval_of_twelve_leaves_out_two_on_each_side():
@@ -262,13 +259,29 @@ def test_a_handful_of_values_has_students_interval():
     assert (same.lo, same.hi) == (0.5, 0.5)
 
 
-@pytest.mark.parametrize("freedom", range(1, len(T_QUANTILES) + 1))
-def test_the_quantiles_leave_a_fortieth_above_them(freedom):
-    scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
-    steps, end = 2_000, T_QUANTILES[freedom - 1]
-    density = [scale * (1 + (end * i / steps) ** 2 / freedom) ** (-(freedom + 1) / 2) for i in range(steps + 1)]
-    area = end / steps * (sum(density) - (density[0] + density[-1]) / 2)  # from 0 to the quantile, by trapezia
-    assert area == pytest.approx(0.475, abs=5e-5)
+def test_the_quantiles_are_those_of_scipy():
+    assert pytest.approx(NormalDist().inv_cdf(0.975), rel=1e-15) == Z
+    expected = [stats.t.ppf(0.975, freedom) for freedom in range(1, len(T_QUANTILES) + 1)]
+    assert pytest.approx(expected, abs=5e-4) == list(T_QUANTILES)
+
+
+def test_wilson_intervals_are_those_of_scipy():
+    for n in (1, 7, 30, 10_000):
+        for successes in {0, 1, n // 3, n - 1, n}:
+            expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
+            found = wilson(successes, n)
+            assert (found.lo, found.hi) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_sign_tests_are_those_of_scipy():
+    for above, below in ((12, 0), (9, 1), (9, 3), (5, 5), (40, 25)):
+        p = sign_test_p([1.1] * above + [0.9] * below)
+        assert p == pytest.approx(stats.binomtest(above, above + below).pvalue, rel=1e-12)
+
+
+def test_ranks_are_those_of_scipys_binomial_quantiles():
+    for n in range(6, 200):
+        assert interval_rank(n) == stats.binom.ppf(0.025, n, 0.5)
 
 
 @pytest.mark.parametrize("count", [0, 1, 21])
@@ -296,7 +309,7 @@ def test_wilson_gives_the_published_intervals(successes, n, lo, hi):
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 5)])
 def test_wilson_refuses_what_is_no_proportion(successes, n):
-    with pytest.raises(ValueError, match="no proportion"):
+    with pytest.raises(ValueError, match="not a proportion"):
         wilson(successes, n)
 
 
@@ -346,5 +359,5 @@ def test_a_paired_difference_covers_the_truth_in_95_percent():
 
 @pytest.mark.parametrize("given", [(-1, 0, 10), (6, 5, 10), (0, 0, 0)])
 def test_a_paired_difference_refuses_what_is_no_proportion(given):
-    with pytest.raises(ValueError, match="no proportions"):
+    with pytest.raises(ValueError, match="not proportions"):
         paired_difference(*given)

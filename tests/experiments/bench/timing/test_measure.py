@@ -105,7 +105,7 @@ def test_the_interval_is_looked_at_every_fourth_block_from_the_twelfth():
         Budget(max_blocks=26),
         random.Random(0),
         clock=lambda: 0.0,
-        look=lambda block, half_width: looks.append(block),
+        on_check=lambda block, half_width: looks.append(block),
     )
     assert looks == [12, 16, 20, 24]
     assert looks[1] - looks[0] == CHECK_EVERY
