@@ -38,15 +38,18 @@ def read(db: Engine, run_id: str) -> RunData | None:
     return RunData(dict(run), rows, details, store.read_artifacts(db, run_id))
 
 
-def add(db: Engine, contents: RunData, hashes: Mapping[str, str]) -> bool:
-    """Writes an ended run whole or not at all, marked as imported; False where its id is already here.
+def add(db: Engine, contents: RunData, hashes: Mapping[str, str], imported_by: str = "") -> bool:
+    """Writes an ended run whole or not at all, marked as imported; False where a run of this id exists.
 
-    `hashes` are the SHA-256 of the artifacts by name.
+    `hashes` are the SHA-256 of the artifacts by name. `imported_by`: the user who imports it; `owner` stays the user
+    who ran it.
     """
     run_id = contents.run["id"]
     try:
         with db.begin() as connection:
-            connection.execute(insert(schema.runs).values({**contents.run, "imported": True}))
+            connection.execute(
+                insert(schema.runs).values({**contents.run, "imported": True, "imported_by": imported_by})
+            )
             store.write_rows(connection, run_id, contents.rows, first=0)
             for name, records in contents.details.items():
                 chunk = {"run_id": run_id, "name": name, "chunk": 0, "records": records}

@@ -19,7 +19,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-VERSION = 1  # of the schema; a database from a newer version is refused
+VERSION = 2  # of the schema; older databases are upgraded (see `migrations`), newer ones are refused
 
 metadata = MetaData()
 
@@ -88,6 +88,7 @@ runs = Table(
     Column("note", PortableText, nullable=False, default=""),
     Column("tags", PortableText(255), nullable=False, default=""),
     Column("imported", Boolean, nullable=False, default=False),
+    Column("imported_by", PortableText(255), nullable=False, default="", server_default=""),
     Index("runs_by_created", "created"),
     Index("runs_by_status", "status", "host"),
     Index("runs_by_experiment", "experiment", "created"),

@@ -163,9 +163,11 @@ def test_a_bundle_that_version_0_1_exported_is_imported(url: str, capsys: pytest
 def test_reading_leaves_what_is_stored_as_it_is(old_database: Path):
     def stored() -> dict[str, list[Any]]:
         with closing(sqlite3.connect(old_database)) as connection:
-            tables = ("runs", "rows", "samples", "details", "artifacts", "run_artifacts")
-            return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
+            tables = {"runs": runs, **dict.fromkeys(("rows", "samples", "details", "artifacts", "run_artifacts"), "*")}
+            return {name: connection.execute(f"SELECT {what} FROM {name}").fetchall() for name, what in tables.items()}  # noqa: S608
 
+    with closing(sqlite3.connect(old_database)) as connection:  # an upgrade may add columns
+        runs = ", ".join(column[1] for column in connection.execute("PRAGMA table_info(runs)"))
     before = stored()
     for run in RUNS.values():
         experiments.frame(run["id"])

@@ -15,6 +15,7 @@ from experiments import registry
 from experiments.bench.machine.environment import host
 from experiments.bench.spec import parse
 from experiments.runs import schema, store
+from tests.processes import module_process
 
 DEVICE = "QCOM:9"  # a name that no machine here has: the experiments of `lab` compute nothing
 PATIENCE_S = 60.0
@@ -104,6 +105,21 @@ def left_over(url: str) -> list[psutil.Process]:
     return found
 
 
+def open_at_once(url: str, count: int) -> None:
+    """Opens a database in several processes at the same time; all must succeed."""
+    with contextlib.ExitStack() as stack:
+        openers = [
+            stack.enter_context(module_process("tests.experiments.runs.open_database", url)) for _ in range(count)
+        ]
+        for one in openers:
+            assert one.stdout is not None
+            assert one.stdout.readline() == "ready\n"
+        for one in openers:  # each waits for this, so that they do not open one after another
+            assert one.stdin is not None
+            one.stdin.close()
+        assert [one.wait(60) for one in openers] == [0] * count
+
+
 @contextlib.contextmanager
 def opened(kind: str, url: str) -> Iterator[Engine]:
     """The engine of an empty database of this kind."""
@@ -116,5 +132,7 @@ def opened(kind: str, url: str) -> Iterator[Engine]:
     made = store.engine(POSTGRES)
     yield made
     schema.metadata.drop_all(made)
+    with made.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
     made.dispose()
     store.engine.cache_clear()

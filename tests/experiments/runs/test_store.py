@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event, func, insert, select, text
 
 from experiments.bench.rows import Row, Sample
 from experiments.runs import schema, store
-from tests.experiments.runs.lab_tools import plain_run
+from tests.experiments.runs.lab_tools import open_at_once, plain_run
 
 
 def claimed(db: Engine, runner: str = "one") -> str:
@@ -205,23 +205,10 @@ def test_a_page_of_many_runs_comes_through_an_index(db: Engine) -> None:
     assert ["runs_by_created" in plans[0], "runs_by_experiment" in plans[1], "runs_by_status" in plans[2]] == [True] * 3
 
 
-WRITER = """
-import sys
-from experiments.bench.spec import Row
-from experiments.runs import store
-db = store.engine(sys.argv[1])
-run = {"experiment": "steps", "spec": {}, "device": "CPU", "host": "h", "time_limit_s": 1.0}
-for number in range(int(sys.argv[2])):
-    run_id = store.add_run(db, **run, status=store.RUNNING, runner=sys.argv[3])
-    batch = store.Batch()
-    batch.rows = [Row({"number": number, "variant": sys.argv[3]})]
-    assert store.write(db, run_id, sys.argv[3], batch, 0, 0) == (True, False)
-"""
-
-
 def test_four_writers_at_once_lose_nothing(any_db: Engine) -> None:
     url = any_db.url.render_as_string(hide_password=False)
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, url, "1000", f"writer-{n}"]) for n in range(4)]
+    module = "tests.experiments.runs.write_runs"
+    writers = [subprocess.Popen([sys.executable, "-m", module, url, "1000", f"writer-{n}"]) for n in range(4)]
     assert [one.wait(150) for one in writers] == [0, 0, 0, 0]
     assert store.count_runs(any_db) == 4000
     with any_db.connect() as connection:
@@ -241,32 +228,11 @@ def test_text_that_no_database_holds_is_kept_without_what_is_wrong_with_it(any_d
     assert store.count_runs(any_db, text="\0") == 1  # the same on both: found by what is kept
 
 
-OPENER = """
-import sys
-from sqlalchemy import create_engine
-from experiments.runs import store
-create_engine(sys.argv[1]).connect().close()  # the driver is loaded
-print("ready", flush=True)
-sys.stdin.read()
-store.engine(sys.argv[1])
-"""
-
-
 def test_many_processes_may_open_a_new_database_at_once(any_db: Engine) -> None:
     url = any_db.url.render_as_string(hide_password=False)
     schema.metadata.drop_all(any_db)
     any_db.dispose()
-    openers = [
-        subprocess.Popen([sys.executable, "-c", OPENER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(6)
-    ]
-    for one in openers:
-        assert one.stdout is not None
-        assert one.stdout.readline() == b"ready\n"
-    for one in openers:  # now all at once, not one after the other as they have started
-        assert one.stdin is not None
-        one.stdin.close()
-    assert [one.wait(60) for one in openers] == [0] * 6
+    open_at_once(url, 6)
     with any_db.connect() as connection:
         assert connection.execute(text("select value from meta where name = 'schema'")).all() == [
             (str(schema.VERSION),)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from experiments.runs import store
+from experiments.runs import schema, store
 from tests.experiments.runs.lab_tools import plain_run
 
 
@@ -53,7 +53,7 @@ def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) 
         connection.execute("create table meta (name text primary key, value text)")
         connection.execute("insert into meta values ('schema', '99')")
     connection.close()
-    assert "schema 99, this version knows 1: update tinygrad lab" in refused(database(path))
+    assert f"schema 99, this version knows {schema.VERSION}: update tinygrad lab" in refused(database(path))
     with sqlite3.connect(path) as connection:
         assert connection.execute("select name from sqlite_master where type = 'table'").fetchall() == [("meta",)]
 
