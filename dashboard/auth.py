@@ -34,7 +34,8 @@ class User:
 
     def refusal_to_change(self, run: Mapping[str, Any]) -> str:
         """Why this user may not cancel, edit or delete a run, in one line; empty if allowed."""
-        if self.role == "admin" or (self.role == "runner" and run["owner"] and run["owner"] == self.name):
+        own = bool(self.name) and self.name in (run["owner"], run["imported_by"])
+        if self.role == "admin" or (self.role == "runner" and own):
             return ""
         owner = f"belongs to {run['owner']}" if run["owner"] else "has no owner"
         return f"run {run['id']} {owner}: only its owner and admins may change it"

@@ -79,7 +79,7 @@ def _import(db: Any) -> None:
         st.error(escape_markdown(refusal), icon=":material/lock:")
     for file in files if pressed and not refusal else []:
         try:
-            run_id, new = bundle.add(db, file.getvalue())
+            run_id, new = bundle.add(db, file.getvalue(), imported_by=auth.current_user().name)
         except BadInput as refused:
             st.error(escape_markdown(f"{file.name}: {refused}"), icon=":material/error:")
             continue

@@ -1,16 +1,19 @@
-"""Bundles: one ended run as a zip file that carries it between machines and databases.
+"""Bundles: one ended run as a zip file, to move it between machines and databases.
 
-The members: `run.json`, `rows.csv`, `samples.csv`, `details/<name>.csv`, `artifacts/<hash>`, and nothing else.
-`run.json` names the version, the run, the columns of every table with their kinds, and the SHA-256 of every table.
+The members: `run.json`, `rows.json`, `samples.json`, `details/<name>.json`, `artifacts/<hash>`, and nothing else.
+`run.json` holds the version, the run, the SHA-256 of every table, and the names of the artifacts. A table is a list of
+records; one of samples holds the row's number, the kind, the inner calls and the list of seconds. Bundles of version 1
+have their tables as CSV (see `bundle_v1`).
+
 Nothing in a bundle is executed, unpickled or used as a path; all of it is checked before any of it is stored.
 """
 
 import hashlib
-import itertools
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from sqlalchemy import Engine
@@ -20,25 +23,26 @@ from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row, Sample, SampleKind
 from experiments.bench.zip_file import deterministic_zip
 from experiments.registry import registered
-from experiments.runs import lossless_csv, run_data, safe_zip, store
+from experiments.runs import bundle_v1, run_data, safe_zip, store
 from experiments.runs.run_data import Records, RunData
 
 FORMAT: Final = "tinygrad lab run"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 64 * 2**20  # unpacked, unless raised
 MAX_DESCRIPTION_BYTES = 4 * 2**20  # bytes of run.json
-BYTES_PER_CELL = 16  # of the bytes allowed: what a cell takes in memory is many times what it takes in a file
-MEMBER = re.compile(r"run\.json|rows\.csv|samples\.csv|details/[A-Za-z0-9_]{1,64}\.csv|artifacts/[0-9a-f]{64}")
-RUN, ROWS, SAMPLES = "run.json", "rows.csv", "samples.csv"
-SAMPLE_KINDS: lossless_csv.CsvColumns = {
-    "row": "integer", "kind": "text", "inner": "integer", "block": "integer", "seconds": "number"
-}  # fmt: skip
+BYTES_PER_CELL = 16  # of the bytes allowed: a cell takes many times more memory than bytes in a file
+MAX_NAME = 64  # characters of a column's name
+MEMBER = re.compile(
+    r"run\.json|(rows|samples)\.(json|csv)|details/[A-Za-z0-9_]{1,64}\.(json|csv)|artifacts/[0-9a-f]{64}"
+)
+RUN, ROWS, SAMPLES = "run.json", "rows.json", "samples.json"
 
-T = TypeVar("T")
 Text = Annotated[str, Field(max_length=255)]
-Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # what a calendar can name
+Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # what a calendar can show
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-ColumnKinds = dict[Annotated[str, Field(min_length=1, max_length=64)], Literal["text", "integer", "number", "boolean"]]
+ColumnKinds = dict[
+    Annotated[str, Field(min_length=1, max_length=MAX_NAME)], Literal["text", "integer", "number", "boolean"]
+]
 
 
 class _Strict(BaseModel):
@@ -46,7 +50,7 @@ class _Strict(BaseModel):
 
 
 class RunRecord(_Strict):
-    """What a bundle says of the run itself: the columns of the table of runs that outlive its machine."""
+    """The run itself: the columns of the table of runs that mean the same on every machine."""
 
     id: Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
     experiment: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
@@ -74,37 +78,40 @@ class Description(_Strict):
     """The content of `run.json`."""
 
     format: Literal["tinygrad lab run"]
-    version: int
+    version: Annotated[int, Field(ge=1)]
     run: RunRecord
-    tables: dict[str, ColumnKinds]
     sha256: dict[str, Hash]
     artifacts: dict[Annotated[str, Field(min_length=1, max_length=128)], Hash]
 
 
+class DescriptionV1(Description):
+    """The content of `run.json` in version 1, with the columns of every table."""
+
+    tables: dict[str, ColumnKinds]
+
+
 def export(db: Engine, run_id: str) -> bytes:
-    """The bundle of an ended run; BadInput where there is none of this id, it has not ended, or cannot be carried."""
+    """The bundle of an ended run; BadInput for a run that is unknown, has not ended, or fits no bundle."""
     if (found := run_data.read(db, run_id)) is None:
         raise BadInput(f"run: there is no run {run_id[:60]!r} in this database")
     if found.run["status"] not in store.ENDED:
         raise BadInput(f"run: {run_id} is {found.run['status']}; it can be exported when it has ended")
     try:
         members = _members_of(found)
-        _checked(dict(members))  # what leaves here is taken elsewhere
+        _checked(dict(members))  # an import elsewhere makes the same checks
     except ValueError as error:
-        raise BadInput(f"run: {run_id} cannot be carried: {' '.join(str(error).split())[:300]}") from None
+        raise BadInput(f"run: {run_id} cannot be exported: {' '.join(str(error).split())[:300]}") from None
     return deterministic_zip(members)
 
 
 def _members_of(found: RunData) -> dict[str, bytes]:
     tables = {ROWS: [row.values for row in found.rows], SAMPLES: _sample_records(found.rows)}
-    tables |= {f"details/{name}.csv": records for name, records in found.details.items()}
-    kinds = {name: lossless_csv.kinds_of(records) for name, records in tables.items()} | {SAMPLES: SAMPLE_KINDS}
-    members = {name: lossless_csv.encode(records, kinds[name]).encode() for name, records in tables.items()}
+    tables |= {f"details/{name}.json": records for name, records in found.details.items()}
+    members = {name: _encoded(name, records) for name, records in tables.items()}
     described = Description(
         format=FORMAT,
         version=VERSION,
         run=RunRecord(**{name: found.run[name] for name in RunRecord.model_fields}),
-        tables=kinds,
         sha256={name: _sha256(content) for name, content in members.items()},
         artifacts={name: _sha256(content) for name, content in sorted(found.artifacts.items())},
     )
@@ -112,72 +119,85 @@ def _members_of(found: RunData) -> dict[str, bytes]:
     return {RUN: json.dumps(described.model_dump(), indent=1).encode(), **members}
 
 
+def _encoded(name: str, records: Sequence[dict[str, Any]]) -> bytes:
+    """The table as JSON, one record per line."""
+    try:
+        lines = [json.dumps(record, allow_nan=False) for record in records]
+    except ValueError:
+        raise ValueError(f"{name}: an infinity or a NaN, which JSON does not have") from None
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+
+
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sample_records(rows: Sequence[Row]) -> Records:
+def _sample_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
-        {"row": number, "kind": one.kind, "inner": one.inner, "block": block, "seconds": seconds}
+        {"row": number, "kind": one.kind, "inner": one.inner, "seconds": one.seconds}
         for number, row in enumerate(rows)
         for one in sorted(row.samples, key=lambda one: one.kind)
-        for block, seconds in enumerate(one.seconds)
     ]
 
 
-def add(db: Engine, data: bytes, most_bytes: int = MAX_BYTES) -> tuple[str, bool]:
-    """Stores the run in a bundle; gives its id and whether it is new here. BadInput with one line, nothing stored."""
-    found, hashes = _read(data, most_bytes)
-    return str(found.run["id"]), run_data.add(db, found, hashes)
+def add(db: Engine, data: bytes, max_bytes: int = MAX_BYTES, imported_by: str = "") -> tuple[str, bool]:
+    """Stores the run of a bundle; returns its id and whether it is new in this database.
+
+    Raises BadInput with one line, and stores nothing then. `imported_by`: the signed-in user.
+    """
+    found, hashes = _read(data, max_bytes)
+    return str(found.run["id"]), run_data.add(db, found, hashes, imported_by)
 
 
 def read(data: bytes) -> RunData:
-    """What a bundle holds, stored nowhere. BadInput with one line."""
+    """The run of a bundle, without storing it; BadInput with one line."""
     return _read(data, MAX_BYTES)[0]
 
 
-def _read(data: bytes, most_bytes: int) -> tuple[RunData, dict[str, str]]:
+def _read(data: bytes, max_bytes: int) -> tuple[RunData, dict[str, str]]:
     try:
-        return _checked(_members(data, most_bytes))
+        return _checked(_members(data, max_bytes))
     except ValueError as error:
         raise BadInput(f"bundle: {error}") from None
 
 
-def _members(data: bytes, most_bytes: int) -> dict[str, bytes]:
-    """The members of a bundle by name, none of them too large to be looked into."""
-    members = safe_zip.unpack(data, MEMBER, (RUN, ROWS, SAMPLES), most_bytes)
+def _members(data: bytes, max_bytes: int) -> dict[str, bytes]:
+    """The members of a bundle by name, none of them too large to be parsed."""
+    members = safe_zip.unpack(data, MEMBER, (RUN,), max_bytes)
     if len(members[RUN]) > MAX_DESCRIPTION_BYTES:
         raise ValueError(f"run.json is larger than {MAX_DESCRIPTION_BYTES:,} bytes")
-    tables = [content for name, content in members.items() if name.endswith(".csv")]
-    if sum(one.count(b",") + one.count(b"\n") for one in tables) > most_bytes // BYTES_PER_CELL:
-        raise ValueError(f"its tables have more than {most_bytes // BYTES_PER_CELL:,} cells; --most-mb raises it")
+    tables = [content for name, content in members.items() if _is_table(name)]
+    if sum(one.count(b",") + one.count(b"\n") for one in tables) > max_bytes // BYTES_PER_CELL:
+        raise ValueError(f"its tables have more than {max_bytes // BYTES_PER_CELL:,} cells; --most-mb raises it")
     return members
+
+
+def _is_table(name: str) -> bool:
+    return name != RUN and not name.startswith("artifacts/")
 
 
 def _checked(members: dict[str, bytes]) -> tuple[RunData, dict[str, str]]:
     described = _description(members.pop(RUN))
-    tables = {name: content for name, content in members.items() if name.endswith(".csv")}
+    tables = {name: content for name, content in members.items() if _is_table(name)}
     files = {name.removeprefix("artifacts/"): members[name] for name in members.keys() - tables.keys()}
-    _check_hashes(described, tables, files)
-    if list(described.tables[SAMPLES].items()) != list(SAMPLE_KINDS.items()):
-        raise ValueError("samples.csv: its columns are not those of timings")
-    timings = _table(SAMPLES, tables.pop(SAMPLES), SAMPLE_KINDS, lossless_csv.decode_columns)
-    records = {
-        name: _table(name, content, described.tables[name], lossless_csv.decode) for name, content in tables.items()
+    _check_members(described, tables, files)
+    if isinstance(described, DescriptionV1):
+        found = bundle_v1.read_tables(tables, described.tables)
+    else:
+        found = {name: _table(name, content) for name, content in tables.items()}
+    samples = found.pop(SAMPLES)
+    rows = [Row(record) for record in _records(ROWS, found.pop(ROWS))]
+    _add_samples(rows, samples)
+    details = {
+        name.removeprefix("details/").removesuffix(".json"): _records(name, records) for name, records in found.items()
     }
-    rows = [Row(record) for record in records.pop(ROWS)]
-    _add_samples(rows, timings)
-    details = {name.removeprefix("details/").removesuffix(".csv"): found for name, found in records.items()}
     _check_columns(described.run.experiment, rows, details)
     artifacts = {name: files[digest] for name, digest in described.artifacts.items()}
     return RunData(described.run.model_dump(), rows, details, artifacts), described.artifacts
 
 
 def _description(content: bytes) -> Description:
-    try:
-        value = json.loads(content, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise ValueError("run.json is no JSON") from None
+    value = _parsed(RUN, content)
     if b"\\u0000" in content:
         raise ValueError("run.json: a NUL character, which PostgreSQL cannot store")
     if not isinstance(value, dict) or value.get("format") != FORMAT:
@@ -186,64 +206,95 @@ def _description(content: bytes) -> Description:
     if type(version) is int and version > VERSION:
         raise ValueError(f"made by a newer version ({version}, this one knows {VERSION}): update tinygrad lab")
     try:
-        return Description.model_validate(value)
+        return (DescriptionV1 if version == 1 else Description).model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"run.json: {'.'.join(map(str, first['loc']))[:100]}: {first['msg'][:200]}") from None
 
 
-def _refuse(name: str) -> None:
-    """NaN and Infinity, which are no JSON."""
-    raise ValueError(name)
+def _parsed(name: str, content: bytes) -> Any:
+    """The content as JSON with finite numbers; ValueError with one line."""
+    try:
+        return json.loads(content, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{name} is no JSON") from None
 
 
-def _check_hashes(described: Description, tables: dict[str, bytes], files: dict[str, bytes]) -> None:
-    if described.tables.keys() != tables.keys() or described.sha256.keys() != tables.keys():
+def _finite(text: str) -> float:
+    """The number; ValueError for NaN, Infinity and 1e999, which no database holds."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(text)
+    return value
+
+
+def _check_members(described: Description, tables: dict[str, bytes], files: dict[str, bytes]) -> None:
+    ending = ".csv" if isinstance(described, DescriptionV1) else ".json"
+    if missing := [name for name in ("rows" + ending, "samples" + ending) if name not in tables]:
+        raise ValueError(f"{missing[0]} is missing")
+    if described.sha256.keys() != tables.keys() or any(not name.endswith(ending) for name in tables):
+        raise ValueError("its tables are not those that run.json names")
+    if isinstance(described, DescriptionV1) and described.tables.keys() != tables.keys():
         raise ValueError("its tables are not those that run.json names")
     if set(described.artifacts.values()) != files.keys():
         raise ValueError("its artifacts are not those that run.json names")
-    wanted = described.sha256 | {digest: digest for digest in files}
+    expected = described.sha256 | {digest: digest for digest in files}
     for name, content in (tables | files).items():
-        if _sha256(content) != wanted[name]:
+        if _sha256(content) != expected[name]:
             raise ValueError(f"{name[:60]} is damaged: its SHA-256 is not the one in run.json")
 
 
-def _table(
-    name: str, content: bytes, columns: lossless_csv.CsvColumns, decode: Callable[[str, lossless_csv.CsvColumns], T]
-) -> T:
-    try:
-        return decode(content.decode(), columns)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+def _table(name: str, content: bytes) -> list[Any]:
+    value = _parsed(name, content)
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is not a list of records")
+    return value
 
 
-def _add_samples(rows: list[Row], values: list[list[Any]]) -> None:
-    """Puts the timings behind their rows; ValueError where they are not in order, 0, 1, 2 … for each row and kind."""
+def _records(name: str, values: list[Any]) -> Records:
+    """The values, if all of them are flat records."""
+    for number, record in enumerate(values):
+        if not isinstance(record, dict) or not all(0 < len(column) <= MAX_NAME for column in record):
+            raise ValueError(
+                f"{name}: record {number} is not an object with column names of 1 to {MAX_NAME} characters"
+            )
+        if not all(value is None or isinstance(value, str | int | float) for value in record.values()):
+            raise ValueError(f"{name}: record {number} holds a list or an object")
+    return values
+
+
+def _add_samples(rows: list[Row], records: list[Any]) -> None:
+    """Adds the samples to their rows; ValueError for one without a row, of an unknown kind, or given twice."""
     kinds = {kind: kind for kind in get_args(SampleKind)}
-    numbers, said, inners, blocks, seconds = values
-    start = 0
-    for (number, kind, inner), group in itertools.groupby(zip(numbers, said, inners, strict=True)):
-        here = slice(start, start := start + sum(1 for _ in group))
-        if number is None or not 0 <= number < len(rows) or kind not in kinds:
-            raise ValueError("samples.csv: a timing of no row or of no kind")
-        if inner is None or not 0 < inner < 2**31 or None in seconds[here]:
-            raise ValueError(f"samples.csv: a timing of row {number} is not inner calls and seconds")
+    for record in records:
+        if not isinstance(record, dict) or record.keys() != {"row", "kind", "inner", "seconds"}:
+            raise ValueError(f"{SAMPLES}: a record that is not row, kind, inner and seconds")
+        number, kind, inner, seconds = (record[name] for name in ("row", "kind", "inner", "seconds"))
+        if type(number) is not int or not 0 <= number < len(rows) or not isinstance(kind, str) or kind not in kinds:
+            raise ValueError(f"{SAMPLES}: a timing of no row or of no kind")
+        if type(inner) is not int or not 0 < inner < 2**31 or not _are_seconds(seconds):
+            raise ValueError(f"{SAMPLES}: a timing of row {number} is not inner calls and seconds")
         samples = rows[number].samples
-        if kind in [one.kind for one in samples] or blocks[here] != list(range(len(blocks[here]))):
-            raise ValueError(f"samples.csv: the timings of row {number} are not in order")
-        samples.append(Sample(kinds[kind], inner, seconds[here]))
+        if kind in [one.kind for one in samples]:
+            raise ValueError(f"{SAMPLES}: the timings of row {number} are there twice, or not in order")
+        samples.append(Sample(kinds[kind], inner, seconds))
+
+
+def _are_seconds(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        type(value) is float or (type(value) is int and value.bit_length() < 64) for value in values
+    )
 
 
 def _check_columns(name: str, rows: list[Row], details: dict[str, Records]) -> None:
-    """ValueError where a value is of another kind than the experiment of this name, if it is known here, declares.
+    """ValueError for a value of another kind than the experiment declares, if the experiment is installed.
 
-    Columns that it does not declare, from another version of it, are kept and not shown.
+    Columns that it does not declare, from another version of it, are stored and not shown.
     """
     if (known := registered().get(name)) is None:
         return
     _check_kinds(ROWS, [row.values for row in rows], (*IDENTITY, *known.columns))
     for detail, records in details.items():
-        _check_kinds(f"details/{detail}.csv", records, known.details.get(detail, ()))
+        _check_kinds(f"details/{detail}.json", records, known.details.get(detail, ()))
 
 
 def _check_kinds(table: str, records: Records, columns: Sequence[Column]) -> None:

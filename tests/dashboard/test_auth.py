@@ -69,13 +69,20 @@ def test_an_address_that_is_not_verified_is_nobodys():
     ],
 )
 def test_owners_and_admins_may_change_a_run(role, owner, may):
-    assert bool(auth.User("me", role).refusal_to_change({"id": "a", "owner": owner})) is not may
+    assert bool(auth.User("me", role).refusal_to_change({"id": "a", "owner": owner, "imported_by": ""})) is not may
+
+
+@pytest.mark.parametrize(("role", "may"), [("viewer", False), ("runner", True), ("admin", True)])
+def test_whoever_imported_a_run_may_change_it_and_its_owner_stays(role, may):
+    run = {"id": "a", "owner": "bob", "imported_by": "me"}
+    assert bool(auth.User("me", role).refusal_to_change(run)) is not may
+    assert auth.User("", "runner").refusal_to_change({"id": "a", "owner": "", "imported_by": ""})
 
 
 def test_without_sign_in_everybody_may_everything():
     assert auth.signed_in_user() == auth.LOCAL_USER
     assert not auth.LOCAL_USER.refusal_to_run
-    assert not auth.LOCAL_USER.refusal_to_change({"id": "a", "owner": "bob"})
+    assert not auth.LOCAL_USER.refusal_to_change({"id": "a", "owner": "bob", "imported_by": ""})
 
 
 def test_nothing_is_shown_before_somebody_signs_in(signed_in):

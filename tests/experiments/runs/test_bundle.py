@@ -1,4 +1,4 @@
-"""Bundles carry a run exactly, and a hostile or damaged one stores nothing and says one line."""
+"""A bundle moves a run exactly; a hostile or damaged one is refused in one line and stores nothing."""
 
 import hashlib
 import io
@@ -22,10 +22,14 @@ Members = dict[str, bytes]
 SAMPLES = [Sample("block", 4, [0.25, 1e-9]), Sample("single", 1, [2.0])]
 ROWS = [
     Row({"variant": "nap", "number": 1, "wait_s": 0.1 + 0.2}, SAMPLES),
-    Row({"variant": "=1+1", "number": None, "latency_ms": float("inf")}),
+    Row({"variant": "=1+1", "number": None, "latency_ms": 3.0}),
 ]
 FILE = b"\x00\xff nothing to run"
 BOMB = 5_000_000
+VALUES = [0.1 + 0.2, 5e-324, -0.0, 3.0, 3, 2**60, True, None, "", "\\", "=1+1", 'ü\n,"\r\u2028']
+MANY_CELLS = b"[" + b"0," * 5_000_000 + b"0]"
+MANY_DIGITS = b'[{"x": ' + b"1" * 5000 + b"}]"
+LONG_NAME = b'[{"%s": 1}]' % (b"x" * 65)
 
 
 @pytest.fixture
@@ -77,7 +81,18 @@ def resealed(members: Members, name: str, content: bytes) -> Members:
     return described(members | {name: content}, lambda value: value["sha256"].update({name: digest}))
 
 
-class TestCarrying:
+def rows_of(members: Members, content: bytes) -> Members:
+    return resealed(members, "rows.json", content)
+
+
+def sample(members: Members, **changes: Any) -> Members:
+    """The bundle with one more sample, of its second row unless `changes` say otherwise."""
+    added = {"row": 1, "kind": "block", "inner": 1, "seconds": [1.0], **changes}
+    records = [*json.loads(members["samples.json"]), added]
+    return resealed(members, "samples.json", json.dumps(records).encode())
+
+
+class TestRoundTrip:
     def test_a_run_arrives_elsewhere_exactly_and_leaves_there_byte_for_byte(
         self, any_db: Engine, elsewhere: Engine, run_id: str
     ) -> None:
@@ -87,7 +102,7 @@ class TestCarrying:
         here, there = run_data.read(any_db, run_id), run_data.read(elsewhere, run_id)
         assert here is not None
         assert there is not None
-        assert [row.samples for row in there.rows] == [row.samples for row in ROWS]
+        assert there.rows == here.rows == ROWS
         assert there.artifacts == here.artifacts == {"model.bin": FILE}
         assert there.details == here.details == {"log": [{"number": 0, "said": "a"}, {"number": 1, "said": ""}]}
         same = set(bundle.RunRecord.model_fields)
@@ -117,7 +132,7 @@ class TestCarrying:
     def test_the_same_run_gives_the_same_file(self, any_db: Engine, run_id: str) -> None:
         assert bundle.export(any_db, run_id) == bundle.export(any_db, run_id)
         assert set(members_of(bundle.export(any_db, run_id))) == {
-            *("run.json", "rows.csv", "samples.csv", "details/log.csv"),
+            *("run.json", "rows.json", "samples.json", "details/log.json"),
             f"artifacts/{hashlib.sha256(FILE).hexdigest()}",
         }
 
@@ -127,8 +142,48 @@ class TestCarrying:
 
     def test_a_run_that_no_bundle_can_hold_is_not_exported_and_says_why(self, db: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of", status="done", environment={"load": float("nan")})
-        with pytest.raises(BadInput, match=f"run: {run_id} cannot be carried: run.json is no JSON"):
+        with pytest.raises(BadInput, match=f"run: {run_id} cannot be exported: run.json is no JSON"):
             bundle.export(db, run_id)
+
+    def test_a_row_that_json_cannot_hold_is_not_exported_and_says_why(self, db: Engine) -> None:
+        run_id = plain_run(db, experiment="unheard_of")
+        assert store.claim(db, run_id, "tester")
+        batch = store.Batch()
+        batch.rows = [Row({"variant": "nap", "latency_ms": float("inf")})]
+        store.write(db, run_id, "tester", batch, 0, 0)
+        store.finish(db, run_id, "tester", "done", "done")
+        with pytest.raises(BadInput, match=f"run: {run_id} cannot be exported: rows.json: an infinity or a NaN"):
+            bundle.export(db, run_id)
+
+    def test_title_note_tags_and_owner_arrive_and_the_importing_user_is_stored_beside(
+        self, db: Engine, elsewhere: Engine
+    ) -> None:
+        run_id = plain_run(db, experiment="unheard_of", status="done", owner="ann", title="t", note="n", tags="a, b")
+        bundle.add(elsewhere, bundle.export(db, run_id), imported_by="bob")
+        run = store.get_run(elsewhere, run_id)
+        assert run is not None
+        assert [run[name] for name in ("owner", "imported_by", "title", "note", "tags")] == [
+            "ann",
+            "bob",
+            "t",
+            "n",
+            "a, b",
+        ]
+
+    @pytest.mark.parametrize(
+        "value", [0.1 + 0.2, 5e-324, -0.0, 3.0, 3, 2**60, True, None, "", "\\", "=1+1", 'ü\n,"\r\u2028']
+    )
+    def test_every_value_arrives_as_it_was(self, db: Engine, elsewhere: Engine, value: Any) -> None:
+        run_id = plain_run(db, experiment="unheard_of")
+        assert store.claim(db, run_id, "tester")
+        batch = store.Batch()
+        batch.rows, batch.details = [Row({"x": value}), Row({})], [("d", [{"y": value}])]
+        store.write(db, run_id, "tester", batch, 0, 0)
+        store.finish(db, run_id, "tester", "done", "done")
+        bundle.add(elsewhere, bundle.export(db, run_id))
+        [first, second] = store.read_rows(elsewhere, run_id)
+        assert (repr(first["x"]), second) == (repr(value), {})
+        assert repr(store.read_detail(elsewhere, run_id, "d")[0]["y"]) == repr(value)
 
     def test_a_long_message_and_timings_in_whole_seconds_are_carried(self, db: Engine, elsewhere: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of")
@@ -162,7 +217,7 @@ def bomb(members: Members, name: str, method: int = zipfile.ZIP_DEFLATED) -> byt
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-@pytest.mark.parametrize("name", ["run.json", "rows.csv", "samples.csv", "details/log.csv", "artifacts/"])
+@pytest.mark.parametrize("name", ["run.json", "rows.json", "samples.json", "details/log.json", "artifacts/"])
 def test_a_bomb_in_any_member_is_refused_and_not_unpacked(
     db: Engine, elsewhere: Engine, lab: Path, name: str, method: int
 ) -> None:
@@ -181,7 +236,7 @@ def test_a_bomb_in_any_member_is_refused_and_not_unpacked(
 def longer(members: Members) -> bytes:
     """A stored member that claims one byte more than it has."""
     data = bytearray(zipped(members))
-    place = data.rindex(b"details/log.csv") - 46
+    place = data.rindex(b"details/log.json") - 46
     size = struct.unpack("<I", data[place + 24 : place + 28])[0]
     data[place + 24 : place + 28] = struct.pack("<I", size + 1)
     return bytes(data)
@@ -190,7 +245,7 @@ def longer(members: Members) -> bytes:
 def twice(members: Members) -> bytes:
     file = io.BytesIO(zipped(members))
     with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("rows.csv", members["rows.csv"])
+        archive.writestr("rows.json", members["rows.json"])
     return file.getvalue()
 
 
@@ -200,56 +255,86 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
     "truncated": (lambda m: zipped(m)[:-200], "not a whole, plain zip"),
     "a flipped bit": (lambda m: (z := zipped(m))[:60] + bytes([z[60] ^ 8]) + z[61:], "zip"),
     "shorter than it says": (longer, "not a whole, plain zip"),
-    "cells without end": (lambda m: zipped(resealed(m, "rows.csv", b"\n" * 5_000_000)), "more than 4,194,304 cells"),
+    "cells without end": (
+        lambda m: zipped(resealed(m, "rows.json", MANY_CELLS)),
+        "more than 4,194,304 cells",
+    ),
     "the year 33658": (lambda m: zipped(described(m, lambda v: v["run"].update(created=1e12))), "run.created"),
     "memory without end": (
         lambda m: zipped(described(m, lambda v: v["run"].update(memory_limit_bytes=2**70))),
         "run.memory_limit_bytes",
     ),
     "a number of 65 bits": (
-        lambda m: zipped(resealed(m, "rows.csv", m["rows.csv"].replace(b"nap,1", b"nap,%d" % 2**64))),
+        lambda m: zipped(resealed(m, "rows.json", m["rows.json"].replace(b'"number": 1', b'"number": %d' % 2**64))),
         "column 'number' holds an integer of more than 64 bits",
     ),
-    "calls without end": (
-        lambda m: zipped(resealed(m, "samples.csv", m["samples.csv"] + b"1,block,99999999999,0,1.0\n")),
-        "not inner calls and seconds",
-    ),
+    "calls without end": (lambda m: zipped(sample(m, inner=99999999999)), "not inner calls and seconds"),
     "too much": (lambda m: zipped(m | {"artifacts/" + "0" * 64: b"0" * (65 * 2**20)}), "at most 67,108,864"),
     "a long run.json": (lambda m: zipped(m | {"run.json": b" " * (5 * 2**20)}), "larger than"),
-    "path": (lambda m: zipped(m | {"../rows.csv": b""}), "does not belong"),
-    "absolute path": (lambda m: zipped(m | {"/absolute/rows.csv": b""}), "does not belong"),
+    "path": (lambda m: zipped(m | {"../rows.json": b""}), "does not belong"),
+    "absolute path": (lambda m: zipped(m | {"/absolute/rows.json": b""}), "does not belong"),
     "extra": (lambda m: zipped(m | {"code.py": b""}), "does not belong"),
     "folder in details": (lambda m: zipped(m | {"details/../log.csv": b""}), "does not belong"),
     "twice": (twice, "in it twice"),
     "no run.json": (lambda m: zipped({n: c for n, c in m.items() if n != "run.json"}), "run.json is missing"),
-    "no rows": (lambda m: zipped({n: c for n, c in m.items() if n != "rows.csv"}), "rows.csv is missing"),
+    "no rows": (lambda m: zipped({n: c for n, c in m.items() if n != "rows.json"}), "rows.json is missing"),
     "no detail": (lambda m: zipped({n: c for n, c in m.items() if "log" not in n}), "tables are not those"),
     "no artifact": (lambda m: zipped({n: c for n, c in m.items() if "art" not in n}), "artifacts are not those"),
-    "empty rows": (lambda m: zipped(m | {"rows.csv": b""}), "damaged"),
+    "empty rows": (lambda m: zipped(m | {"rows.json": b""}), "damaged"),
     "empty run.json": (lambda m: zipped(m | {"run.json": b""}), "no JSON"),
     "broken JSON": (lambda m: zipped(m | {"run.json": m["run.json"][:-9]}), "no JSON"),
     "deep JSON": (lambda m: zipped(m | {"run.json": b"[" * 100_000}), "no JSON"),
     "NaN": (lambda m: zipped(described(m, lambda v: v["run"].update(created=float("nan")))), "no JSON"),
     "a list": (lambda m: zipped(m | {"run.json": b"[]"}), "not a bundle"),
-    "newer": (lambda m: zipped(described(m, lambda v: v.update(version=2))), "newer version"),
+    "newer": (lambda m: zipped(described(m, lambda v: v.update(version=3))), "newer version"),
     "wrong type": (lambda m: zipped(described(m, lambda v: v["run"].update(created="noon"))), "run.created"),
     "text as spec": (lambda m: zipped(described(m, lambda v: v["run"].update(spec="x"))), "run.spec"),
     "a running run": (lambda m: zipped(described(m, lambda v: v["run"].update(status="running"))), "run.status"),
     "a strange id": (lambda m: zipped(described(m, lambda v: v["run"].update(id="../../etc"))), "run.id"),
     "an unknown field": (lambda m: zipped(described(m, lambda v: v["run"].update(sudo=True))), "run.sudo"),
-    "an unknown kind": (lambda m: zipped(described(m, lambda v: v["tables"]["rows.csv"].update(number="x"))), "tables"),
+    "a table of version 1": (lambda m: zipped(m | {"rows.csv": b""}), "tables are not those"),
+    "columns, as in version 1": (lambda m: zipped(described(m, lambda v: v.update(tables={}))), "tables: Extra inputs"),
+    "version 1 without columns": (lambda m: zipped(described(m, lambda v: v.update(version=1))), "tables: Field"),
+    "version 0": (lambda m: zipped(described(m, lambda v: v.update(version=0))), "version"),
+    "infinity in run.json": (
+        lambda m: zipped(m | {"run.json": m["run.json"].replace(b'"load_average": 0.1', b'"load_average": 1e999')}),
+        "run.json is no JSON",
+    ),
+    "infinity in rows": (lambda m: zipped(rows_of(m, b'[{"wait_s": 1e999}]')), "rows.json is no JSON"),
+    "NaN in rows": (lambda m: zipped(rows_of(m, b'[{"wait_s": NaN}]')), "rows.json is no JSON"),
+    "a number of 5,000 digits": (
+        lambda m: zipped(rows_of(m, MANY_DIGITS)),
+        "rows.json is no JSON",
+    ),
+    "rows without end": (lambda m: zipped(rows_of(m, b"[" * 100_000)), "rows.json is no JSON"),
+    "an object of rows": (lambda m: zipped(rows_of(m, b'{"variant": "nap"}')), "rows.json is not a list"),
+    "a row that is a list": (lambda m: zipped(rows_of(m, b"[[1]]")), "rows.json: record 0 is not an object"),
+    "a list in a row": (lambda m: zipped(rows_of(m, b'[{"x": [1]}]')), "rows.json: record 0 holds a list or an object"),
+    "a column without a name": (lambda m: zipped(rows_of(m, b'[{"": 1}]')), "rows.json: record 0 is not an object"),
+    "a column with a long name": (
+        lambda m: zipped(rows_of(m, LONG_NAME)),
+        "column names of 1 to 64",
+    ),
+    "a detail that is no list": (lambda m: zipped(resealed(m, "details/log.json", b"1")), "log.json is not a list"),
     "NUL": (lambda m: zipped(described(m, lambda v: v["run"].update(title="a\0b"))), "NUL"),
     "wrong hash": (lambda m: zipped(m | {n: b"other" for n in m if "art" in n}), "damaged"),
-    "wrong cell": (lambda m: zipped(resealed(m, "rows.csv", m["rows.csv"].replace(b"nap,1", b"nap,x"))), "no integer"),
-    "not UTF-8": (lambda m: zipped(resealed(m, "rows.csv", b"\xff")), "rows.csv"),
-    "samples of no row": (
-        lambda m: zipped(resealed(m, "samples.csv", m["samples.csv"] + b"7,block,1,0,1.0\n")),
-        "of no row",
+    "wrong kind": (
+        lambda m: zipped(resealed(m, "rows.json", m["rows.json"].replace(b'"number": 1', b'"number": "one"'))),
+        "column 'number' wants integer, got 'one'",
     ),
-    "samples out of order": (
-        lambda m: zipped(resealed(m, "samples.csv", m["samples.csv"] + b"1,block,1,3,1.0\n")),
-        "not in order",
-    ),
+    "not UTF-8": (lambda m: zipped(resealed(m, "rows.json", b"\xff")), "rows.json"),
+    "samples of no row": (lambda m: zipped(sample(m, row=7)), "of no row"),
+    "samples of row True": (lambda m: zipped(sample(m, row=True)), "of no row"),
+    "samples of no kind": (lambda m: zipped(sample(m, kind="x")), "of no kind"),
+    "samples of a list": (lambda m: zipped(sample(m, kind=["block"])), "of no kind"),
+    "samples twice": (lambda m: zipped(sample(m, row=0)), "there twice"),
+    "samples without calls": (lambda m: zipped(sample(m, inner=0)), "not inner calls and seconds"),
+    "seconds as text": (lambda m: zipped(sample(m, seconds=["1"])), "not inner calls and seconds"),
+    "seconds as truth": (lambda m: zipped(sample(m, seconds=[True])), "not inner calls and seconds"),
+    "empty seconds": (lambda m: zipped(sample(m, seconds=[None])), "not inner calls and seconds"),
+    "more seconds than there are": (lambda m: zipped(sample(m, seconds=[2**70])), "not inner calls and seconds"),
+    "a sample with more": (lambda m: zipped(sample(m, more=1)), "a record that is not row, kind"),
+    "a sample that is a number": (lambda m: zipped(resealed(m, "samples.json", b"[1]")), "a record that is not row"),
 }
 
 
@@ -267,18 +352,8 @@ def test_what_is_no_whole_bundle_is_refused_in_one_line_and_nothing_is_stored(
     assert bundle.add(elsewhere, zipped(members))[1]  # and the whole one still comes in
 
 
-def test_a_column_of_another_kind_than_the_experiment_declares_is_refused(
-    db: Engine, elsewhere: Engine, lab: Path
-) -> None:
-    members = members_of(bundle.export(db, stored(db)))
-    members = resealed(members, "rows.csv", members["rows.csv"].replace(b"nap,1", b"nap,one"))
-    members = described(members, lambda value: value["tables"]["rows.csv"].update(number="text"))
-    with pytest.raises(BadInput, match="column 'number' wants integer, got 'one'"):
-        bundle.add(elsewhere, zipped(members))
-
-
 def test_a_larger_bundle_comes_in_where_the_limit_is_raised(db: Engine, elsewhere: Engine, lab: Path) -> None:
     data = bundle.export(db, stored(db))
     with pytest.raises(BadInput, match="at most 100 are taken"):
-        bundle.add(elsewhere, data, most_bytes=100)
-    assert bundle.add(elsewhere, data, most_bytes=100_000)[1]
+        bundle.add(elsewhere, data, max_bytes=100)
+    assert bundle.add(elsewhere, data, max_bytes=100_000)[1]

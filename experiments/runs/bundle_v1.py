@@ -1,53 +1,53 @@
-"""Records as CSV that gives back exactly the same values: for bundles, where nothing is escaped for spreadsheets.
+"""Reads the tables of bundles of version 1: CSV with the kind of every column in `run.json`.
 
-An empty cell is no value. Text that is empty, or begins with a backslash, gets a backslash before it. Floats are
-written with all their digits and always with a point or an exponent, so that 3 and 3.0 stay what they were.
+An empty cell is no value. A backslash before text that is empty or begins with one is not part of it. Floats have all
+their digits and always a point or an exponent, so that 3 and 3.0 differ.
 """
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.bench.columns import ColumnKind, Value
 
 CsvColumns = dict[str, ColumnKind]
+SampleTable = list[dict[str, Any]]
+
 ESCAPE = "\\"
-LONGEST_CELL = 2**31 - 1  # none: the source of a kernel is longer than the 128 KiB that Python expects
+MAX_CELL = 2**31 - 1  # no limit: the source of a kernel is longer than the 128 KiB that Python allows by default
+SAMPLES = "samples.csv"
+SAMPLE_COLUMNS: CsvColumns = {
+    "row": "integer", "kind": "text", "inner": "integer", "block": "integer", "seconds": "number"
+}  # fmt: skip
 
 
-def kinds_of(records: Sequence[Mapping[str, Value]]) -> CsvColumns:
-    """Every column that a record carries, in order of appearance, with the narrowest kind that holds its values."""
-    seen: dict[str, set[type]] = {}
-    for record in records:
-        for name, value in record.items():
-            seen.setdefault(name, set()).add(type(value))
-    return {name: _kind(types - {type(None)}) for name, types in seen.items()}
+def read_tables(members: Mapping[str, bytes], columns: Mapping[str, CsvColumns]) -> dict[str, list[Any]]:
+    """The tables under their names in version 2, with their content in version 2; ValueError with one line."""
+    if list(columns[SAMPLES].items()) != list(SAMPLE_COLUMNS.items()):
+        raise ValueError(f"{SAMPLES}: its columns are not those of timings")
+    found: dict[str, list[Any]] = {}
+    for name, content in members.items():
+        try:
+            text = content.decode()
+            read = _samples(text) if name == SAMPLES else decode(text, columns[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        found[name.removesuffix(".csv") + ".json"] = read
+    return found
 
 
-def _kind(types: set[type]) -> ColumnKind:
-    if types <= {bool} and types:
-        return "boolean"
-    if types <= {int} and types:
-        return "integer"
-    return "number" if types <= {int, float} and types else "text"
-
-
-def encode(records: Sequence[Mapping[str, Value]], columns: CsvColumns) -> str:
-    """The records as CSV with exactly `columns`."""
-    lines = [list(columns), *([_cell(record.get(name)) for name in columns] for record in records)]
-    returns = any("\r" in cell for line in lines for cell in line)  # which Python leaves unquoted up to 3.12
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(lines)
-    return text.getvalue()
-
-
-def _cell(value: Value) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return ESCAPE + value if not value or value.startswith(ESCAPE) else value
-    return repr(value)
+def _samples(text: str) -> SampleTable:
+    """The timings of each row and kind as one list, which version 1 has as lines in the order 0, 1, 2 …"""
+    rows, kinds, inners, blocks, seconds = decode_columns(text, SAMPLE_COLUMNS)
+    found, start = [], 0
+    for (row, kind, inner), group in itertools.groupby(zip(rows, kinds, inners, strict=True)):
+        here = slice(start, start := start + sum(1 for _ in group))
+        if blocks[here] != list(range(len(blocks[here]))):
+            raise ValueError(f"the timings of row {row} are not in order")
+        found.append({"row": row, "kind": kind, "inner": inner, "seconds": seconds[here]})
+    return found
 
 
 def decode(text: str, columns: CsvColumns) -> list[dict[str, Value]]:
@@ -58,7 +58,7 @@ def decode(text: str, columns: CsvColumns) -> list[dict[str, Value]]:
 
 def decode_columns(text: str, columns: CsvColumns) -> list[list[Any]]:
     """As `decode`, the values column by column in the order of `columns`."""
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(MAX_CELL)
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         if next(lines, None) != list(columns):
