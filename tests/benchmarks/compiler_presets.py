@@ -15,8 +15,9 @@ from plotly.offline import get_plotlyjs
 import experiments
 from dashboard.figures import Panel, view_of
 from experiments.registry import registered
+from tests.benchmarks.sizes import size
 
-NAMES = ("shapes", "beam", "fusion", "memory", "rewrites")
+NAMES = size(("shapes", "beam", "fusion", "memory", "rewrites"), ("memory",))
 DRAW = """async (figure) => {
   const start = performance.now();
   await Plotly.newPlot(document.body.appendChild(document.createElement("div")), JSON.parse(figure));

@@ -1,9 +1,10 @@
 """The exported int8 program beside onnxruntime float32 on the same network, one thread, called from Python.
 
-Run by hand where onnx and onnxruntime are installed: `pip install onnx onnxruntime`, then
-`python tests/benchmarks/edge_peers.py [width]`. Prints medians of interleaved calls and their ratios.
+Run by hand; onnxruntime is left out where onnx and onnxruntime are not installed (`pip install onnx onnxruntime`):
+`python -m tests.benchmarks.edge_peers [width]`. Prints medians of interleaved calls and their ratios.
 """
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.bench.machine.toolchain import child_environment
+from tests.benchmarks.sizes import size
 
-INSIDE = "TINYLAB_BENCHMARKS"
+INSIDE = "TINYLAB_EDGE_PEERS"
+CALLS = size(20_000, 100)
 
 
 def session(network, weights):
@@ -49,6 +52,17 @@ def bound(made, output, row):
     return lambda: made.run_with_iobinding(binding)
 
 
+def peers(step, row):
+    """onnxruntime on the same network: as usual, and with its input and output bound."""
+    made, output = session(step.network, step.weights)
+    wanted, seen = step.logits(row), made.run([output], {"input": row})[0]
+    assert np.abs(wanted - seen).max() < 1e-3 * np.abs(wanted).max()
+    return {
+        "onnxruntime float32": lambda: made.run([output], {"input": row}),
+        "onnxruntime float32, bound": bound(made, output, row),
+    }
+
+
 def main(width):
     """Exports, builds, calls, compares."""
     from experiments.bench.timing.measure import Budget, compare
@@ -60,7 +74,7 @@ def main(width):
     from experiments.models.data.mnist import mnist
 
     row = mnist().test.images[:1]
-    done = steps(ExportSpec(width=width), "CPU", lambda *_: None)
+    done = steps(ExportSpec(width=width, **size({}, {"fine_tune_steps": 0})), "CPU", lambda *_: None)
     compiler, native = host_compiler()
     calls, jits = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -73,19 +87,18 @@ def main(width):
             generic = ["-mcpu=baseline"] if flags == ["-O2"] and "zig" in compiler[0] else []
             library = NativeLibrary([*compiler, *flags, *generic], source, exported.program.outputs)
             calls[name] = library.caller(row[0])
-            inside = np.median(library.seconds(row, 20_000)) * 1e6
-            reads = np.median(library.read_seconds(exported.program.weights_bytes, 20_000)) * 1e6
+            inside = np.median(library.seconds(row, CALLS)) * 1e6
+            reads = np.median(library.read_seconds(exported.program.weights_bytes, CALLS)) * 1e6
             print(f"{name:<28} {inside:8.2f} µs inside C, {inside / reads:5.1f} times reading its constants")
             jits[name] = exported
     last = jits[f"c int8 {' '.join(['-O3', *native])}"]
     calls["python jit int8"] = lambda: last.jit(last.input)
-    made, output = session(done[-2].network, done[-2].weights)
-    wanted, seen = done[-2].logits(row), made.run([output], {"input": row})[0]
-    assert np.abs(wanted - seen).max() < 1e-3 * np.abs(wanted).max()
-    calls["onnxruntime float32"] = lambda: made.run([output], {"input": row})
-    calls["onnxruntime float32, bound"] = bound(made, output, row)
+    if all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):
+        calls |= peers(done[-2], row)
+    else:
+        print("onnx and onnxruntime are not installed and are left out")
     best = next(name for name in calls if name.startswith("c int8"))
-    measured = compare(calls, best, lambda: None, Budget(seconds=20))
+    measured = compare(calls, best, lambda: None, Budget(seconds=size(20, 1)))
     for name in calls:
         latency, ratio = measured.latency(name), measured.speedup(name)
         print(
@@ -96,5 +109,6 @@ def main(width):
 
 if __name__ == "__main__":
     if INSIDE not in os.environ:
-        os.execve(sys.executable, [sys.executable, *sys.argv], child_environment("CPU") | {INSIDE: "1"})  # noqa: S606
+        command = [sys.executable, "-m", "tests.benchmarks.edge_peers", *sys.argv[1:]]
+        os.execve(sys.executable, command, child_environment("CPU") | {INSIDE: "1"})  # noqa: S606
     main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.5)

@@ -12,8 +12,9 @@ from statistics import median
 
 from experiments.compiler.jit import jit
 from experiments.runs import jobs, store
+from tests.benchmarks.sizes import size
 
-ROUNDS, LOOK_S, PATIENCE_S = 7, 0.01, 60.0
+ROUNDS, POLL_S, TIMEOUT_S = size(7, 1), 0.01, 60.0
 
 
 def first_row(url: str, device: str) -> dict[str, float]:
@@ -21,7 +22,7 @@ def first_row(url: str, device: str) -> dict[str, float]:
     db, started, seen = store.engine(url), time.perf_counter(), {}
     run_id = jobs.submit("jit", jit.presets["quick"].model_copy(update={"device": device}), url=url)
     seen["submitted"] = time.perf_counter() - started
-    while (run := store.get_run(db, run_id)) is not None and time.perf_counter() - started < PATIENCE_S:
+    while (run := store.get_run(db, run_id)) is not None and time.perf_counter() - started < TIMEOUT_S:
         now = time.perf_counter() - started
         if run["status"] != store.QUEUED:
             seen.setdefault("claimed", now)
@@ -32,7 +33,7 @@ def first_row(url: str, device: str) -> dict[str, float]:
         if run["status"] in store.ENDED:
             seen["end"] = now
             break
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     if "row" not in seen:
         sys.exit(f"no row: {run and run['status']}: {run and run['message']}")
     return seen

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from experiments.bench.statistics.intervals import Interval
 from experiments.bench.timing.helper_process import run_in_process
+from tests.benchmarks.sizes import size
 
-ROUNDS, SECONDS = 5, 6.0
+ROUNDS, SECONDS = size(5, 1), size(6.0, 0.5)
 ROOT = Path(__file__).parents[2]
 PYPERF_PROCESSES, PYPERF_VALUES, PYPERF_MIN_S = 3, 5, 0.1
 

@@ -10,8 +10,9 @@ from statistics import median
 
 from experiments.bench.statistics.intervals import paired_ratio
 from experiments.bench.timing.helper_process import run_in_process
+from tests.benchmarks.sizes import size
 
-ROUNDS, BARE_S = 20, 0.5
+ROUNDS, BARE_S = size(20, 6), size(0.5, 0.05)
 
 
 def measure(device: str) -> list[list[float]]:

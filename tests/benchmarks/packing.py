@@ -15,13 +15,14 @@ from experiments.models.techniques.prune_weights import apply_masks, pruning_mas
 from experiments.models.techniques.quantization.post_training import quantize
 from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.models.training.checkpoints import load_checkpoint
+from tests.benchmarks.sizes import size
 
 
 def main(sparsities: list[float]) -> None:
     network = lenet_300_100()
     weights = load_checkpoint(network).weights
     print("sparsity storage     bytes  pack s  unpack s")
-    for sparsity in sparsities or [0.0, 0.9, 0.99]:
+    for sparsity in sparsities or size([0.0, 0.9, 0.99], [0.99]):
         pruned = apply_masks(weights, pruning_masks(network, weights, sparsity, "lamp"))
         model = quantize(network, pruned, QuantSpec("float32"))
         for storage in get_args(Storage):

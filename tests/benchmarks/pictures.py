@@ -8,9 +8,10 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tests.benchmarks.sizes import size
 from tests.browser.browser_tools import Visitor, start_app
 
-FOLDER = Path(__file__).parents[2] / "dashboard" / "pictures"
+FOLDER = size(Path(__file__).parents[2] / "dashboard" / "pictures", Path(tempfile.gettempdir()))
 SIZE = {"width": 1400, "height": 1280}
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 

@@ -7,53 +7,56 @@ without, in turns. Goal: under 10 % more.
 """
 
 import os
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from experiments.bench.machine.toolchain import child_environment
+from tests.benchmarks.sizes import size
 
 ROOT = Path(__file__).parents[2]
 GOAL_S, GOAL_RATIO = 240, 1.10
+BLOCKS = size(40, 6)
 
 SWEEP = (
-    *("-m", "experiments", "run", "pruning", "network=mlp", "method=magnitude", "fine_tune_steps=300", "seeds=3"),
-    *("sparsity=0,0.5,0.6,0.7,0.8,0.9,0.95,0.97,0.98,0.99", "device=CPU", "--no-store"),
+    *("-m", "experiments", "run", "pruning", "network=mlp", "method=magnitude"),
+    *size(("fine_tune_steps=300", "seeds=3"), ("fine_tune_steps=2", "seeds=1")),
+    size("sparsity=0,0.5,0.6,0.7,0.8,0.9,0.95,0.97,0.98,0.99", "sparsity=0,0.9"),
+    *("device=CPU", "--no-store"),
 )
 
-STEP = """
-import random, statistics
-from tinygrad import Device
-from experiments.models.sequential.network import NETWORKS
-from experiments.models.training.trainer import Trainer
-import time
 
-class Unmasked(Trainer):
-    def _masked(self, name, moved):
-        return moved
+def steps() -> None:
+    """In a process of its own: prints seconds of one step with masks and of one compiled without, block by block."""
+    from tinygrad import Device
 
-def seconds(one):
-    began = time.perf_counter()
-    for number in range(32):
-        one._step(one._number.bind(number))
-    Device["CPU"].synchronize()
-    return (time.perf_counter() - began) / 32
+    from experiments.models.sequential.network import NETWORKS
+    from experiments.models.training.trainer import Trainer
 
-trainers = [kind(NETWORKS["mlp"]()) for kind in (Trainer, Unmasked)]
-for one in trainers:
-    one.set_masks({})
-    seconds(one)
-blocks = []
-for _ in range(40):
-    order = random.sample(range(2), 2)
-    took = {number: seconds(trainers[number]) for number in order}
-    blocks.append((took[0], took[1]))
-print(*(f"{first} {second}" for first, second in blocks), sep=chr(10))
-"""
+    class Unmasked(Trainer):
+        def _masked(self, name: str, moved: Any) -> Any:
+            return moved
+
+    def seconds(trainer: Trainer) -> float:
+        began = time.perf_counter()
+        for number in range(32):
+            trainer._step(trainer._number.bind(number))
+        Device["CPU"].synchronize()
+        return (time.perf_counter() - began) / 32
+
+    trainers = [kind(NETWORKS["mlp"]()) for kind in (Trainer, Unmasked)]
+    for trainer in trainers:
+        trainer.set_masks({})
+        seconds(trainer)
+    for _ in range(BLOCKS):
+        took = {number: seconds(trainers[number]) for number in random.sample(range(2), 2)}
+        print(took[0], took[1])
 
 
 def child(arguments: Sequence[str]) -> tuple[str, float]:
@@ -78,7 +81,8 @@ def main(names: list[str]) -> None:
     if "step" in names:
         from experiments.bench.statistics.intervals import paired_ratio
 
-        pairs = [tuple(map(float, line.split())) for line in child(["-c", STEP])[0].split("\n") if line]
+        printed = child(["-m", "tests.benchmarks.pruning_sweep", "--steps"])[0]
+        pairs = [tuple(map(float, line.split())) for line in printed.splitlines() if line]
         masked, plain = ([pair[side] for pair in pairs] for side in (0, 1))
         ratio = paired_ratio(masked, plain)
         print(
@@ -88,4 +92,7 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["sweep", "step"])
+    if sys.argv[1:] == ["--steps"]:
+        steps()
+    else:
+        main(sys.argv[1:] or ["sweep", "step"])

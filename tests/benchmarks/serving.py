@@ -35,8 +35,10 @@ from experiments.server.engines import BatchRunner
 from experiments.server.launch import ServerProcess
 from experiments.server.packed_model import packed
 from experiments.server.protocol import InferenceSettings
+from tests.benchmarks.sizes import size
 
-CLIENTS, ROUNDS, LIMIT = 32, 3, 1e-3
+CLIENTS, ROUNDS, LIMIT = size(32, 2), size(3, 1), 1e-3
+SECONDS, BURST = size(3.0, 0.3), size(10_000, 200)
 RATE, STALL_S = 500, 0.2
 SERVERS = {
     "batch 32, wait 2 ms": ("--max-batch", "32", "--max-wait-ms", "2"),
@@ -141,7 +143,7 @@ def _ratio(seen: dict[str, list[dict[str, Any]]], name: str, other: str, what: s
 
 
 def _burst(port: int, payload: Path) -> None:
-    records = generate(LoadPlan(port, "offline", clients=200, requests=10_000, timeout_s=60), payload)
+    records = generate(LoadPlan(port, "offline", clients=200, requests=BURST, timeout_s=60), payload)
     found = summary(records, 1e9, LIMIT)
     print(
         f"burst of {len(records):,} requests on 200 connections: {(records['status'] == 200).sum():,} answered, "
@@ -168,4 +170,4 @@ def _stall(port: int, payload: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 3.0)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)

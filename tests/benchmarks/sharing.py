@@ -1,7 +1,7 @@
 """How long sharing takes with 10,000 stored runs of 20 rows each: `python -m tests.benchmarks.sharing`.
 
 Goals: Runs page under 2 s and a comparison of 100 runs under 3 s, both in Chromium on a second visit; CSV of all rows
-under 3 s; import of 1,000 bundles under 10 s. The rows are those of a carried JIT run with all their columns, each with
+under 3 s; import of 1,000 bundles under 10 s. The rows are those of a bundled JIT run with all their columns, each with
 its timings; the bundles hold that run whole, with its details.
 """
 
@@ -20,10 +20,11 @@ from sqlalchemy import Engine, insert
 
 from experiments.bench.rows import Row
 from experiments.runs import bulk_export, bundle, examples, run_data, schema, store
+from tests.benchmarks.sizes import size
 from tests.browser.browser_tools import ROOT, Visitor, start_app
 
-RUNS, ROWS, BUNDLES, COMPARED = 10_000, 20, 1_000, 100
-ROUNDS = 5
+RUNS, ROWS, BUNDLES, COMPARED = size((10_000, 20, 1_000, 100), (30, 4, 2, 2))
+ROUNDS = size(5, 1)
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -34,17 +35,17 @@ def main() -> None:
         url = f"sqlite:///{folder}/runs.db"
         db = store.engine(url)
         example = measured(db)
-        told("import of 1,000 bundles, in this process", 10, importing(example, folder))
-        told("the same by the command line", 10, lambda: command(f"{folder}/cli.db", "import", *bundles(folder)))
+        timed("import of 1,000 bundles, in this process", 10, importing(example, folder))
+        timed("the same by the command line", 10, lambda: command(f"{folder}/cli.db", "import", *bundles(folder)))
         ids = fill(db, example)
-        told("CSV of all rows, in this process", 3, lambda: sum(len(part) for part in bulk_export.rows_csv(db)))
-        told("the same by the command line", 3, lambda: command(f"{folder}/runs.db", "runs", "--csv", f"{folder}/csv"))
+        timed("CSV of all rows, in this process", 3, lambda: sum(len(part) for part in bulk_export.rows_csv(db)))
+        timed("the same by the command line", 3, lambda: command(f"{folder}/runs.db", "runs", "--csv", f"{folder}/csv"))
         in_chromium(folder, url, ids)
 
 
 def measured(db: Engine) -> run_data.RunData:
-    """The carried JIT run with 20 rows: its own, again and again."""
-    [one] = examples.bundled("jit")
+    """The bundled JIT run of a CPU, its rows repeated until there are as many as wanted."""
+    one = next(one for one in examples.bundled("jit") if one.machine == "cpu")
     examples.load(db, [one])
     found = run_data.read(db, one.run_id)
     assert found is not None
@@ -60,7 +61,7 @@ def bundles(folder: Path) -> list[str]:
 
 
 def importing(example: run_data.RunData, folder: Path) -> Callable[[], object]:
-    """Writes 1,000 bundles as files; what is called then reads and imports them."""
+    """Writes 1,000 bundles as files; the returned function imports them."""
     (folder / "bundles").mkdir()
     made, other = (store.engine(f"sqlite:///{folder}/{name}.db") for name in ("made", "other"))
     for number in range(BUNDLES):
@@ -114,8 +115,10 @@ def in_chromium(folder: Path, url: str, ids: list[str]) -> None:
             ):
                 visited(visitor, path, there)
                 took = [visited(visitor, path, there) for _ in range(ROUNDS)]
-                said(what, sorted(took)[ROUNDS // 2], goal, f"{min(took):.2f} to {max(took):.2f} s in {ROUNDS} visits")
-            told("CSV of all rows, clicked", 3, clicked(visitor, "CSV: rows of all that match"))
+                report(
+                    what, sorted(took)[ROUNDS // 2], goal, f"{min(took):.2f} to {max(took):.2f} s in {ROUNDS} visits"
+                )
+            timed("CSV of all rows, clicked", 3, clicked(visitor, "CSV: rows of all matching runs"))
             browser.close()
     finally:
         app.stop()
@@ -129,7 +132,7 @@ def visited(visitor: Visitor, path: str, button: str) -> float:
     last: Any = page.get_by_role("button", name=button) if button else page.locator(".js-plotly-plot .scatterlayer")
     expect(last.last).to_be_visible()
     if not button:
-        page.wait_for_function(DRAWN, arg=COMPARED * ROWS)
+        page.wait_for_function(DRAWN, arg=size(COMPARED * ROWS, 1))
         expect(page.get_by_text("Ratio of two runs")).to_be_visible()
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
     took = time.perf_counter() - start
@@ -141,7 +144,7 @@ DRAWN = "points => document.querySelectorAll('.js-plotly-plot .scatterlayer .poi
 
 
 def clicked(visitor: Visitor, button: str) -> Callable[[], object]:
-    """Opens the Runs page; what is called then downloads."""
+    """Opens the Runs page; the returned function downloads."""
     page = visitor.open("/runs")
 
     def download() -> object:
@@ -152,14 +155,14 @@ def clicked(visitor: Visitor, button: str) -> Callable[[], object]:
     return download
 
 
-def told(what: str, goal_s: float, call: Callable[[], object]) -> None:
+def timed(what: str, goal_s: float, call: Callable[[], object]) -> None:
     """Prints how long the call took."""
     start = time.perf_counter()
     call()
-    said(what, time.perf_counter() - start, goal_s)
+    report(what, time.perf_counter() - start, goal_s)
 
 
-def said(what: str, seconds: float, goal_s: float, more: str = "") -> None:
+def report(what: str, seconds: float, goal_s: float, more: str = "") -> None:
     """Prints one time."""
     print(f"{what:<42} {seconds:6.2f} s   goal {goal_s} s   {more}", flush=True)
 

@@ -8,8 +8,9 @@ import sys
 import time
 
 from experiments.bench.statistics.intervals import median_interval, paired_ratio
+from tests.benchmarks.sizes import size
 
-ROUNDS = 20
+ROUNDS = size(20, 6)
 
 
 def seconds(*arguments: str) -> float:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.statistics.pareto import RESAMPLES, Objectives, front, resample
+from tests.benchmarks.sizes import size
 
-VARIANTS, IMAGES, BLOCKS, REPEATS = 500, 10_000, 20, 5
+VARIANTS, IMAGES, BLOCKS, REPEATS = size(500, 12), size(10_000, 500), 20, size(5, 1)
 TESTS = Path(__file__).parents[1]
 DRAW = """async figure => {
   const there = document.body.appendChild(document.createElement("div"));

@@ -1,0 +1,36 @@
+"""Each program in `tests/benchmarks` runs once in small: it starts, ends and prints its figures."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HELPERS = {"__init__", "sizes", "target"}
+ARGUMENTS = {
+    "bundle_examples": ["here", "a test", "CPU", "{folder}", "control:quick"],
+    "training": ["mlp"],
+}
+IN_A_BROWSER = {"compiler_presets", "pictures", "sharing", "tradeoffs"}
+PROGRAMS = sorted(path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py") if path.stem not in HELPERS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_benchmark_runs_in_small(program, tmp_path):
+    if program in IN_A_BROWSER and not shutil.which("chromium"):
+        pytest.skip("no Chromium")
+    arguments = [one.format(folder=tmp_path) for one in ARGUMENTS.get(program, [])]
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{program}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TINYLAB_SMALL": "1", "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() or program == "pictures"
