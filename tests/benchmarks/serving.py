@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 
 from experiments.deployment.serving.generator import generate
-from experiments.deployment.serving.plans import LoadPlan
+from experiments.deployment.serving.loads import LoadPlan
 from experiments.deployment.serving.results import summary
 from experiments.models.format.packed import unpack
 from experiments.models.recipe import Recipe

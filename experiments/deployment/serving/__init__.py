@@ -1,1 +1,1 @@
-"""Load on a server: when requests arrive, a generator in a process of its own, and what its records say."""
+"""A model server under load: arrival processes, a load generator in its own process, and its results."""

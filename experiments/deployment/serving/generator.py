@@ -1,8 +1,8 @@
-"""The load generator: `python -m experiments.deployment.serving.generator PAYLOAD` in a process of its own.
+"""The load generator process: `python -m experiments.deployment.serving.generator PAYLOAD`.
 
-Reads a plan as one line of JSON, sends the load, and writes one record for every request to standard output. The
-latency of an open load counts from the scheduled arrival, so that a server that stalls is charged for everything
-that would have arrived meanwhile (no coordinated omission).
+Reads a LoadPlan as one line of JSON, sends the load, and writes one record per request to standard output. In an open
+load latency counts from the scheduled arrival, so a stall of the server delays every request that was due during it
+(no coordinated omission).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.deployment.serving.plans import MAX_CONNECTIONS, RECORD, LoadPlan
+from experiments.deployment.serving.loads import MAX_CONNECTIONS, RECORD, LoadPlan
 
 PARTS = {name: re.compile(rb"%b;dur=([0-9.]+)" % name.encode()) for name in ("queue", "gather", "handover", "compute")}
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -30,7 +30,7 @@ CONNECT_S = 5.0
 
 
 def generate(plan: LoadPlan, payload: Path) -> Array:
-    """Sends a load from a process of its own; its records, in the order of their schedule."""
+    """Sends a load from a child process; returns its records by scheduled arrival."""
     done = subprocess.run(
         [sys.executable, "-m", "experiments.deployment.serving.generator", str(payload)],
         input=json.dumps(asdict(plan)).encode(),
@@ -43,14 +43,14 @@ def generate(plan: LoadPlan, payload: Path) -> Array:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One kept-alive connection with at most one request under way."""
+    """A keep-alive connection with at most one request in flight."""
 
     def __init__(self, load: "LoadGenerator") -> None:
         self._load, self._buffer = load, b""
         self.number: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the transport."""
+        """Stores the transport."""
         self._transport: Any = transport
 
     def send(self, number: int) -> None:
@@ -60,7 +60,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport.write(self._load.requests[number % len(self._load.requests)])
 
     def data_received(self, data: bytes) -> None:
-        """Takes a part of an answer; a whole one is handed on."""
+        """Collects an answer and reports it once it is complete."""
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 or self.number is None:
@@ -71,16 +71,16 @@ class ClientConnection(asyncio.Protocol):
             self._load.finished(self, number, answer)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """A request that was under way stays without an answer."""
+        """Its request, if any, gets no answer."""
         self._load.lost(self)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         self._transport.close()
 
 
 class LoadGenerator:
-    """One load while it is sent: free connections, requests that wait for one, and what came of each."""
+    """A running load: free connections, requests waiting for one, and all answers."""
 
     def __init__(self, plan: LoadPlan, requests: list[bytes]) -> None:
         self.plan, self.requests = plan, requests
@@ -96,11 +96,11 @@ class LoadGenerator:
         self._idle = asyncio.Event()
 
     def now(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the start of the load."""
         return self._loop.time() - self._began
 
     async def run(self) -> None:
-        """Sends the whole load and waits for its answers, within the plan's patience."""
+        """Sends the load and waits for its answers, at most the plan's timeout."""
         for _ in range(self.plan.clients):
             await self._connect()
         self._began = self._loop.time()
@@ -135,7 +135,7 @@ class LoadGenerator:
         self._free.append(made)
 
     def _arrive(self, at: float) -> None:
-        """A request arrives: it is sent at once if a connection is free, or as soon as one is."""
+        """A request arrives; it is sent as soon as a connection is free."""
         self.scheduled.append(at)
         self._unanswered += 1
         self._waiting.append(len(self.scheduled) - 1)
@@ -159,7 +159,7 @@ class LoadGenerator:
             self._free.pop().send(self._waiting.popleft())
 
     def finished(self, connection: ClientConnection, number: int, answer: bytes) -> None:
-        """An answer has come whole."""
+        """An answer is complete."""
         self.ended[number] = (self.now(), answer)
         self._free.append(connection)
         self._unanswered -= 1
@@ -170,7 +170,7 @@ class LoadGenerator:
             self._idle.set()
 
     def lost(self, connection: ClientConnection) -> None:
-        """The server has closed a connection: its request gets no answer, another connection takes its place."""
+        """A connection was lost: its request gets no answer, and a new connection replaces it."""
         self._open.discard(connection)
         if connection in self._free:
             self._free.remove(connection)
@@ -184,7 +184,7 @@ class LoadGenerator:
 
 
 def records(load: LoadGenerator, expected: Array) -> Array:
-    """One record for every request; `expected` holds the logits of the payload's requests."""
+    """One record per request; `expected` holds the logits of the payload's requests."""
     made = np.zeros(len(load.scheduled), RECORD)
     for number, scheduled in enumerate(load.scheduled):
         ended, answer = load.ended.get(number, (np.nan, b""))
@@ -203,27 +203,27 @@ def records(load: LoadGenerator, expected: Array) -> Array:
 
 
 def requests_of(images: Array, rows: int) -> list[bytes]:
-    """The payload's images as whole HTTP requests of `rows` images each."""
+    """The payload's images as complete HTTP requests of `rows` images each."""
     bodies = [images[start : start + rows].astype("<f4").tobytes() for start in range(0, len(images), rows)]
     head = b"POST /predict HTTP/1.1\r\nHost: tinylab\r\nContent-Type: application/octet-stream\r\n"
     return [b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body) for body in bodies]
 
 
 def main() -> None:
-    """One load, as the command line and standard input say."""
+    """Sends one load, as given by the command line and standard input."""
     plan = LoadPlan(**json.loads(sys.stdin.readline()))
     with np.load(sys.argv[1]) as payload:
         images, logits = payload["images"], payload["logits"]
     usable = len(images) // plan.rows * plan.rows
     requests = requests_of(images[:usable], plan.rows)
-    gc.disable()  # a collection would be charged to the server
+    gc.disable()  # a collection would count as latency of the server
 
     async def send() -> LoadGenerator:
         load = LoadGenerator(plan, requests)
         await load.run()
         return load
 
-    # select() waits for microseconds, epoll for whole milliseconds, by which every arrival would be late
+    # select() has microsecond timeouts; epoll rounds to milliseconds, which would delay every arrival
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         load = runner.run(send())
     answers = logits[:usable].reshape(len(requests), -1)

@@ -1,4 +1,4 @@
-"""One batch from numpy to numpy, by the plain path in its parts and by the fast one."""
+"""One batch from numpy to numpy by the plain path, its parts, and the fast path."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from experiments.server.runner import TinygradRunner
 
 
 def timed_paths(quantized: QuantizedNetwork, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
-    """Records of the detail `paths`, measured side by side in this process; without the fast path where it is none."""
+    """Records of the detail `paths`, measured together in this process; without the fast path if it cannot be used."""
     from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import tensor
 
@@ -41,8 +41,8 @@ def timed_paths(quantized: QuantizedNetwork, rows: int, bench: Bench, seconds: f
     )
     records: list[dict[str, Value]] = []
     for path, part in calls:
-        seen = compared.latency(f"{path} {part}")
-        ends = {"latency_lo_ms": seen.lo, "latency_hi_ms": seen.hi}
+        interval = compared.latency(f"{path} {part}")
+        ends = {"latency_lo_ms": interval.lo, "latency_hi_ms": interval.hi}
         scaled = {name: value * 1e3 if value is not None else None for name, value in ends.items()}
-        records.append({"rows": rows, "path": path, "part": part, "latency_ms": seen.median * 1e3, **scaled})
+        records.append({"rows": rows, "path": path, "part": part, "latency_ms": interval.median * 1e3, **scaled})
     return records

@@ -1,4 +1,4 @@
-"""What the records of a load say: percentiles where there are enough requests, and where the time went."""
+"""The columns and details of a load, computed from its request records."""
 
 import math
 
@@ -8,28 +8,28 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.statistics.intervals import MIN_FOR_P95, MIN_FOR_P99, median_interval, percentile, wilson
 
-IN_TIME = 0.99  # the share of requests that must be answered rightly within the objective
-MAX_SHOWN = 300  # requests of one load that are kept for the timeline
+IN_TIME = 0.99  # the share of requests that must be answered correctly within the SLO
+MAX_SHOWN = 300  # requests of one load in the detail `requests`
 SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
 
 
 def latencies_ms(records: Array) -> Array:
-    """From the scheduled arrival to the answer, of the requests that were answered with logits."""
+    """Latencies of the requests that were answered with logits, from scheduled arrival to answer."""
     answered = records[records["status"] == 200]
     return np.asarray((answered["finished_s"] - answered["scheduled_s"]) * 1e3)
 
 
 def summary(records: Array, objective_ms: float, tolerance: float) -> dict[str, Value]:
-    """The columns that one load fills. An answer that is off by more than `tolerance` is an error."""
+    """The columns of one load. Logits that differ by more than `tolerance` count as an error."""
     answered = records["status"] == 200
-    right = answered & (records["error"] <= tolerance)
+    correct = answered & (records["error"] <= tolerance)
     rejected = int((records["status"] == 503).sum())
     took = latencies_ms(records)
     in_time = int((took[records["error"][answered] <= tolerance] <= objective_ms).sum())
     values: dict[str, Value] = {
         "requests": len(records),
-        "achieved_per_s": _achieved(records[right]),
-        "errors": len(records) - int(right.sum()) - rejected,
+        "achieved_per_s": _achieved(records[correct]),
+        "errors": len(records) - int(correct.sum()) - rejected,
         "rejected": rejected,
         "max_abs_error": float(records["error"][answered].max()) if answered.any() else None,
         "remark": _remark(len(took)),
@@ -41,12 +41,12 @@ def summary(records: Array, objective_ms: float, tolerance: float) -> dict[str, 
     return values | _percentiles(took) | _breakdown(records[answered], took)
 
 
-def _achieved(right: Array) -> float:
-    """Right answers per second, counted in rows, from the first arrival to the last answer."""
-    if not len(right):
+def _achieved(correct: Array) -> float:
+    """Correctly answered rows per second, from the first arrival to the last answer."""
+    if not len(correct):
         return 0.0
-    lasted = float(right["finished_s"].max() - right["scheduled_s"].min())
-    return float(right["rows"].sum()) / max(lasted, 1e-9)
+    lasted = float(correct["finished_s"].max() - correct["scheduled_s"].min())
+    return float(correct["rows"].sum()) / max(lasted, 1e-9)
 
 
 def _percentiles(took: Array) -> dict[str, Value]:
@@ -64,7 +64,7 @@ def _percentiles(took: Array) -> dict[str, Value]:
 
 
 def _breakdown(answered: Array, took: Array) -> dict[str, Value]:
-    """Means, so that the parts add up to the mean latency; transport is what the server did not see."""
+    """Means of the parts of the latency, which add up to its mean; transport is the remainder."""
     if not len(answered):
         return {}
     parts = {name: float(np.nanmean(answered[name])) for name in ("queue_ms", "gather_ms", "handover_ms", "compute_ms")}
@@ -80,14 +80,14 @@ def _breakdown(answered: Array, took: Array) -> dict[str, Value]:
 
 
 def _remark(count: int) -> str | None:
-    """Which percentile the sample cannot support, and why."""
+    """The percentiles for which there are too few answers."""
     if count < MIN_FOR_P95:
         return f"too few for p95 and p99: {count} answers"
     return f"too few for p99: {count} answers" if count < MIN_FOR_P99 else None
 
 
 def timeline(records: Array) -> list[dict[str, Value]]:
-    """At most some hundred requests of a load in the order of their arrival, each with how many were under way."""
+    """At most some hundred requests of a load by arrival, always with the slowest, and the number in flight at each."""
     if not len(records):
         return []
     step = math.ceil(len(records) / MAX_SHOWN)
@@ -111,7 +111,7 @@ def timeline(records: Array) -> list[dict[str, Value]]:
 
 
 def distribution(records: Array) -> list[dict[str, Value]]:
-    """The latency below which each share of the answers lies; only shares that the sample supports."""
+    """Quantiles of the latency, only those that the sample supports."""
     took = np.sort(latencies_ms(records))
     supported = [share for share in SHARES if len(took) * min(share, 1 - share) >= 1]
     shown: list[dict[str, Value]] = []

@@ -2,82 +2,60 @@
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from experiments.bench.columns import Value
 from experiments.bench.rows import Row, Sample
 from experiments.bench.session import Bench
+from experiments.deployment.serving.loads import LoadPlan, highest_rate
+from experiments.deployment.serving.spec import ServingSpec, ServingVariant
 
 if TYPE_CHECKING:
     from experiments.bench.arrays import Array
-    from experiments.deployment.serving.experiment import ServingSpec
-    from experiments.deployment.serving.plans import LoadPlan
 
-TARGET_REQUESTS = 200  # at the expected rate: enough for a p99 that is not the very last request
-POOL = 64  # connections that an open load begins with
+TARGET_REQUESTS = 200  # at the expected rate: enough for a p99 that is not the slowest request
+INITIAL_CONNECTIONS = 64  # of an open load
 OFFLINE_CLIENTS = 8
-LONGER = 3  # the longest load at the expected rate, over that of the others
+MAX_LENGTHENING = 3  # of the load at the expected rate, relative to the others
 SEARCH_START, SEARCH_TRIALS = 1000.0, 6
-TRIES = 2  # a rate is refused when it fails twice: once may be somebody else's doing
+TRIES = 2  # a rate fails only if it fails twice: one failure may be caused by other load on the machine
 WARM: dict[str, Value] = {"arrival": "closed", "clients": 8, "seconds": 0.3}
 PARTS = {
-    "queue_ms": "waited for the engine to finish the batch before",
-    "gather_ms": "waited for others to join the batch although the engine was idle",
-    "handover_ms": "between the HTTP process and the inference process",
-    "compute_ms": "in the engine",
-    "transport_ms": "the rest: HTTP, loopback and both ends' event loops",
-    "unsent_ms": "from the scheduled arrival until the generator had sent it",
+    "queue_ms": "waiting for the engine to finish the previous batch",
+    "gather_ms": "batch formation delay: waiting for other requests while the engine is idle",
+    "handover_ms": "IPC between the HTTP process and the inference process",
+    "compute_ms": "computing in the engine",
+    "transport_ms": "everything else: HTTP, loopback and the event loops of both ends",
+    "unsent_ms": "client-side delay: from the scheduled arrival until the generator sends the request",
 }
-SET = ("max_wait_ms", "objective_ms", *PARTS)  # the columns in ms that are no percentile
-
-
-@dataclass(frozen=True)
-class ServingVariant:
-    """One server: its batching policy, and the path of a batch through tinygrad."""
-
-    max_batch: int
-    max_wait_ms: float
-    path: Literal["fast", "plain"]
-
-    @property
-    def policy(self) -> str:
-        """The policy in words."""
-        if self.max_batch == 1:
-            return "no batching"
-        return f"batch {self.max_batch}, " + (f"wait {self.max_wait_ms:g} ms" if self.max_wait_ms else "drain")
-
-    @property
-    def name(self) -> str:
-        """The policy, and the path where it is not the usual one."""
-        return self.policy if self.path == "fast" else f"{self.policy}, plain path"
+NOT_LATENCIES = ("max_wait_ms", "objective_ms", *PARTS)  # the other columns in ms are latencies
 
 
 class ServingSession:
     """The loads of one run, on servers that are ready."""
 
     def __init__(
-        self, spec: "ServingSpec", bench: Bench, ports: Mapping[ServingVariant, int], payload: Path, limit: float
+        self, spec: ServingSpec, bench: Bench, ports: Mapping[ServingVariant, int], payload: Path, limit: float
     ) -> None:
         self._spec, self._bench, self._ports, self._payload, self._limit = spec, bench, ports, payload, limit
-        self._rng = random.Random(0)  # noqa: S311 - an order, not a secret
+        self._rng = random.Random(0)  # noqa: S311 - for an order
         self._done, self._all = 0, 1
 
     def warm(self) -> None:
-        """A moment of load on each server, which nobody reads."""
+        """Sends a short load to each server and discards its results."""
         for variant in self._ports:
             self._send(variant, WARM)
 
     def measure(self) -> Iterator[Row]:
-        """Every load on every server, in random order within a load; then the search, one server after the other."""
+        """Each load on all servers in random order; then the search, one server after the other."""
         loads = self._loads()
         searched = [one for one in self._ports if one.path == "fast"] if "search" in self._spec.arrival else []
         self._all = len(loads) * len(self._ports) + 4 * len(searched)
         for load in loads:
-            meeting = [one for one in self._ports if one.path == "fast" or load["arrival"] != "open"]
-            made = {variant: self._row(variant, load) for variant in self._rng.sample(meeting, len(meeting))}
-            yield from (made[variant] for variant in meeting)
+            variants = [one for one in self._ports if one.path == "fast" or load["arrival"] != "open"]
+            rows = {variant: self._row(variant, load) for variant in self._rng.sample(variants, len(variants))}
+            yield from (rows[variant] for variant in variants)
         for variant in searched:
             yield from self._search(variant)
 
@@ -96,13 +74,11 @@ class ServingSession:
 
     def _open(self, rate: float) -> dict[str, Value]:
         wanted = TARGET_REQUESTS / rate if rate == self._spec.target_per_s else 0.0
-        seconds = max(self._spec.seconds, min(wanted, LONGER * self._spec.seconds))
+        seconds = max(self._spec.seconds, min(wanted, MAX_LENGTHENING * self._spec.seconds))
         return {"arrival": "open", "rate_per_s": rate, "seconds": seconds}
 
     def _search(self, variant: ServingVariant) -> Iterator[Row]:
-        """Trials of rising rates; the row of the highest that met the objective is marked."""
-        from experiments.deployment.serving.search import highest
-
+        """Trials of the rate; the row of the highest rate that met the SLO is marked."""
         rows: list[Row] = []
 
         def meets(rate: float) -> bool:
@@ -113,7 +89,7 @@ class ServingSession:
                     return True
             return False
 
-        best = highest(meets, start=SEARCH_START, trials=SEARCH_TRIALS)
+        best = highest_rate(meets, start=SEARCH_START, trials=SEARCH_TRIALS)
         for row in rows:
             row.values["highest"] = row.values["rate_per_s"] == best and row.values["slo_met"]
             yield row
@@ -140,8 +116,8 @@ class ServingSession:
             "objective_ms": self._spec.objective_ms,
             **summary(records, self._spec.objective_ms, self._limit),
         }
-        if load["arrival"] == "offline":  # all arrive at once: a latency says only how many were before it
-            values |= {name: None for name in values if name.endswith("_ms") and name not in SET}
+        if load["arrival"] == "offline":  # all arrive at once: a latency only reflects the position in the queue
+            values |= {name: None for name in values if name.endswith("_ms") and name not in NOT_LATENCIES}
             values |= dict.fromkeys(("in_time", "in_time_lo", "in_time_hi", "slo_met", "remark"))
         seconds = (latencies_ms(records) / 1e3).round(7).tolist()
         return Row(values, [Sample("single", 1, seconds)])
@@ -151,10 +127,8 @@ class ServingSession:
 
         return generate(self._plan(variant, load), self._payload)
 
-    def _plan(self, variant: ServingVariant, load: Mapping[str, Value]) -> "LoadPlan":
-        from experiments.deployment.serving.plans import LoadPlan
-
-        given = {"clients": POOL, **load}
+    def _plan(self, variant: ServingVariant, load: Mapping[str, Value]) -> LoadPlan:
+        given = {"clients": INITIAL_CONNECTIONS, **load}
         if load["arrival"] == "offline":
             given |= {"rows": variant.max_batch, "requests": max(1, self._spec.samples // variant.max_batch)}
         return LoadPlan(self._ports[variant], **given)  # type: ignore[arg-type]

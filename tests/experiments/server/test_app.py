@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.deployment.serving.generator import generate
-from experiments.deployment.serving.plans import LoadPlan
+from experiments.deployment.serving.loads import LoadPlan
 from experiments.deployment.serving.results import latencies_ms, summary
 
 RAW = "application/octet-stream"

@@ -26,22 +26,22 @@ def samples(rows, apart):
     return store.read_samples(store.engine(store.database_url()), rows["run_id"].iloc[0])
 
 
-def test_every_policy_meets_every_load(rows):
+def test_every_policy_gets_every_load(rows):
     assert list(zip(rows["arrival"], rows["variant"], strict=True)) == [
         (arrival, variant) for arrival in ("single", "closed", "open") for variant in ("no batching", "batch 8, drain")
     ]
 
 
-def test_every_answer_over_http_is_numpys(rows):
+def test_every_answer_over_http_equals_numpys(rows):
     assert (rows["errors"] == 0).all()
     assert (rows["max_abs_error"] < 1e-3).all()
     assert (rows["achieved_per_s"] > 0).all()
 
 
-def test_the_latency_of_every_answer_is_kept(rows, samples):
-    kept = [one["seconds"] for one in sorted(samples, key=lambda one: one["number"])]
-    assert [len(seconds) for seconds in kept] == rows["requests"].tolist()  # none was refused or lost
-    medians = [1e3 * statistics.median(seconds) for seconds in kept]
+def test_the_latency_of_every_answer_is_stored(rows, samples):
+    stored = [one["seconds"] for one in sorted(samples, key=lambda one: one["number"])]
+    assert [len(seconds) for seconds in stored] == rows["requests"].tolist()  # none was refused or lost
+    medians = [1e3 * statistics.median(seconds) for seconds in stored]
     assert medians == pytest.approx(rows["p50_ms"].tolist(), abs=1e-3)
 
 
@@ -51,7 +51,7 @@ def test_only_a_batching_policy_batches(rows):
     assert 1 <= of["batch 8, drain"] <= 8
 
 
-def test_the_details_hold_requests_distributions_and_both_paths(details):
+def test_the_details_contain_requests_distributions_and_both_paths(details):
     assert set(details["requests"]["status"]) == {200}
     assert (details["distribution"]["request_ms"] > 0).all()
     paths = details["paths"]
@@ -72,7 +72,7 @@ def row(variant, arrival="open", rate=50.0, p99=5.0, met=True, p50=1.0, **furthe
     return {**values, **timed, **met_or_not, "highest": None, "achieved_per_s": 50.0, **further}
 
 
-def says(*rows):
+def answer_of(*rows):
     return answer(pd.DataFrame(rows).convert_dtypes())
 
 
@@ -81,55 +81,55 @@ def searched(variant, rate):
     return [*tried, row(variant, rate=2 * rate, met=False, highest=False)]
 
 
-def test_of_policies_that_are_as_fast_the_one_that_goes_farthest_is_recommended():
+def test_among_equally_fast_policies_the_one_with_the_highest_rate_is_recommended():
     found = [row("alone", p99=4.9), row("drain"), row("wait", p50=3.0, p99=7.0), row("slow", p99=90.0, met=False)]
-    farthest = [*searched("alone", 1500.0), *searched("drain", 4000.0), *searched("wait", 8000.0)]
-    assert says(*found, *farthest) == (
+    rates = [*searched("alone", 1500.0), *searched("drain", 4000.0), *searched("wait", 8000.0)]
+    assert answer_of(*found, *rates) == (
         "On CPU, for 50 requests/s within 10 ms, use drain: p99 5 ms, up to 4,000/s (alone: p99 4.9 ms, up to 1,500/s; "
-        "wait: p99 7 ms, up to 8,000/s; slow: p99 90 ms, only 90.0% in time)."
+        "wait: p99 7 ms, up to 8,000/s; slow: p99 90 ms, only 90.0% within the SLO)."
     )
 
 
 def test_without_a_search_the_shortest_tail_of_the_fastest_is_recommended():
-    assert says(row("drain", p99=6.0), row("alone")).startswith(
+    assert answer_of(row("drain", p99=6.0), row("alone")).startswith(
         "On CPU, for 50 requests/s within 10 ms, use alone: p99"
     )
 
 
-def test_the_answer_says_so_where_no_policy_meets_the_objective():
-    assert says(row("drain", met=False), row("wait", met=False) | {"in_time": 0.95}) == (
-        "On CPU, for 50 requests/s within 10 ms, no policy answers 99% in time: wait comes nearest with 95.0%."
+def test_the_answer_names_the_closest_policy_if_none_meets_the_slo():
+    assert answer_of(row("drain", met=False), row("wait", met=False) | {"in_time": 0.95}) == (
+        "On CPU, for 50 requests/s within 10 ms, no policy answers 99% within the SLO: wait comes closest with 95.0%."
     )
 
 
-def test_the_answer_warns_where_the_generator_itself_was_late():
-    assert says(row("drain"), row("wait", unsent_ms=14.6)).endswith(
-        " The load generator itself was 15 ms late on the mean: this machine was busy with something else."
+def test_the_answer_warns_if_the_generator_was_late():
+    assert answer_of(row("drain"), row("wait", unsent_ms=14.6)).endswith(
+        " The load generator was 15 ms late on average: this machine was busy with other work."
     )
 
 
-def test_a_rate_of_the_search_is_no_expected_one():
+def test_a_rate_of_the_search_is_not_the_expected_one():
     closed = [row("alone", "closed", None, clients=8), row("drain", "closed", None, clients=8, achieved_per_s=900.0)]
-    assert says(*closed, *searched("drain", 4000.0)) == (
-        "On CPU drain answers 900 rows/s (8 clients), the least is 50 rows/s by alone (8 clients); within 10 ms 99% "
-        "are answered up to 4,000/s by drain."
+    assert answer_of(*closed, *searched("drain", 4000.0)) == (
+        "On CPU drain answers 900 rows/s (8 clients), the lowest throughput is 50 rows/s by alone (8 clients); 99% "
+        "are answered within 10 ms up to 4,000/s by drain."
     )
 
 
 def test_a_missing_package_fails_the_run_in_one_line(monkeypatch):
     monkeypatch.setattr(server, "missing", lambda: "uvicorn")
-    with pytest.raises(BadInput, match=r"^uvicorn is not installed, which the server needs; `pip install uvicorn`$"):
+    with pytest.raises(BadInput, match=r"^the server needs uvicorn, which is not installed; `pip install uvicorn`$"):
         next(serving.run(ServingSpec(), None))
 
 
-def test_policies_are_named_and_no_batching_needs_no_wait():
+def test_policy_names_and_a_single_server_without_batching():
     assert [one.name for one in ServingSpec(max_batch=[1, 32], max_wait_ms=[0, 2]).policies] == [
         *("no batching", "batch 32, drain", "batch 32, wait 2 ms", "batch 32, wait 2 ms, plain path")
     ]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"max_batch": "0"}, "max_batch: 0 is not allowed; give integers from 1 to 256"),
         ({"arrival": "burst"}, "arrival: burst is not allowed; give any of single, closed"),
@@ -137,7 +137,7 @@ def test_policies_are_named_and_no_batching_needs_no_wait():
         ({"rate_per_s": "-1"}, "rate_per_s: -1 is not allowed; give numbers from 1 to 20000"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(given, said):
+def test_bad_input_is_refused_in_one_line(given, message):
     with pytest.raises(BadInput) as refused:
         parse(ServingSpec, given)
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)

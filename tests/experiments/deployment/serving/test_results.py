@@ -1,11 +1,10 @@
-"""What records say: percentiles only where they are supported, shares with errors counted as late, the search."""
+"""Columns and details from request records, and the search for the highest rate."""
 
 import numpy as np
 import pytest
 
-from experiments.deployment.serving.plans import RECORD, LoadPlan
+from experiments.deployment.serving.loads import RECORD, LoadPlan, highest_rate
 from experiments.deployment.serving.results import distribution, summary, timeline
-from experiments.deployment.serving.search import highest
 
 
 def made(count, took_ms=5.0, status=200, error=0.0):
@@ -25,7 +24,7 @@ def made(count, took_ms=5.0, status=200, error=0.0):
         (100, 5.0, 5.0, None),
     ],
 )
-def test_a_percentile_that_the_sample_cannot_support_is_empty_with_a_remark(count, p95, p99, remark):
+def test_a_percentile_with_too_few_answers_is_empty_with_a_remark(count, p95, p99, remark):
     seen = summary(made(count), 10, 1e-3)
     assert (seen["p95_ms"], seen["p99_ms"], seen["remark"]) == (pytest.approx(p95), pytest.approx(p99), remark)
 
@@ -45,7 +44,7 @@ def test_the_parts_add_up_to_the_mean_latency():
     assert seen["transport_ms"] == pytest.approx(1.25)
 
 
-def test_refused_lost_and_wrong_answers_are_late_ones():
+def test_rejected_lost_and_wrong_answers_count_as_late():
     records = made(1000)
     assert summary(records, 10, 1e-3)["slo_met"] is True
     records["status"][:4] = 503
@@ -57,7 +56,7 @@ def test_refused_lost_and_wrong_answers_are_late_ones():
     assert seen["in_time_lo"] < 0.989 < seen["in_time_hi"]
 
 
-def test_a_load_without_any_answer_has_counts_and_nothing_else():
+def test_a_load_without_answers_has_only_counts():
     records = made(10, status=0)
     records["finished_s"] = np.nan
     seen = summary(records, 10, 1e-3)
@@ -76,12 +75,12 @@ def test_the_timeline_is_bounded_and_keeps_the_slowest():
     assert {one["in_flight"] for one in shown} >= {1, 2}
 
 
-def test_the_distribution_ends_where_the_sample_says_no_more():
+def test_the_distribution_ends_where_the_sample_is_too_small():
     assert max(one["share"] for one in distribution(made(50))) == 0.98
     assert max(one["share"] for one in distribution(made(5000))) == 0.999
 
 
-def test_poisson_arrivals_have_their_rate_and_are_the_same_for_every_policy():
+def test_poisson_arrivals_have_their_rate_and_are_the_same_for_all_policies():
     plan = LoadPlan(1, "open", rate_per_s=1000, seconds=10)
     arrivals = plan.schedule()
     assert len(arrivals) == 10_000
@@ -91,12 +90,12 @@ def test_poisson_arrivals_have_their_rate_and_are_the_same_for_every_policy():
 
 
 @pytest.mark.parametrize("capacity", [7, 90, 1000, 2600, 31_000])
-def test_the_search_finds_the_highest_rate_that_is_met(capacity):
-    found = highest(lambda rate: rate <= capacity, start=1000, trials=20)
+def test_the_search_finds_the_highest_rate_within_the_slo(capacity):
+    found = highest_rate(lambda rate: rate <= capacity, start=1000, trials=20)
     assert capacity / 1.2 <= found <= capacity
 
 
-def test_the_search_finds_nothing_where_nothing_is_met_and_keeps_to_its_trials():
+def test_the_search_finds_nothing_if_no_rate_is_within_the_slo_and_stops_after_its_trials():
     tried = []
-    assert highest(lambda rate: tried.append(rate) is not None, start=1000, trials=5) is None
+    assert highest_rate(lambda rate: tried.append(rate) is not None, start=1000, trials=5) is None
     assert len(tried) == 5
