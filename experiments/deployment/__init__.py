@@ -1,1 +1,1 @@
-"""Experiments on running models for others."""
+"""Experiments on deploying models."""

@@ -1,1 +1,1 @@
-"""Ways to lay the same work over several devices, and over several processes."""
+"""Parallelism strategies: the same batches on several devices, and in several processes."""

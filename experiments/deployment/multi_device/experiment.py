@@ -1,4 +1,4 @@
-"""The same work on one device and on several: what the layouts gain, and what they must send."""
+"""The same batches on one device and on several: speedup and transfers of the parallelism strategies."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 BASELINE = "one device"
-ATOL, RTOL = 1e-4, 1e-3  # float32 sums in another order against numpy in float64, of the largest result
+ATOL, RTOL = 1e-4, 1e-3  # float32 sums in a different order, against numpy in float64, relative to the largest result
 LAYOUTS = {
     "replicas": "replicas round robin",
     "data_parallel": "data parallel",
     "tensor_parallel": "tensor parallel",
     "processes": "replicas in processes",
 }
-MAX_VIRTUAL_DEVICES = 16  # of the processor; they run one after another in one process
+MAX_VIRTUAL_DEVICES = 16  # on a CPU; they run one after another in one process
 
 
 class MultiDeviceSpec(MeasuredSpec):
-    """The work of one call, and the layouts that spread it."""
+    """The workload of one call, and the parallelism strategies."""
 
     work: Literal["mlp", "matmul"] = Field(
         "mlp", title="Workload", description="mlp: the course's 784-128-10; matmul: relu(x @ w) with a square w"
@@ -44,23 +44,27 @@ class MultiDeviceSpec(MeasuredSpec):
         ge=2,
         le=16_384,
         title="Matrix size",
-        description="of the matmul; a power of two makes a CPU's caches collide, which looks like a gain where there "
-        "is none",
+        description="rows and columns of the matmul; a power of two causes cache conflicts on a CPU, which look "
+        "like a speedup",
     )
     batch: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
         [256], min_length=1, max_length=6, title="Batch sizes", description="rows of each batch"
     )
-    batches: int = Field(4, ge=1, le=64, title="Batches", description="of one call")
+    batches: int = Field(4, ge=1, le=64, title="Batches", description="batches per call")
     devices: list[Annotated[int, Field(ge=2, le=16)]] = Field(
-        [2], min_length=1, max_length=6, title="Devices", description="how many, the first of their kind"
+        [2],
+        min_length=1,
+        max_length=6,
+        title="Devices",
+        description="number of devices, the first ones of their family",
     )
     layout: list[Literal["replicas", "data_parallel", "tensor_parallel", "processes"]] = Field(
         ["replicas", "data_parallel", "tensor_parallel", "processes"],
         min_length=1,
         max_length=4,
-        title="Layouts",
-        description="replicas: whole batches take turns; data_parallel: each batch is cut; tensor_parallel: the "
-        "weights are cut; processes: replicas, each in a process of its own",
+        title="Strategies",
+        description="replicas: whole batches round robin; data_parallel: each batch is split; tensor_parallel: the "
+        "weights are split; processes: replicas, each in its own process",
     )
     inputs: list[Literal["resident", "first_device"]] = Field(
         ["resident"],
@@ -68,33 +72,33 @@ class MultiDeviceSpec(MeasuredSpec):
         max_length=2,
         title="Inputs",
         description="resident: each device holds its share; first_device: batches come from the first device and "
-        "results go back to it, which is in the time",
+        "results return to it, included in the latency",
     )
 
     def need(self) -> Need:
-        """All batches and weights on the first device."""
+        """Memory of all batches and weights on the first device."""
         inputs, weights = (784, 101_770) if self.work == "mlp" else (self.size, self.size**2)
         held = 4 * (2 * max(self.batch) * inputs * self.batches + weights * (len(self.layout) + 1))
-        return Need(held, f"{self.batches} batches of {max(self.batch)} rows and the weights of each layout")
+        return Need(held, f"{self.batches} batches of {max(self.batch)} rows and the weights of each strategy")
 
 
 @dataclass(frozen=True)
 class ParallelVariant:
-    """One layout on so many placements."""
+    """One strategy on a number of devices."""
 
     layout: str
     devices: int
 
     @property
     def name(self) -> str:
-        """As the table shows it."""
+        """The name of the variant in rows."""
         return f"{LAYOUTS[self.layout]} x{self.devices}"
 
 
 @experiment(
     section="Deployment",
     title="Several devices",
-    question="How much faster do several devices serve the same batches, and which layout wastes least?",
+    question="How much faster do several devices compute the same batches, and which strategy is most efficient?",
     compares="one device, replicas, data parallel, tensor parallel, processes",
     spec=MultiDeviceSpec,
     presets={
@@ -105,16 +109,16 @@ class ParallelVariant:
         "quick": MultiDeviceSpec(batch=[16], batches=2, budget_s=0.3),
     },
     columns=[
-        Column("work", "text", "the network"),
+        Column("work", "text", "the workload: mlp or matmul"),
         Column("batch", "integer", "rows of each batch"),
-        Column("batches", "integer", "of one call"),
-        Column("inputs", "text", "where batches come from: resident on each device, or the first device"),
-        Column("layout", "text", "how the work is spread"),
-        Column("devices", "integer", "that work on a call"),
+        Column("batches", "integer", "batches per call"),
+        Column("inputs", "text", "where the batches are: resident on each device, or on the first device"),
+        Column("layout", "text", "parallelism strategy"),
+        Column("devices", "integer", "devices used by a call"),
         *TIMED,
-        Column("efficiency", "number", "speedup over the number of devices: 1 wastes nothing"),
+        Column("efficiency", "number", "speedup divided by the number of devices; 1 is ideal"),
         "throughput_per_s",
-        Column("transfer_bytes", "integer", "copied between devices in one call"),
+        Column("transfer_bytes", "integer", "bytes copied between devices in one call"),
         "kernels",
         "max_abs_error",
     ],
@@ -126,17 +130,17 @@ class ParallelVariant:
     answer=lambda frame: answer(frame),
 )
 def multi_device(spec: MultiDeviceSpec, bench: Bench) -> Iterator[Row]:
-    """Computes the same batches in every layout, through TinyJit, and waits for all devices before it reads the clock.
+    """Computes the same batches with every strategy through TinyJit; times include waiting for all devices.
 
-    The baseline computes all batches on the first device. Tensor parallel cuts one layer by its outputs and the next
-    by its inputs, so that activations stay cut between them. What does not divide evenly is filled up with zeros,
-    which are computed and then dropped. `cpu_per_wall` is how many cores were busy, in all processes of a layout.
-    On the CPU, devices beyond the first are virtual: tinygrad runs their kernels one after another on one core, so
-    that nothing can be gained within a process, and a gain would be a trick of the caches; replicas in processes of
-    their own do use further cores. They get no batches from elsewhere: their inputs are always resident.
-    On CUDA a tensor parallel call whose input comes from the first device is launched kernel by kernel: tinygrad's
-    graph gets it wrong.
-    Not measured: several hosts, training, gathering results that are resident.
+    The baseline computes all batches on the first device. Tensor parallelism splits one layer by its outputs and the
+    next by its inputs, so activations stay split between them. Sizes that do not divide evenly are padded with zeros,
+    which are computed and then dropped. `cpu_per_wall` is the number of busy cores, over all processes of a strategy.
+    On the CPU, devices beyond the first are virtual: tinygrad runs their kernels one after another on one core, so a
+    process cannot gain, and an observed speedup is a cache effect. Replicas in their own processes do use more cores;
+    their inputs are always resident.
+    On CUDA a tensor-parallel call whose input comes from the first device is launched kernel by kernel, because
+    tinygrad's graph computes it incorrectly.
+    Not measured: several hosts, training, gathering resident results.
     Source: the course's distributed inference; Shoeybi et al. 2019 (tensor parallel).
     """
     from experiments.deployment.multi_device.workload import MultiDeviceWorkload
@@ -150,14 +154,14 @@ def multi_device(spec: MultiDeviceSpec, bench: Bench) -> Iterator[Row]:
 
 
 def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
-    """BadInput where there are fewer devices than asked for, before anything is compiled."""
+    """BadInput if there are fewer devices than requested, before anything is compiled."""
     parsed = Device.parse(device)
     base = parsed.family.name
     if parsed.index:
-        raise BadInput(f"device: {device} is not allowed here; give {base}, whose first devices are used")
-    there = card_count(device) or MAX_VIRTUAL_DEVICES
-    if max(spec.devices) > there:
-        raise BadInput(f"devices: {max(spec.devices)} is not allowed; this machine has {there} of {base}")
+        raise BadInput(f"device: {device} is not allowed here; give {base}, of which the first devices are used")
+    available = card_count(device) or MAX_VIRTUAL_DEVICES
+    if max(spec.devices) > available:
+        raise BadInput(f"devices: {max(spec.devices)} is not allowed; this machine has {available} {base} devices")
 
 
 def _measure(
@@ -179,18 +183,18 @@ def _measure(
         "tensor_parallel": placements.tensor_parallel,
     }
     with ExitStack() as started:
-        laid: dict[str, Any] = {BASELINE: placements.replicas(work, [bench.device], resident)}
+        placed: dict[str, Any] = {BASELINE: placements.replicas(work, [bench.device], resident)}
         for name, one in chosen.items():
-            there = placements.names(bench.device, one.devices)
+            devices = placements.device_names(bench.device, one.devices)
             if one.layout == "processes":
-                laid[name] = ReplicaProcesses(given, there)
-                started.callback(laid[name].close)
+                placed[name] = ReplicaProcesses(given, devices)
+                started.callback(placed[name].close)
             else:
-                laid[name] = build[one.layout](work, there, resident)
+                placed[name] = build[one.layout](work, devices, resident)
         reference = work.reference()
-        errors = {name: max_abs_error(one.results(), reference) for name, one in laid.items()}
-        measured = bench.compare({name: partial(_call, one) for name, one in laid.items()}, BASELINE)
-    for name, one in laid.items():
+        errors = {name: max_abs_error(one.results(), reference) for name, one in placed.items()}
+        measured = bench.compare({name: partial(_call, one) for name, one in placed.items()}, BASELINE)
+    for name, one in placed.items():
         variant = chosen.get(name)
         row = timed_row(
             measured,
@@ -205,31 +209,31 @@ def _measure(
             throughput_per_s=given["rows"] * spec.batches / measured.latency(name).median,
             max_abs_error=errors[name],
         )
-        row.values.update(_further(row.values, one))
+        row.values.update(_extra_columns(row.values, one))
         yield row
 
 
-def _call(laid: Any) -> None:
-    laid.call()
+def _call(placement: Any) -> None:
+    placement.call()
 
 
-def _further(values: dict[str, Value], laid: Any) -> dict[str, Value]:
-    """What a layout says of itself beside its times."""
+def _extra_columns(values: dict[str, Value], placement: Any) -> dict[str, Value]:
+    """Kernels, transfers, busy cores of processes, and efficiency."""
     from experiments.deployment.multi_device.processes import ReplicaProcesses
 
-    further: dict[str, Value] = {}
-    if isinstance(laid, ReplicaProcesses):
-        further |= {"cpu_per_wall": laid.cpu_s / laid.wall_s if laid.wall_s else None, "transfer_bytes": 0}
+    extra: dict[str, Value] = {}
+    if isinstance(placement, ReplicaProcesses):
+        extra |= {"cpu_per_wall": placement.cpu_s / placement.wall_s if placement.wall_s else None, "transfer_bytes": 0}
     else:
-        further["kernels"], further["transfer_bytes"] = laid.counted()
+        extra["kernels"], extra["transfer_bytes"] = placement.kernels_and_transfers()
     speedup, devices = values.get("speedup"), values["devices"]
     if isinstance(speedup, float) and isinstance(devices, int):
-        further["efficiency"] = speedup / devices
-    return further
+        extra["efficiency"] = speedup / devices
+    return extra
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The best layout within one process, the processes beside it, and on a CPU why there is nothing to gain."""
+    """The best strategy within one process, the processes, and on a CPU why there is no speedup."""
     from experiments.deployment.multi_device.answer import sentence
 
     return sentence(frame)

@@ -1,4 +1,4 @@
-"""The layouts within one process, as TinyJit captures them (tinygrad 0.14.0)."""
+"""The parallelism strategies within one process, captured by TinyJit (tinygrad 0.14.0)."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -10,11 +10,9 @@ from experiments.bench.arrays import Array
 from experiments.deployment.multi_device.workload import MultiDeviceWorkload, padded, round_up
 from experiments.models.sequential.network import forward_tinygrad
 
-Place = Callable[[Array], Any]
-
 
 class Placement:
-    """One layout, captured: `call` computes every batch and returns when all its devices are done."""
+    """A captured strategy: `call` computes every batch and waits for all devices."""
 
     def __init__(self, devices: Sequence[str], inputs: list[Any], jits: list[Any], shape: tuple[int, int]) -> None:
         from experiments.bench.tinygrad.capture import replayed
@@ -25,37 +23,37 @@ class Placement:
         replayed(self.call)
 
     def call(self) -> None:
-        """Every batch once."""
+        """Computes every batch once."""
         for jit, x in zip(self._jits, self._inputs, strict=True):
             jit(x)
         for synchronize in self._synchronizers:
             synchronize()
 
     def results(self) -> Array:
-        """The logits of all batches one under the other, without what was added to make the parts even.
+        """The concatenated logits of all batches, without padding.
 
-        Parts are put together on the first device: left to itself, numpy() does so on the CPU device, which wants a
-        compiler that a GPU box may not have.
+        Shards are joined on the first device: numpy() alone would join them on the CPU device, which needs a compiler
+        that a GPU machine may not have.
         """
         rows, classes = self._shape
         pairs = zip(self._jits, self._inputs, strict=True)
         return np.concatenate([jit(x).to(self._first).numpy()[:rows, :classes] for jit, x in pairs])
 
-    def counted(self) -> tuple[int, int]:
-        """Kernels of one call, and the bytes that it copies between devices."""
+    def kernels_and_transfers(self) -> tuple[int, int]:
+        """The number of kernels of one call, and the bytes that it copies between devices."""
         from experiments.bench.tinygrad.capture import kernels
 
         found = [one for jit in self._jits for one in kernels(jit)]
         return sum(one.uops > 0 for one in found), sum(one.bytes for one in found if one.name == "COPY")
 
 
-def names(base: str, count: int) -> list[str]:
-    """The first `count` devices of a kind: CUDA, CUDA:1, …"""
+def device_names(base: str, count: int) -> list[str]:
+    """The names of the first `count` devices of a family: CUDA, CUDA:1, …"""
     return [base, *(f"{base}:{number}" for number in range(1, count))]
 
 
 def replicas(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
-    """The whole network on each device; batch i goes to device i modulo their number. One device is the baseline."""
+    """The whole network on each device; batch i runs on device i modulo their number. One device is the baseline."""
     from tinygrad import TinyJit
 
     from experiments.bench.tinygrad.runtime import tensor
@@ -79,17 +77,17 @@ def _forward(work: MultiDeviceWorkload, device: str, first: str, resident: bool)
 
 
 def data_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
-    """The weights on every device, each batch cut into as many parts by its rows."""
+    """The weights on every device, each batch split by rows."""
     held = {name: _sharded(weight, devices, None) for name, weight in work.weights.items()}
     rows = round_up(len(work.batches[0]), len(devices))
     even = [np.pad(one, ((0, rows - len(one)), (0, 0))) for one in work.batches]
-    return _cut(work, devices, resident, even, 0, lambda x: forward_tinygrad(work.network, held, x))
+    return _sharded_placement(work, devices, resident, even, 0, lambda x: forward_tinygrad(work.network, held, x))
 
 
 def tensor_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident: bool) -> Placement:
-    """Every batch on every device, the weights cut: one layer by its outputs, the next by its inputs, and so on.
+    """Every batch on every device, the weights split: alternately by the outputs and by the inputs of a layer.
 
-    The second of such a pair takes the cut activations as they are; its sums are added up over all devices.
+    The second layer of a pair uses the split activations without communication; its partial sums are all-reduced.
     Source: Shoeybi et al. 2019 (Megatron-LM).
     """
     network, weights = padded(work.network, work.weights, len(devices))
@@ -98,10 +96,10 @@ def tensor_parallel(work: MultiDeviceWorkload, devices: Sequence[str], resident:
         by_outputs = number % 2 == 0
         held[place.weight] = _sharded(weights[place.weight], devices, 0 if by_outputs else 1)
         held[place.bias] = _sharded(weights[place.bias], devices, 0 if by_outputs else None)
-    return _cut(work, devices, resident, work.batches, None, lambda x: forward_tinygrad(network, held, x))
+    return _sharded_placement(work, devices, resident, work.batches, None, lambda x: forward_tinygrad(network, held, x))
 
 
-def _cut(
+def _sharded_placement(
     work: MultiDeviceWorkload,
     devices: Sequence[str],
     resident: bool,
@@ -109,7 +107,7 @@ def _cut(
     axis: int | None,
     function: Callable[[Any], Any],
 ) -> Placement:
-    """A layout whose batches are spread over all devices, along `axis` or whole."""
+    """A strategy with every batch on all devices, split along `axis` or replicated (None)."""
     from tinygrad import TinyJit
 
     from experiments.bench.tinygrad.runtime import tensor, without_cuda_graph
@@ -120,8 +118,8 @@ def _cut(
     else:
         jit = TinyJit(lambda x: function(x.shard(many, axis)).to(first).realize())
         inputs = [tensor(one, first) for one in batches]
-    copied_whole = axis is None and not resident
-    with without_cuda_graph(first) if copied_whole else nullcontext():
+    replicated = axis is None and not resident
+    with without_cuda_graph(first) if replicated else nullcontext():
         return Placement(devices, inputs, [jit] * len(inputs), _shape(work))
 
 

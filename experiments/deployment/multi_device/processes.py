@@ -1,4 +1,4 @@
-"""Replicas in a process per device."""
+"""Replicas in one process per device."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ RUN, RESULTS = "run", "results"  # the requests that a replica answers
 
 
 class ReplicaProcesses:
-    """One process with the whole network for each device; batch i goes to process i modulo their number."""
+    """A process with the whole network for each device; batch i runs in process i modulo their number."""
 
     def __init__(self, work: dict[str, Any], devices: Sequence[str]) -> None:
         self._count = work["batches"]
@@ -27,14 +27,14 @@ class ReplicaProcesses:
             process.wait_until_ready()
 
     def call(self) -> None:
-        """Every batch once, the processes in parallel; adds their time to `cpu_s` and `wall_s`."""
+        """Computes every batch once, in parallel; adds CPU and wall seconds to `cpu_s` and `wall_s`."""
         began = time.perf_counter()
-        self.cpu_s += sum(self._ask(RUN))
+        self.cpu_s += sum(self._request(RUN))
         self.wall_s += time.perf_counter() - began
 
     def results(self) -> Array:
-        """The logits of all batches one under the other."""
-        answers = self._ask(RESULTS)
+        """The concatenated logits of all batches."""
+        answers = self._request(RESULTS)
         parts = [answers[number % len(answers)][number // len(answers)] for number in range(self._count)]
         return np.concatenate([np.array(part, np.float32) for part in parts])
 
@@ -43,7 +43,7 @@ class ReplicaProcesses:
         for process in self._processes:
             process.close()
 
-    def _ask(self, request: str) -> list[Any]:
+    def _request(self, request: str) -> list[Any]:
         for process in self._processes:
             process.request(request)
         return [process.response() for process in self._processes]

@@ -1,4 +1,4 @@
-"""What is laid over devices: a network of linear layers with weights, and the batches of one call."""
+"""The workload to distribute: a network of linear layers, its weights, and the batches of one call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class MultiDeviceWorkload:
 
     @classmethod
     def of(cls, kind: str, size: int, rows: int, batches: int) -> "MultiDeviceWorkload":
-        """Seeded: `mlp` is the course's network, `matmul` one layer of size x size with ReLU."""
+        """Seeded weights and batches. `mlp`: the course's network; `matmul`: one layer of size x size with ReLU."""
         network = mlp() if kind == "mlp" else Network("matmul", (Linear(size, size, relu=True),), (size,))
         rng = np.random.default_rng(SEED)
         shape = (rows, network.image[0])
@@ -29,7 +29,7 @@ class MultiDeviceWorkload:
         return cls(network, initial_weights(network, SEED), images)
 
     def reference(self) -> Array:
-        """The logits of all batches one under the other, by numpy in float64."""
+        """The concatenated logits of all batches, computed by numpy in float64."""
         exact = {name: weight.astype(np.float64) for name, weight in self.weights.items()}
         return np.concatenate([forward_numpy(self.network, exact, one.astype(np.float64)) for one in self.batches])
 
@@ -40,13 +40,13 @@ def round_up(count: int, parts: int) -> int:
 
 
 def padded(network: Network, weights: Mapping[str, Array], parts: int) -> tuple[Network, Weights]:
-    """The same function with every hidden and output width a multiple of `parts`: added units are all zeros."""
-    layers, made, inputs = [], {}, network.image[0]
+    """The network padded with zero units: every hidden and output width becomes a multiple of `parts`."""
+    layers, padded_weights, inputs = [], {}, network.image[0]
     for place in network.walk():
         outputs = round_up(place.layer.outputs, parts)
         weight, bias = weights[place.weight], weights[place.bias]
         added = ((0, outputs - len(weight)), (0, inputs - weight.shape[1]))
-        made[place.weight], made[place.bias] = np.pad(weight, added), np.pad(bias, added[0])
+        padded_weights[place.weight], padded_weights[place.bias] = np.pad(weight, added), np.pad(bias, added[0])
         layers.append(Linear(inputs, outputs, relu=isinstance(place.layer, Linear) and place.layer.relu))
         inputs = outputs
-    return Network(network.name, tuple(layers), network.image), made
+    return Network(network.name, tuple(layers), network.image), padded_weights
