@@ -1,1 +1,1 @@
-"""What all experiments stand on: specs, measuring, statistics, devices, the compiler."""
+"""The base of all experiments: specs, measuring, statistics, devices, the compiler."""

@@ -1,7 +1,7 @@
-"""The columns of all experiments' frames: one name, one unit and one meaning each.
+"""The columns of all experiments' frames: each name has one unit and one meaning.
 
-Tidy: one row per variant per grid point. The unit is the end of the name; fractions are 0..1 and have none.
-What does not apply is empty, never zero.
+Tidy: one row per variant per grid point. The name ends with the unit; fractions (0 to 1) have none.
+Values that do not apply are empty, never zero.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ PYTHON_TYPES: dict[ColumnKind, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a frame: its name carries the unit, its description says what it means."""
+    """One column of a frame: its name ends with the unit, its description is its meaning."""
 
     name: str
     kind: ColumnKind
@@ -45,7 +45,7 @@ class Column:
             object.__setattr__(self, "unit", UNITS.get(ending, ""))
 
     def accepts(self, value: Value) -> bool:
-        """Whether `value` is empty or of this column's kind (a bool is no integer)."""
+        """Whether `value` is empty or of this column's kind (a bool is not an integer)."""
         if value is None:
             return True
         if isinstance(value, bool):
@@ -62,7 +62,7 @@ IDENTITY = (
     RUN_ID,
     Column("experiment", "text", "the experiment"),
     Column("device", "text", "the device, as tinygrad names it"),
-    Column("variant", "text", "the thing that is compared"),
+    Column("variant", "text", "the compared thing"),
 )
 INCONCLUSIVE = "cannot tell"  # as stored in rows and CSV
 VERDICTS = ("baseline", "faster", "slower", INCONCLUSIVE, "wrong", "timeout", "failed")
@@ -77,49 +77,49 @@ def label_of(value: str) -> str:
 COMMON: dict[str, Column] = {
     **_columns(
         "number",
-        latency_ms="median time of one synchronised call",
+        latency_ms="median time of one synchronized call",
         latency_lo_ms="lower end of the 95 % interval of the latency (order statistics)",
         latency_hi_ms="upper end of the 95 % interval of the latency",
-        p95_ms="95th percentile of single calls; empty under 20 of them",
-        p99_ms="99th percentile of single calls; empty under 100 of them",
+        p95_ms="95th percentile of single calls; empty for fewer than 20",
+        p99_ms="99th percentile of single calls; empty for fewer than 100",
         speedup="median of the per-block ratios baseline/variant; above 1 is faster",
         speedup_lo="lower end of the 95 % interval of the speedup",
         speedup_hi="upper end of the 95 % interval of the speedup",
         control_lo="lower end of the A/A control's interval: the baseline against itself at this grid point",
-        control_hi="upper end of the A/A control's interval; the point is noisy where it does not hold 1",
-        cpu_per_wall="process CPU time over wall time while measuring: 1 is one core busy",
-        first_call_ms="first call in a process of its own with an empty cache, compilation included",
+        control_hi="upper end of the A/A control's interval; the point is noisy if it does not contain 1",
+        cpu_per_wall="process CPU time over wall time while measuring: 1 is one busy core",
+        first_call_ms="first call in a fresh process with an empty cache, including compilation",
         capture_ms="the capturing second call in that process",
-        search_s="time that the kernel search took",
-        gflops="operations per second achieved",
-        gb_s="unique bytes per second achieved",
+        search_s="duration of the kernel search",
+        gflops="achieved operations per second",
+        gb_s="achieved unique bytes per second",
         max_abs_error="largest absolute difference from the reference",
         accuracy="top-1 accuracy on the test set",
         accuracy_lo="lower end of the 95 % Wilson interval of the accuracy",
         accuracy_hi="upper end of the 95 % Wilson interval of the accuracy",
         compression="float32 bytes over size_bytes",
         kernel_ms="time of the call's kernels on the device, launched one by one",
-        launch_share="share of the call in which no kernel does its work: the host prepares, a kernel starts and ends",
-        roof_fraction="time at the nearest measured roofs over the time taken: 1 is the ceiling",
+        launch_share="share of the call in which no kernel computes: host work, kernel start and end",
+        roof_fraction="time at the measured ceilings over the actual time: 1 is the ceiling",
         throughput_per_s="samples per second",
     ),
     **_columns(
         "integer",
         samples="timings behind the row, one per block",
-        break_even_calls="calls after which what it cost to get there has paid; empty if never",
+        break_even_calls="calls after which its cost is recovered; empty if never",
         kernels="compiled kernels of one call",
         ops="arithmetic operations of one call, as tinygrad counts them",
         bytes="unique bytes that one call must move",
-        parameters="numbers in the model",
-        nonzero="of these not zero",
-        size_bytes="bytes of the file that alone restores the model",
+        parameters="weights and biases of the model",
+        nonzero="of these, not zero",
+        size_bytes="bytes of the self-contained model file",
     ),
     **_columns(
         "text",
         baseline="the variant that speedup compares with",
         verdict=f"conclusion from the interval: {', '.join(map(label_of, VERDICTS))}; CSV has `{INCONCLUSIVE}` for "
         f"{LABELS[INCONCLUSIVE]}",
-        bound="the nearest roof: memory, compute or launch",
+        bound="what bounds the call: memory, compute or launch",
     ),
 }
 
@@ -131,19 +131,19 @@ COMPILED = ("kernels", "ops", "bytes", "gflops", "gb_s")
 
 
 def resolve(columns: Iterable[str | Column], identity: tuple[Column, ...] = IDENTITY) -> tuple[Column, ...]:
-    """Names of common columns and an experiment's own ones, as columns; a name given twice is an error."""
+    """Common columns by name and an experiment's further columns, as columns; ValueError for a duplicate name."""
     resolved = tuple(COMMON[column] if isinstance(column, str) else column for column in columns)
     names = [column.name for column in (*identity, *resolved)]
-    if doubled := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"columns declared twice: {', '.join(sorted(doubled))}")
+    if duplicates := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"columns declared twice: {', '.join(sorted(duplicates))}")
     return resolved
 
 
 def check_record(record: dict[str, Value], columns: Iterable[Column]) -> None:
-    """Raises ValueError where `record` has a column that was not declared or a value of another kind."""
+    """Raises ValueError for an undeclared column or a value of another kind."""
     declared = {column.name: column for column in columns}
     for name, value in record.items():
         if name not in declared:
             raise ValueError(f"column {name!r} is not declared")
         if not declared[name].accepts(value):
-            raise ValueError(f"column {name!r} wants {declared[name].kind}, got {value!r}")
+            raise ValueError(f"column {name!r} has kind {declared[name].kind}, got {value!r}")

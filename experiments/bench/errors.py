@@ -1,8 +1,8 @@
-"""Bad input, and any error as one line of text."""
+"""Refused input, and errors as one line of text."""
 
 
 class BadInput(ValueError):
-    """Input that was refused: each problem is one line naming the field, the value and what is allowed."""
+    """Refused input; each problem is one line with the field, the value and the allowed values."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -15,7 +15,10 @@ def first_line(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The cause of a failed device in one line; tinygrad groups the causes of several interfaces."""
+    """An error's type and the first line of its message, at most 300 characters; all causes of an exception group.
+
+    tinygrad groups the causes of a device's several interfaces.
+    """
     causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    said = " / ".join(dict.fromkeys(f"{type(cause).__name__}: {cause}".strip().splitlines()[0] for cause in causes))
-    return said[:300]
+    line = " / ".join(dict.fromkeys(f"{type(cause).__name__}: {cause}".strip().splitlines()[0] for cause in causes))
+    return line[:300]

@@ -1,9 +1,9 @@
-"""BEAM search in a process that can be killed: what it tried, how long it took, and what it chose.
+"""BEAM search in a helper process with a time limit: its candidates, its duration, and its choices.
 
-tinygrad's search has no time limit of its own, and a candidate that hangs hangs it. So it runs in a fresh process
-with an empty cache, writes every candidate down as soon as it is timed, and is ended with all that it has started
-when its budget is spent. What it chose, or the best that it had timed by then, is applied elsewhere with
-`beam_adapter.applied`: a kernel that is timed where it was searched reads slow.
+tinygrad's search has no time limit, and a hanging candidate hangs it. So it runs in a helper process with an empty
+cache, records every candidate as soon as it is timed, and is killed with its children when its budget is spent. Its
+choices, or the best candidates so far, are applied in another process with `tinygrad.kernel_search.applied`: a kernel
+timed in the searching process reads slow.
 """
 
 import json
@@ -19,12 +19,12 @@ from experiments.bench.columns import Value
 from experiments.bench.timing.helper_process import HelperProcess
 
 Opt = tuple[str, int | None, Any]  # name, axis, amount, as tinygrad's Opt has them
-LOOK_S = 0.2  # between two looks at what the search has written
+POLL_S = 0.2  # between two reads of the trace
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """How kernels are optimized: by a BEAM search of this width; at width 0 by the heuristic, or not at all."""
+    """How kernels are optimized: by a BEAM search of `width`, at width 0 by the heuristic, or not at all."""
 
     width: int = 0
     optimized: bool = True
@@ -37,7 +37,7 @@ class Optimization:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One candidate as the search saw it: seconds since its start, and of the kernel, empty where that failed."""
+    """One candidate: `at_s` seconds after the search started; `seconds` of the kernel, None if it failed."""
 
     kernel: str
     at_s: float
@@ -52,7 +52,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A first call with its search: how it ended, what it cost in seconds, what it tried, what it chose by kernel."""
+    """A first call with its search: how it ended, its duration, its candidates, and its choices by kernel."""
 
     variant: Optimization
     ended: Literal["done", "timeout", "failed"]
@@ -65,17 +65,17 @@ class SearchResult:
 
 def search(
     device: str,
-    make: str,
+    prepare: str,
     variant: Optimization,
     budget_s: float,
-    look: Callable[[int], None] = lambda candidates: None,
+    on_progress: Callable[[int], None] = lambda candidates: None,
     **arguments: Value,
 ) -> SearchResult:
-    """The first call of what `make` prepares, its kernels searched for as `variant` says, within `budget_s` seconds.
+    """The first call of a function, its kernels optimized as `variant` asks, within `budget_s` seconds.
 
-    `make` is a `module:function` that gets `device` and the arguments in a fresh process with an empty kernel cache,
-    and returns a call that realises its result. Neither its preparation nor the start of the process counts.
-    `look` is told how many candidates have been timed, when there are more.
+    `prepare` is a `module:function` that gets `device` and the arguments in a helper process with an empty kernel
+    cache, and returns a call that realizes its result. Its preparation and the start of the process do not count.
+    `on_progress` is called with the number of timed candidates whenever it has grown.
     """
     with tempfile.TemporaryDirectory(prefix="tinylab-beam-") as folder:
         trace = Path(folder) / "trace.jsonl"
@@ -83,7 +83,7 @@ def search(
             device,
             "experiments.bench.tinygrad.kernel_search:first_call",
             Path(folder) / "kernels.db",
-            make=make,
+            prepare=prepare,
             width=variant.width,
             optimized=variant.optimized,
             trace=str(trace),
@@ -95,10 +95,10 @@ def search(
             began = time.monotonic()
             process.request()
             known = 0
-            while not (answered := process.answered(LOOK_S)) and time.monotonic() - began < budget_s:
+            while not (answered := process.answered(POLL_S)) and time.monotonic() - began < budget_s:
                 if (timed := len(read(trace)[0])) > known:
                     known = timed
-                    look(known)
+                    on_progress(known)
             took = time.monotonic() - began
             answer = process.response() if answered else None
         except RuntimeError as error:
@@ -112,9 +112,9 @@ def search(
 
 
 def read(trace: Path) -> tuple[tuple[Candidate, ...], dict[str, tuple[Opt, ...]], float]:
-    """The candidates of a trace, what was chosen for each kernel or was best so far, and the seconds of searching.
+    """The candidates of a trace, the choice (or the best so far) for each kernel, and the seconds of searching.
 
-    The last line of a killed process may be half a line, which is left out.
+    An incomplete last line, as of a killed process, is ignored.
     """
     lines = trace.read_text().splitlines(keepends=True) if trace.exists() else []
     records = [json.loads(line) for line in lines if line.endswith("\n")]
@@ -131,6 +131,6 @@ def read(trace: Path) -> tuple[tuple[Candidate, ...], dict[str, tuple[Opt, ...]]
     return candidates, chosen, sum(one["searched_s"] for one in ends)
 
 
-def _opts(said: list[list[Any]]) -> tuple[Opt, ...]:
-    """As they were before JSON made lists of tuples."""
-    return tuple((name, axis, tuple(amount) if isinstance(amount, list) else amount) for name, axis, amount in said)
+def _opts(recorded: list[list[Any]]) -> tuple[Opt, ...]:
+    """The optimizations with JSON's lists turned back into tuples."""
+    return tuple((name, axis, tuple(amount) if isinstance(amount, list) else amount) for name, axis, amount in recorded)

@@ -13,47 +13,47 @@ from experiments.bench.machine.roofline import Ceilings, Launch, explain
 if TYPE_CHECKING:
     from experiments.bench.tinygrad.capture import CapturedKernel, KernelTiming
 
-REPLAYS_S = 0.2  # spent on replays, at least 3 and at most 20
+REPLAYS_S = 0.2  # for replays: at least 3, at most 20
 MIN_REPLAYS, MAX_REPLAYS = 3, 20
 
 REASON = ("bound", "roof_fraction", "launch_share", "kernel_ms")  # columns of a row that Bench.inspect fills
 
 KERNELS = (
-    Column("variant", "text", "the inspected variant"),
-    Column("number", "integer", "place of the kernel in the call, from 1"),
+    Column("variant", "text", "the profiled variant"),
+    Column("number", "integer", "position of the kernel in the call, from 1"),
     Column("name", "text", "tinygrad's name of the kernel; a copy is called COPY"),
-    Column("device", "text", "where it runs"),
+    Column("device", "text", "the device that runs it"),
     Column("renderer", "text", "tinygrad's target: renderer and architecture"),
     Column("global_size", "text", "work groups"),
-    Column("local_size", "text", "work items of a group"),
+    Column("local_size", "text", "work items per group"),
     Column("ops", "integer", "arithmetic operations, as tinygrad counts them"),
-    Column("bytes", "integer", "unique bytes: the least that must move"),
+    Column("bytes", "integer", "unique bytes: the minimum that must move"),
     Column("loaded_bytes", "integer", "bytes of all loads and stores, cached or not"),
-    Column("opts", "text", "optimisations that were applied"),
-    Column("uops", "integer", "instructions of tinygrad's own intermediate form"),
+    Column("opts", "text", "applied optimizations"),
+    Column("uops", "integer", "instructions of tinygrad's intermediate representation"),
     Column("binary_bytes", "integer", "size of the compiled kernel"),
     Column("kernel_ms", "number", "time on the device, median over replays"),
-    Column("host_us", "number", "time of the host around the kernel: its launch", "µs"),
+    Column("host_us", "number", "host time around the kernel: its launch", "µs"),
     Column("gflops", "number", "achieved operations per second"),
     Column("gb_s", "number", "achieved unique bytes per second"),
-    Column("share", "number", "of the time of all kernels of the call"),
-    Column("bound", "text", "the roof that the kernel meets first: memory or compute"),
-    Column("roof_fraction", "number", "of that roof reached"),
-    Column("batched", "boolean", "launched as part of one graph in a replay; timed here one by one"),
-    Column("source", "text", "the code that was compiled"),
+    Column("share", "number", "share of the time of all kernels of the call"),
+    Column("bound", "text", "the nearest ceiling: memory or compute"),
+    Column("roof_fraction", "number", "fraction of that ceiling reached"),
+    Column("batched", "boolean", "part of a graph in a replay; timed here one by one"),
+    Column("source", "text", "the compiled source code"),
 )
 REPLAY = (
-    Column("variant", "text", "the inspected variant"),
-    Column("number", "integer", "place of the kernel in the call"),
+    Column("variant", "text", "the profiled variant"),
+    Column("number", "integer", "position of the kernel in the call"),
     Column("name", "text", "the kernel"),
-    Column("start_ms", "number", "since the start of the replay"),
-    Column("host_ms", "number", "from the start of the launch to its return, waiting for the kernel included"),
-    Column("kernel_ms", "number", "of this the kernel on the device"),
+    Column("start_ms", "number", "time since the start of the replay"),
+    Column("host_ms", "number", "host time from launch to return, including the wait for the kernel"),
+    Column("kernel_ms", "number", "of this, the kernel on the device"),
 )
 MEMORY = (
-    Column("variant", "text", "the inspected variant"),
-    Column("planned_bytes", "integer", "intermediate buffers as the memory planner lays them into one arena"),
-    Column("unplanned_bytes", "integer", "the same without the planner, each in a buffer of its own"),
+    Column("variant", "text", "the profiled variant"),
+    Column("planned_bytes", "integer", "intermediate buffers in the arena of the memory planner"),
+    Column("unplanned_bytes", "integer", "the same without the planner, in separate buffers"),
 )
 
 
@@ -121,5 +121,5 @@ def _kernel(
         values |= {"gflops": kernel.ops / seconds / 1e9, "gb_s": kernel.bytes / seconds / 1e9}
     if ceilings and seconds:
         fraction = max(launch.ideal_s(ceilings)) / seconds
-        values |= {"bound": launch.roof(ceilings), "roof_fraction": fraction}
+        values |= {"bound": launch.nearest_ceiling(ceilings), "roof_fraction": fraction}
     return values

@@ -1,4 +1,4 @@
-"""What a run function yields: rows with the samples behind them."""
+"""Rows that a run function yields, each with its samples."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +10,7 @@ SampleKind = Literal["block", "control", "single"]
 
 @dataclass(frozen=True)
 class Sample:
-    """Timings of one kind behind a row, in seconds per call."""
+    """A row's timings of one kind, in seconds per call; each is the mean of `inner` calls."""
 
     kind: SampleKind
     inner: int
@@ -19,7 +19,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Row:
-    """One variant at one point of the grid, measured: a flat record and the raw samples behind it."""
+    """One variant measured at one grid point: a flat record and its raw samples."""
 
     values: dict[str, Value]
     samples: list[Sample] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The `Bench` that a run function gets: measure, check, report, and keep details and artifacts."""
+"""The `Bench` passed to a run function: measure, check, report progress, store details and artifacts."""
 
 import hashlib
 import random
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.events import ArtifactEvent, DetailEvent, Emit, ProgressEvent
 from experiments.bench.machine.roofline import Ceilings
@@ -22,7 +23,7 @@ MAX_ARTIFACT_BYTES = 64 * 2**20
 
 
 class Bench:
-    """What an experiment measures with. `emit` takes one event at a time."""
+    """Measures on one device for one run. `emit` is called with one event at a time."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Bench:
         self._rng = random.Random(seed)  # noqa: S311 - an order, not a secret
 
     def progress(self, fraction: float, message: str) -> None:
-        """Says how much of the whole run is done (0..1) and what comes now."""
+        """Reports the fraction of the run that is done (0 to 1) and the step that starts now."""
         self._emit(ProgressEvent(min(1.0, max(0.0, fraction)), message))
 
     def detail(self, name: str, records: Sequence[Mapping[str, Value]]) -> None:
@@ -48,9 +49,9 @@ class Bench:
         self._emit(DetailEvent(name, [dict(record) for record in records]))
 
     def artifact(self, name: str, content: bytes) -> str:
-        """Keeps a file of the run by its hash; returns the hash."""
+        """Stores a file of the run; returns its SHA-256."""
         if len(content) > MAX_ARTIFACT_BYTES:
-            raise ValueError(f"artifact {name} has {len(content)} bytes; at most {MAX_ARTIFACT_BYTES} are kept")
+            raise ValueError(f"artifact {name} has {len(content)} bytes; at most {MAX_ARTIFACT_BYTES} are allowed")
         digest = hashlib.sha256(content).hexdigest()
         self._emit(ArtifactEvent(name, digest, content))
         return digest
@@ -64,19 +65,19 @@ class Bench:
     def compare_kernels(
         self, captured: Mapping[str, tuple[Any, Sequence[Any]]], baseline: str, budget: Budget | None = None
     ) -> Comparison:
-        """The same of kernels alone, as the device times them: a variant is a captured TinyJit and its inputs."""
+        """The same for kernel times on the device: a variant is a captured TinyJit and its inputs."""
         from experiments.bench.timing.kernel_timing import compare_kernels
 
         return compare_kernels(self.device, captured, baseline, budget or self.budget, self._rng)
 
     def ceilings(self) -> Ceilings | None:
-        """The ceilings of this device: those that the runner knew, else measured now; kept with the run."""
+        """This device's ceilings: stored ones, else measured now; recorded as a detail of the run."""
         if self._ceilings is None:
-            from experiments.bench.machine.ceilings import quick
+            from experiments.bench.machine.ceilings import quick_ceilings
 
             records = list(self._known_ceilings)
             if Ceilings.of(records) is None:
-                records = list(quick(self.device))
+                records = list(quick_ceilings(self.device))
             self.detail("ceilings", records)
             self._ceilings = Ceilings.of(records)
         return self._ceilings
@@ -89,9 +90,9 @@ class Bench:
         inputs: Sequence[Any],
         **point: Value,
     ) -> dict[str, dict[str, Value]]:
-        """Takes a captured TinyJit apart: details kernels, replay and memory, and each variant's REASON columns.
+        """Profiles a captured TinyJit: emits the details kernels, replay and memory; returns REASON columns by variant.
 
-        `latencies_s` are the wall times of variants that launch these kernels; the first one names the details.
+        `latencies_s` are the wall times of the variants that launch these kernels; details are of the first one.
         """
         from experiments.bench.profile import profile_call
 
@@ -103,9 +104,9 @@ class Bench:
 
     @contextmanager
     def cold_starts(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, HelperProcess]]:
-        """Processes of `module:function` that prepare at once, by name; each has an empty kernel cache of its own.
+        """Helper processes of `module:function` by name, which prepare in parallel, each with an empty kernel cache.
 
-        To be told to go one after another, when all are ready: what is measured is alone on the machine.
+        Wait until all are ready, then request their measurements one after another.
         """
         with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
             processes = {
@@ -119,24 +120,24 @@ class Bench:
                     process.close()
 
 
-def max_abs_error(seen: "np.ndarray[Any, Any]", reference: "np.ndarray[Any, Any]") -> float:
-    """Largest absolute difference; infinite where shapes differ or either has a NaN."""
-    if seen.shape != reference.shape:
+def max_abs_error(result: Array, reference: Array) -> float:
+    """Largest absolute difference; infinite if shapes differ or either contains a NaN."""
+    if result.shape != reference.shape:
         return float("inf")
-    with np.errstate(invalid="ignore"):  # infinity less infinity is a NaN, which counts below
-        difference = np.asarray(np.subtract(seen, reference, dtype=np.float64))  # the only array that is made
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is a NaN, handled below
+        difference = np.asarray(np.subtract(result, reference, dtype=np.float64))  # the only copy
         error = float(np.max(np.abs(difference, out=difference), initial=0.0))
     return error if np.isfinite(error) else float("inf")
 
 
-def tolerance(reference: "np.ndarray[Any, Any]", absolute: float, relative: float) -> float:
-    """What `max_abs_error` may be: atol + rtol times the largest reference value."""
+def tolerance(reference: Array, absolute: float, relative: float) -> float:
+    """The allowed `max_abs_error`: absolute + relative times the largest absolute reference value."""
     lowest, highest = float(np.min(reference, initial=0.0)), float(np.max(reference, initial=0.0))
     return absolute + relative * max(-lowest, highest)
 
 
 def timed_row(measured: Comparison, variant: str, /, *, wrong: bool = False, **values: Value) -> Row:
-    """One row with the timed columns of `variant`; a wrong result keeps its latency and gets no speedup."""
+    """A row with the timed columns of `variant`; a wrong result has a latency but no speedup."""
     timing, latency = measured.timings[variant], measured.latency(variant)
     speedup, control = measured.speedup(variant), measured.control_ratio()
     has_ratio = not wrong and variant != measured.baseline

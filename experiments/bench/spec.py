@@ -1,6 +1,7 @@
-"""Specs and the `@experiment` contract: from one declaration follow form, URL, command line, CSV and checks."""
+"""Specs and `@experiment`: one declaration defines form, URL, command line, CSV columns and checks."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ DeviceName = Annotated[str, AfterValidator(check_name)]
 
 @dataclass(frozen=True)
 class Need:
-    """Memory that a spec asks for at once, and for what: refused before anything is allocated."""
+    """Memory that a run needs at once, and its use; a run that needs too much is refused before any allocation."""
 
     bytes: int
     what: str
@@ -42,7 +43,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     device: DeviceName = Field(
-        AUTO, title="Device", description="as tinygrad names it; auto is the first that works, fixed at submit"
+        AUTO, title="Device", description="as tinygrad names it; auto is the first that works, resolved at submit"
     )
 
     @field_validator("*", mode="before")
@@ -53,11 +54,11 @@ class Spec(BaseModel):
         return value
 
     def need(self) -> Need:
-        """The largest amount of device memory in use at once; the default is nothing worth a check."""
+        """The largest amount of device memory in use at once; by default too little to check."""
         return Need(0, "")
 
     def text(self, name: str) -> str:
-        """The value of one field as the command line and the URL write it."""
+        """The value of one field as in the command line and the URL."""
         value = getattr(self, name)
         if isinstance(value, list):
             return ",".join(str(item) for item in value)
@@ -65,32 +66,32 @@ class Spec(BaseModel):
 
 
 class MeasuredSpec(Spec):
-    """A spec of an experiment that times calls: when a grid point has been measured long enough."""
+    """A spec of an experiment that times calls, with the stopping rule of a grid point."""
 
     half_width: float = Field(
         0.02,
         ge=0.001,
         le=0.5,
         title="Target half-width",
-        description="a grid point is done when half of each 95 % interval is below this fraction of the median",
+        description="stop when half of each 95 % interval is below this fraction of the median",
     )
     budget_s: float = Field(
         4.0,
         ge=0.1,
         le=600,
         title="Budget per point [s]",
-        description="or when this time is spent; at least 12 blocks are measured in any case",
+        description="or when this time is spent; at least 12 blocks are always measured",
     )
 
     @property
     def budget(self) -> Budget:
-        """The stopping rule that these fields ask for."""
+        """The stopping rule of these fields."""
         return Budget(half_width=self.half_width, seconds=self.budget_s)
 
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """What form, command line and messages need to know of one field of a spec."""
+    """One field of a spec, for form, command line and messages."""
 
     name: str
     title: str
@@ -105,7 +106,7 @@ class FieldInfo:
 
     @property
     def allowed(self) -> str:
-        """What may be given, in words: `integers from 1 to 65536, at most 16, separated by commas`."""
+        """The allowed values as text: `integers from 1 to 65536, at most 16 of them, separated by commas`."""
         plural = "s" if self.is_list else ""
         if self.choices:
             what = ("any of " if self.is_list else "one of ") + ", ".join(self.choices)
@@ -121,8 +122,13 @@ class FieldInfo:
         return what
 
 
-def fields(spec: type[Spec]) -> dict[str, FieldInfo]:
-    """All fields of a spec by name: the device, the experiment's own, and last the stopping rule."""
+def fields(spec: type[Spec]) -> Mapping[str, FieldInfo]:
+    """All fields of a spec by name: the device, the experiment's fields, and last the stopping rule."""
+    return _fields(spec)
+
+
+@functools.cache
+def _fields(spec: type[Spec]) -> Mapping[str, FieldInfo]:
     properties = spec.model_json_schema()["properties"]
     last = [name for name in MeasuredSpec.model_fields if name in properties and name not in Spec.model_fields]
     order = [*(name for name in properties if name not in last), *last]
@@ -153,7 +159,7 @@ SpecT = TypeVar("SpecT", bound=Spec)
 
 
 def parse(spec: type[SpecT], given: Mapping[str, object]) -> SpecT:
-    """The validated spec, or BadInput with one line per problem: field, value, what is allowed."""
+    """The validated spec, or BadInput with one line per problem: field, value, allowed values."""
     try:
         return spec.model_validate(dict(given))
     except ValidationError as error:
@@ -168,7 +174,7 @@ def _problem(known: Mapping[str, FieldInfo], given: Mapping[str, object], error:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f", did you mean {near[0]}?" if near else ""
         return f"{_short(name)}: unknown field{hint}; the fields are {', '.join(known)}"
-    if error["type"] == "value_error":  # our own validators say it better than a list of limits
+    if error["type"] == "value_error":  # a validator's message is more precise than the limits
         message = str(error["ctx"]["error"])
         return f"{name}: {message}" if name else message
     value = error["input"] if name in given and not isinstance(error["input"], dict) else given.get(name)
@@ -188,7 +194,7 @@ PlanFunction = Callable[[SpecT], str]
 
 @dataclass(frozen=True)
 class Experiment(Generic[SpecT]):
-    """One question, one file: everything that page, command line and store need to know about it."""
+    """An experiment as page, command line and store use it."""
 
     name: str
     section: Section
@@ -208,13 +214,13 @@ class Experiment(Generic[SpecT]):
     challenge: Challenge | None
 
     def preset(self, name: str) -> SpecT:
-        """A named spec, or BadInput that lists the names."""
+        """The preset of this name, or BadInput that lists the names."""
         if name not in self.presets:
             raise BadInput(f"preset: {_short(name)} is not allowed; give one of {', '.join(self.presets)}")
         return self.presets[name]
 
     def check_row(self, row: Row) -> None:
-        """Raises ValueError where a row does not keep to the declared columns."""
+        """Raises ValueError for a row that does not match the declared columns."""
         check_record(row.values, (*IDENTITY, *self.columns))
 
 
@@ -235,22 +241,22 @@ def experiment(
     challenge: Challenge | None = None,
     compares: str = "",
 ) -> Callable[[RunFunction[SpecT]], Experiment[SpecT]]:
-    """Declares the decorated run function an experiment; its name is the experiment's name.
+    """Declares the decorated run function an experiment, named after the function.
 
-    `grid` names the columns whose values make a grid point: rows of one point were measured side by side.
-    `summary` names the columns that a narrow table shows; `answer` makes one sentence with numbers out of
-    the frame, or an empty one where the rows do not carry an answer yet; without it the sentence is plain.
-    `inspects` declares the details that `Bench.inspect` fills, each with the columns of the grid. `plan` says in one
-    line what a spec would do and how long it would take, shown before it is run. `challenge` is a goal for who learns
-    here, which a run meets or not. `compares` names its variants in a few words.
+    `grid` names the columns that identify a grid point; rows of one point were measured together. `summary` names the
+    columns of a narrow table. `answer` returns one sentence with numbers for a frame, or an empty string if its rows
+    are not enough; by default `default_answer`. `inspects` declares the details that `Bench.inspect` fills, each with
+    the columns of the grid. `plan` describes in one line what a spec would run and for how long, before it is run.
+    `challenge` is a goal for learners that a run can meet. `compares` names the variants in a few words.
     """
 
     def declare(run: RunFunction[SpecT]) -> Experiment[SpecT]:
         resolved = resolve(columns)
-        where = [one for one in resolved if one.name in grid]
-        inspected = {"kernels": KERNELS, "replay": REPLAY, "memory": MEMORY} if inspects else {}
-        declared = {name: [*where, *own] for name, own in inspected.items()}
-        declared |= {"ceilings": [*CEILINGS]} if inspects else {}
+        grid_columns = [column for column in resolved if column.name in grid]
+        profiled = {"kernels": KERNELS, "replay": REPLAY, "memory": MEMORY} if inspects else {}
+        profile_details = {name: [*grid_columns, *further] for name, further in profiled.items()}
+        profile_details |= {"ceilings": [*CEILINGS]} if inspects else {}
+        all_details = {**(details or {}), **profile_details}
         return Experiment(
             name=run.__name__,
             section=section,
@@ -262,7 +268,7 @@ def experiment(
             run=run,
             presets=presets,
             columns=resolved,
-            details={name: resolve(own, identity=(RUN_ID,)) for name, own in ({**(details or {}), **declared}).items()},
+            details={name: resolve(detail, identity=(RUN_ID,)) for name, detail in all_details.items()},
             grid=tuple(grid),
             summary=tuple(summary),
             answer=answer or (lambda frame: default_answer(frame, tuple(grid))),

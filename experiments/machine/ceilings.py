@@ -70,10 +70,10 @@ def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
     it shows how far tinygrad's kernels are from the hardware. Not measured: half precision, tensor cores by
     BEAM, several cores or cards. Source: the empirical roofline toolkit's idea, with tinygrad as the program.
     """
-    from experiments.bench.machine.ceilings import NUMPY, TINYGRAD, Peak, copy, floor, matmul
+    from experiments.bench.machine.ceilings import NUMPY, TINYGRAD, Peak, copy, launch_floor, matmul
     from experiments.bench.tinygrad.runtime import synchronizer
 
-    bench.detail("ceilings", [floor(bench.device)])
+    bench.detail("ceilings", [launch_floor(bench.device)])
     synchronize = synchronizer(bench.device)
     points: list[tuple[str, int, Callable[[str, int], Peak]]] = [
         ("moved_bytes", size, copy) for size in dict.fromkeys(spec.moved_bytes)

@@ -1,7 +1,7 @@
-"""What a device can do at most: copies and products as tinygrad runs them, and on a CPU numpy on one thread.
+"""Measured ceilings of a device: copies and matrix products by tinygrad, and on a CPU by numpy on one thread.
 
 The copy reads and writes every element once (y = x + 1), float32. The product is square, float32, of a size that
-is no power of two: those fall into the same cache sets, which is a lesson of its own and no ceiling.
+is not a power of two: those map to the same cache sets and stay below the ceiling.
 """
 
 import time
@@ -24,7 +24,7 @@ QUICK = Budget(half_width=0.05, seconds=0.3)
 
 @dataclass(frozen=True)
 class Peak:
-    """One thing to do as fast as possible, by name of who does it, and tinygrad's capture of it."""
+    """One workload for a ceiling: calls by implementation (tinygrad, numpy), and tinygrad's capture of it."""
 
     what: str
     size: int
@@ -33,7 +33,7 @@ class Peak:
     inputs: tuple[Any, ...]
 
     def seconds(self, by: str, measured: Comparison, synchronize: Call) -> float:
-        """What it took: tinygrad's kernel on the device, without its launch; numpy's call as it was timed."""
+        """Seconds of tinygrad's kernel on the device, without its launch, or of numpy's timed call."""
         if by != TINYGRAD:
             return measured.latency(by).median
         return sum(one.kernel_s for one in replay(self.jit, self.inputs, synchronize, ROUNDS))
@@ -72,8 +72,8 @@ def _peak(
     return Peak(what, size, calls, jit, inputs)
 
 
-def floor(device: str) -> dict[str, Value]:
-    """The time of a kernel with next to nothing to do, as a record of the detail `ceilings`."""
+def launch_floor(device: str) -> dict[str, Value]:
+    """The time of an almost empty kernel, as a record of the detail `ceilings`."""
     synchronize = synchronizer(device)
     peak = copy(device, 8)
     seconds = sum(one.kernel_s for one in replay(peak.jit, peak.inputs, synchronize, ROUNDS))
@@ -84,10 +84,10 @@ def _stamp(what: str, by: str) -> dict[str, Value]:
     return {"what": what, "by": by, "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 
-def quick(device: str) -> Iterator[dict[str, Value]]:
-    """The few ceilings that a roofline needs, in some seconds."""
+def quick_ceilings(device: str) -> Iterator[dict[str, Value]]:
+    """The few ceilings that a roofline needs, within seconds."""
     family, synchronize = Device.parse(device).family, synchronizer(device)
-    yield floor(device)
+    yield launch_floor(device)
     points = [(copy, size) for size in family.quick_copy_bytes] + [(matmul, family.quick_matmul_size)]
     for make, size in points:
         peak = make(device, size)

@@ -1,4 +1,4 @@
-"""The fingerprint of the machine that measured: its key survives a reboot, volatile readings stay outside it."""
+"""The fingerprint of the measuring machine: its key is stable across reboots; volatile readings are separate."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ VECTOR_INSTRUCTIONS = (
 
 
 def fingerprint(device: str) -> Fingerprint:
-    """What decides how fast `device` is here: hardware, system and the versions of all that compiles."""
+    """Facts that decide the speed of `device`: hardware, system, and versions of the compiling software."""
     facts: Fingerprint = {
         "cpu": _cpu_model(),
         "cores": psutil.cpu_count(logical=True) or 0,
@@ -45,19 +45,19 @@ def fingerprint(device: str) -> Fingerprint:
 
 
 def key(facts: Fingerprint) -> str:
-    """Twelve hexadecimal digits that are the same for the same facts."""
+    """Twelve hexadecimal digits, equal for equal facts."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def volatile() -> dict[str, float | str]:
-    """Readings that change by the minute: stored with a run, never part of the key."""
+    """Readings that change by the minute: stored with a run, not part of the key."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     free = psutil.virtual_memory().available / 2**30
     return {"load_average": round(load, 2), "free_memory_gib": round(free, 2), "time": time.time()}
 
 
 def host() -> str:
-    """The name under which runs of this machine are queued: `TINYLAB_HOST`, or its own."""
+    """The name under which runs of this machine are queued: `TINYLAB_HOST`, or the host name."""
     return os.environ.get("TINYLAB_HOST", "") or socket.gethostname() or "localhost"
 
 
@@ -69,18 +69,18 @@ def _package(name: str) -> str:
 
 
 def _cpu_model() -> str:
-    """The processor's name; the system's own word where /proc does not say."""
+    """The processor's name from /proc, else from the platform."""
     return _cpuinfo("model name", "hardware") or platform.processor() or platform.machine()
 
 
 def _instructions() -> str:
-    """What the processor has of the instructions that decide how fast numbers are: names alone may hide generations."""
-    there = _cpuinfo("flags", "features").split()
-    return " ".join(one for one in VECTOR_INSTRUCTIONS if one in there) or "unknown"
+    """The processor's vector instructions, which decide its speed: a model name alone may hide generations."""
+    supported = _cpuinfo("flags", "features").split()
+    return " ".join(name for name in VECTOR_INSTRUCTIONS if name in supported) or "unknown"
 
 
 def _cpuinfo(*names: str) -> str:
-    """The first line of /proc/cpuinfo that begins with one of these names; empty where there is none."""
+    """The value of the first line of /proc/cpuinfo that begins with one of these names; empty without one."""
     info = Path("/proc/cpuinfo")
     if sys.platform.startswith("linux") and info.exists():
         for line in info.read_text(errors="replace").splitlines():

@@ -1,8 +1,8 @@
-"""The C compiler of tinygrad's CPU device: a real clang where there is one, else the one from requirements.txt.
+"""The C compiler of tinygrad's CPU device: clang if installed, else ziglang from requirements.txt.
 
 tinygrad calls `$CC -c -x c … --target=ARCH-none-unknown-elf -march=native - -o -`. gcc knows no
-`--target`, so a foreign `CC=gcc` must never reach the child. zig's clang understands the call after a small
-translation, which the shim below makes.
+`--target`, so a user's `CC=gcc` must never reach the child. zig's clang accepts the call after a small
+translation by the shim below.
 """
 
 import functools
@@ -19,10 +19,10 @@ from platformdirs import user_cache_path
 
 from experiments.bench.machine.device import Device
 
-OURS = ("CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG")  # set by an experiment, or they would change what is measured
+CONTROLLED = ("CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG")  # not inherited: they would change measurements
 NO_COMPILER = "no C compiler for the CPU device: neither clang nor ziglang is installed; run `pip install ziglang`"
 
-# zig takes neither standard input nor tinygrad's bare-metal target, and by default adds run-time checks and
+# zig supports neither standard input nor tinygrad's bare-metal target, and by default adds run-time checks and
 # unwind tables, which tinygrad's loader cannot relocate.
 SHIM = """#!/bin/sh
 # Written by tinygrad lab: translates tinygrad's call of clang for `zig cc`.
@@ -54,7 +54,7 @@ class Compiler:
 
 
 def cache_folder() -> Path:
-    """Where shims and tinygrad's compiled kernels are kept; made when it is missing."""
+    """The folder of shims and caches, created if missing."""
     folder = user_cache_path("tinygrad-lab")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -62,7 +62,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def compiler() -> Compiler | None:
-    """The compiler that the CPU device will use, None where there is none."""
+    """The compiler of the CPU device; None without one."""
     clang = shutil.which("clang")
     if clang and (version := _version([clang, "--version"])) and "clang version" in version:
         return Compiler(clang, version)
@@ -75,15 +75,15 @@ def compiler() -> Compiler | None:
 
 
 def kernel_cache() -> Path:
-    """The file of tinygrad's compiled kernels for this compiler: one compiler never serves another's."""
+    """The cache file of compiled kernels, one per compiler version."""
     used = compiler()
     name = used.version if used else "none"
     return cache_folder() / f"kernels-{''.join(c if c.isalnum() else '-' for c in name)[:60]}.db"
 
 
 def child_environment(device: str) -> dict[str, str]:
-    """The environment of a process that runs tinygrad on `device`: device, compiler and caches set, CC ours."""
-    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    """The environment of a process that runs tinygrad on `device`: device, compiler and caches are set."""
+    environment = {name: value for name, value in os.environ.items() if name not in CONTROLLED}
     if used := compiler():
         environment["CC"] = used.program
     family = Device.parse(device).family.name
@@ -91,7 +91,7 @@ def child_environment(device: str) -> dict[str, str]:
 
 
 def _version(command: list[str]) -> str | None:
-    """The first line that a compiler says of itself, None where it does not start."""
+    """The first line that a command prints; None if it fails or prints nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -100,7 +100,7 @@ def _version(command: list[str]) -> str | None:
 
 
 def _write_shim(zig: Path) -> Path:
-    """Writes the shim beside its siblings under a name that changes with its text, whole or not at all."""
+    """Writes the shim atomically, under a name that depends on its text."""
     cache = cache_folder()
     text = SHIM.replace("@ZIG@", str(zig)).replace("@CACHE@", str(cache / "zig"))
     shim = cache / f"cc-{zlib.crc32(text.encode()):08x}"

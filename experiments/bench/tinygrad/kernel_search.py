@@ -23,10 +23,10 @@ from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
 
 
 def first_call(
-    device: str, make: str, width: int, optimized: bool, trace: str, arguments: str
+    device: str, prepare: str, width: int, optimized: bool, trace: str, arguments: str
 ) -> Callable[[], dict[str, float]]:
-    """In a helper process: prepares a call by `make`; returns its first run, which searches and writes `trace`."""
-    module, _, name = make.partition(":")
+    """In a helper process: prepares a call by `prepare`; returns its first run, which searches and writes `trace`."""
+    module, _, name = prepare.partition(":")
     synchronize = synchronizer(device)
     throw_away_compile(device)
     call = getattr(importlib.import_module(module), name)(device, **json.loads(arguments))

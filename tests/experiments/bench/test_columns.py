@@ -58,7 +58,7 @@ def test_a_column_that_was_not_declared_is_refused():
 
 
 def test_a_value_of_another_kind_is_refused():
-    with pytest.raises(ValueError, match=r"column 'kernels' wants integer, got 2\.0"):
+    with pytest.raises(ValueError, match=r"column 'kernels' has kind integer, got 2\.0"):
         check_record({"kernels": 2.0}, [COMMON["kernels"]])
 
 

@@ -134,7 +134,7 @@ def test_an_artifact_is_kept_by_its_hash(bench, events):
 def test_a_too_large_artifact_is_refused(bench, events, monkeypatch):
     monkeypatch.setattr(session, "MAX_ARTIFACT_BYTES", 4)
     bench.artifact("fits", b"1234")
-    with pytest.raises(ValueError, match=r"artifact model\.bin has 5 bytes; at most 4 are kept"):
+    with pytest.raises(ValueError, match=r"artifact model\.bin has 5 bytes; at most 4 are allowed"):
         bench.artifact("model.bin", b"12345")
     assert len(events) == 1
 

@@ -142,8 +142,8 @@ def test_the_need_is_that_of_the_largest_copy_or_product(given, need):
 
 SLOW_DEVICE = """
 import json
-from experiments.bench.machine.ceilings import quick
-print(json.dumps(list(quick("PYTHON"))))
+from experiments.bench.machine.ceilings import quick_ceilings
+print(json.dumps(list(quick_ceilings("PYTHON"))))
 """
 
 

@@ -320,7 +320,7 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
     "wrong hash": (lambda m: zipped(m | {n: b"other" for n in m if "art" in n}), "damaged"),
     "wrong kind": (
         lambda m: zipped(resealed(m, "rows.json", m["rows.json"].replace(b'"number": 1', b'"number": "one"'))),
-        "column 'number' wants integer, got 'one'",
+        "column 'number' has kind integer, got 'one'",
     ),
     "not UTF-8": (lambda m: zipped(resealed(m, "rows.json", b"\xff")), "rows.json"),
     "samples of no row": (lambda m: zipped(sample(m, row=7)), "of no row"),

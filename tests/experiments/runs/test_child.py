@@ -39,9 +39,9 @@ def test_nan_and_infinity_are_sent_as_empty(value: float) -> None:
     ("values", "message"),
     [
         ({"surprise": 1}, "'surprise' is not declared"),
-        ({"number": 1.5}, "'number' wants integer"),
-        ({"number": True}, "'number' wants integer"),
-        ({"variant": 3}, "'variant' wants text"),
+        ({"number": 1.5}, "'number' has kind integer"),
+        ({"number": True}, "'number' has kind integer"),
+        ({"variant": 3}, "'variant' has kind text"),
     ],
 )
 def test_a_row_that_does_not_match_its_columns_is_refused(values: Any, message: str) -> None:

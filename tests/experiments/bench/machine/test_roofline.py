@@ -48,7 +48,7 @@ def test_the_ideal_times_are_work_over_ceilings():
     [(10**9, 10**9, "memory"), (10**11, 10**9, "compute"), (0, 10**6, "memory"), (5 * 10**9, 10**9, "memory")],
 )
 def test_the_roof_is_that_which_takes_longer(ops, moved, roof):
-    assert launch(ops, moved).roof(CEILINGS) == roof
+    assert launch(ops, moved).nearest_ceiling(CEILINGS) == roof
 
 
 def test_a_call_that_waits_for_the_host_is_bound_by_launch():
