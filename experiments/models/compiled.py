@@ -1,4 +1,4 @@
-"""A network as it would be deployed: compiled for one batch, checked, ready to be timed."""
+"""A network as deployed: packed, restored, captured for one batch and checked against numpy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from experiments.models.sequential.network import Network, forward_numpy, parame
 from experiments.models.techniques.quantization.post_training import quantize
 from experiments.models.techniques.quantization.spec import QuantSpec
 
-ATOL, RTOL = 1e-4, 1e-3  # the compiled network against numpy, of the largest logit
+ATOL, RTOL = 1e-4, 1e-3  # of the captured network against numpy, relative to the largest logit
 
 
 @dataclass(frozen=True)
 class CapturedNetwork:
-    """The function of images (n, pixels) that was captured, its TinyJit, its input on the device.
+    """A captured function of images (n, pixels), its TinyJit and its input on the device.
 
-    `max_abs_error` is against numpy; `wrong` where it exceeds the tolerance.
+    `max_abs_error`: of a replay against numpy. `wrong`: whether it exceeds the tolerance.
     """
 
     function: Callable[[Any], Any]
@@ -49,7 +49,7 @@ def capture_network(function: Callable[[Any], Any], images: Array, reference: Ar
 
 @dataclass(frozen=True)
 class DeployedNetwork:
-    """A float32 network, the file that restores it, and what was compiled of that file."""
+    """A float32 network, its packed file, and the captured network that the file restores."""
 
     network: Network
     file: bytes
@@ -57,7 +57,7 @@ class DeployedNetwork:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return parameter_count(self.network)
 
 

@@ -1,4 +1,4 @@
-"""Functions to measure, each with its seeded inputs and its twin in numpy float64."""
+"""Python functions as models: each with seeded inputs and a float64 reference in numpy."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -14,26 +14,26 @@ SEED = 1
 
 @dataclass(frozen=True)
 class FunctionModel:
-    """A function of realised tensors; `sample(n)` makes its float32 inputs, `reference` computes it in float64."""
+    """A function of realized tensors; `sample(n)` returns float32 inputs, `reference` computes it in float64."""
 
     function: Callable[..., Any]
     sample: Callable[[int], tuple[Array, ...]]
     reference: Callable[..., Array]
 
     def inputs(self, n: int, device: str) -> tuple[Any, ...]:
-        """The inputs for size `n`, realised on `device`."""
+        """The inputs of size `n`, realized on `device`."""
         return tensors(device, *self.sample(n))
 
 
 def tensors(device: str, *arrays: Array) -> tuple[Any, ...]:
-    """Each array as a realised tensor on `device`."""
+    """Each array as a realized tensor on `device`."""
     from experiments.bench.tinygrad.runtime import tensor
 
     return tuple(tensor(array, device) for array in arrays)
 
 
 def elementwise() -> FunctionModel:
-    """(x+y).relu()*2 of two n x n matrices: one fused kernel, bound by memory."""
+    """(x+y).relu()*2 of two n x n matrices: one fused, memory-bound kernel."""
     return FunctionModel(
         function=lambda x, y: ((x + y).relu() * 2).realize(),
         sample=lambda n: _normal(2, n, n),
@@ -42,7 +42,7 @@ def elementwise() -> FunctionModel:
 
 
 def matmul_chain() -> FunctionModel:
-    """(a@b+c).relu().sum() of three n x n matrices: a product and two reductions; sums to millions."""
+    """(a@b+c).relu().sum() of three n x n matrices: a matrix product and two reductions; the sum reaches millions."""
     return FunctionModel(
         function=lambda a, b, c: (a @ b + c).relu().sum().realize(),
         sample=lambda n: _normal(3, n, n),
@@ -51,9 +51,9 @@ def matmul_chain() -> FunctionModel:
 
 
 def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> FunctionModel:
-    """Linear layers with ReLU between them on inputs of n rows, its weights held on `device`.
+    """Linear layers with ReLU between them on inputs of n rows, with weights on `device`.
 
-    Weights are scaled so that activations neither vanish nor grow (He initialisation).
+    Weights are scaled so that activations neither vanish nor grow (He initialization).
     """
     rng = np.random.default_rng(SEED)
     pairs = list(itertools.pairwise(widths))

@@ -1,4 +1,4 @@
-"""MNIST, whole and carried by the project: training, validation and test images as numpy arrays."""
+"""MNIST, bundled with the project: training, validation and test images as numpy arrays."""
 
 import functools
 import hashlib
@@ -16,7 +16,7 @@ VALIDATION, SPLIT_SEED = 5_000, 20_260_101
 
 
 class DamagedData(ValueError):
-    """A data file that is missing or not the one it should be: one line, and no data."""
+    """The data file is missing or its checksum is wrong; one line."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Split:
         return len(self.labels)
 
     def first(self, count: int) -> "Split":
-        """The first `count` images; the order within a split is random, so these are a fair sample."""
+        """The first `count` images; the order within a split is random, so they are a random sample."""
         return Split(self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train on the first, choose on the second, report the third. `checksum` names the file they came from."""
+    """Train on `train`, choose on `validation`, report `test`. `checksum`: SHA-256 of the file."""
 
     train: Split
     validation: Split
@@ -49,14 +49,14 @@ def mnist() -> Dataset:
     """55,000 training, 5,000 validation and 10,000 test digits of 28x28 pixels; loaded once per process.
 
     The validation images are a fixed random choice from the original training set.
-    Raises DamagedData where the carried file is missing or its SHA-256 is wrong.
+    Raises DamagedData if the bundled file is missing or its SHA-256 is wrong.
     Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits.
     """
     return read(FILE, SHA256)
 
 
 def read(file: Path, checksum: str) -> Dataset:
-    """The dataset in `file`, whose SHA-256 must be `checksum`, else DamagedData."""
+    """The data set in `file`; DamagedData unless its SHA-256 is `checksum`."""
     try:
         content = file.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Networks as data: layers with sizes, so that training, quantizing, pruning, packing and export can walk over them.
+"""Networks as data: layers with sizes, which training, quantization, pruning, packing and export iterate over.
 
 Weights are a plain dict of arrays: `layers.0.weight`, shaped [out, in] (linear) or [out, in, height, width]
 (convolution), and `layers.0.bias`, shaped [out].
@@ -24,7 +24,7 @@ CHUNK_FLOATS = 2**22  # im2col of a whole test set would need gigabytes
 
 @dataclass(frozen=True)
 class Linear:
-    """A matrix product and a bias; images are flattened channel by channel before it."""
+    """A matrix product and a bias; images are flattened channel by channel first."""
 
     inputs: int
     outputs: int
@@ -36,7 +36,7 @@ class Linear:
         return (self.outputs, self.inputs)
 
     def output_shape(self, shape: TensorShape) -> TensorShape:
-        """The shape of one output for an input of `shape`."""
+        """The shape of one output for an input of `shape`; ValueError if they do not match."""
         if math.prod(shape) != self.inputs:
             raise ValueError(f"a linear layer of {self.inputs} inputs cannot follow an output of shape {shape}")
         return (self.outputs,)
@@ -60,7 +60,7 @@ class Conv:
         return (self.outputs, self.inputs, self.kernel, self.kernel)
 
     def positions(self, shape: TensorShape) -> tuple[int, int]:
-        """Rows and columns of the convolution's result, before pooling, for an input of [channels, height, width]."""
+        """Rows and columns of the result before pooling, for an input of [channels, height, width]."""
         if len(shape) != 3 or shape[0] != self.inputs:
             raise ValueError(f"a convolution of {self.inputs} channels cannot follow an output of shape {shape}")
         rows, columns = ((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in shape[1:])
@@ -85,7 +85,7 @@ Layer = Linear | Conv
 
 @dataclass(frozen=True)
 class LayerNode:
-    """A layer at its place: its name, what comes in and goes out, and how often each weight is used per image."""
+    """A layer of a network: its name, and the shapes of its input and output."""
 
     name: str
     layer: Layer
@@ -94,24 +94,18 @@ class LayerNode:
 
     @property
     def weight(self) -> str:
-        """The name of its weight."""
+        """The name of the layer's weight."""
         return f"{self.name}.weight"
 
     @property
     def bias(self) -> str:
-        """The name of its bias."""
+        """The name of the layer's bias."""
         return f"{self.name}.bias"
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulate operations for one image."""
-        uses = 1 if isinstance(self.layer, Linear) else math.prod(self.layer.positions(self.input_shape))
-        return uses * math.prod(self.layer.weight_shape)
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers that fit one another, else ValueError, for images of `image` = [channels, height, width]."""
+    """Layers in order, for images of shape `image`; ValueError if the shapes do not match."""
 
     name: str
     layers: tuple[Layer, ...]
@@ -126,23 +120,23 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """Outputs of the last layer."""
+        """Number of outputs of the last layer."""
         return self.layers[-1].outputs
 
     def walk(self) -> list[LayerNode]:
         """The layers in order, each with its name and shapes."""
-        placed, shape = [], self.image
+        nodes, shape = [], self.image
         for number, layer in enumerate(self.layers):
             after = layer.output_shape(shape)
-            placed.append(LayerNode(f"layers.{number}", layer, shape, after))
+            nodes.append(LayerNode(f"layers.{number}", layer, shape, after))
             shape = after
-        return placed
+        return nodes
 
     def shapes(self) -> dict[str, TensorShape]:
         """The shape of every weight and bias, by name."""
         shapes: dict[str, TensorShape] = {}
-        for place in self.walk():
-            shapes |= {place.weight: place.layer.weight_shape, place.bias: (place.layer.outputs,)}
+        for node in self.walk():
+            shapes |= {node.weight: node.layer.weight_shape, node.bias: (node.layer.outputs,)}
         return shapes
 
 
@@ -152,15 +146,15 @@ def mlp(inputs: int = 784, hidden: int = 128, outputs: int = 10) -> Network:
 
 
 def lenet_300_100(first: int = 300, second: int = 100, inputs: int = 784, outputs: int = 10) -> Network:
-    """Two hidden layers, 266,610 parameters. Source: LeCun et al. 1998; the usual subject of pruning papers."""
+    """Two hidden layers, 266,610 parameters. Source: LeCun et al. 1998; the usual network of pruning papers."""
     return dense("lenet_300_100", (inputs, first, second, outputs))
 
 
 def cnn(first: int = 16, second: int = 32, kernel: int = 5, stride: int = 3, outputs: int = 10) -> Network:
     """The course's exercise: two convolutions with ReLU, the average over all positions, one linear layer.
 
-    13,578 parameters. `stride` is that of the first convolution: it lets each of the averaged positions see a large
-    part of the digit, without which an average cannot tell digits. The second has none, since tinygrad's gradient
+    13,578 parameters. `stride` is that of the first convolution: each of the averaged positions then covers a large
+    part of the digit, which an average needs to distinguish digits. The second has none, since tinygrad's gradient
     of a strided convolution by its input takes ten times as long.
     """
     return Network(
@@ -195,34 +189,34 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 
 
 def dense(name: str, widths: tuple[int, ...]) -> Network:
-    """Linear layers from width to width, with ReLU between them, for images of `widths[0]` pixels in a row."""
+    """Linear layers of these widths with ReLU between them, for flattened images of `widths[0]` pixels."""
     last = len(widths) - 2
     pairs = enumerate(itertools.pairwise(widths))
     return Network(name, tuple(Linear(into, out, relu=number < last) for number, (into, out) in pairs), (widths[0],))
 
 
 def parameter_count(network: Network) -> int:
-    """How many weights and biases there are; times 4 in bytes of float32."""
+    """Number of weights and biases."""
     return sum(math.prod(shape) for shape in network.shapes().values())
 
 
 def initial_weights(network: Network, seed: int) -> Weights:
-    """Seeded float32 weights before training: normal, variance 2 / inputs of a unit; biases are zero.
+    """Seeded float32 weights before training: normal with variance 2 / inputs of a unit; biases are zero.
 
     Source: He et al. 2015, Delving Deep into Rectifiers.
     """
     rng = np.random.default_rng(seed)
     weights: Weights = {}
-    for place in network.walk():
-        shape = place.layer.weight_shape
+    for node in network.walk():
+        shape = node.layer.weight_shape
         scale = math.sqrt(2 / math.prod(shape[1:]))
-        weights[place.weight] = (rng.standard_normal(shape) * scale).astype(np.float32)
-        weights[place.bias] = np.zeros(shape[0], np.float32)
+        weights[node.weight] = (rng.standard_normal(shape) * scale).astype(np.float32)
+        weights[node.bias] = np.zeros(shape[0], np.float32)
     return weights
 
 
 def check_weights(network: Network, weights: Mapping[str, Array]) -> None:
-    """Raises ValueError with one line where `weights` are not finite numbers in the shapes of `network`."""
+    """Raises ValueError with one line unless `weights` are finite numbers in the shapes of `network`."""
     wanted = network.shapes()
     if missing := sorted(wanted.keys() ^ weights.keys()):
         raise ValueError(f"weights of another network: {network.name} has {', '.join(wanted)}; differs in {missing[0]}")
@@ -238,29 +232,29 @@ def forward_numpy(
 ) -> Array:
     """Logits (n, classes) of images (n, pixels) in the precision of `weights` and `images`.
 
-    `before(name, x)` is called with the input of each layer, in the layer's own input shape, and gives what the
-    layer gets: to look at activations (return x) or to replace them. Convolutions go in chunks of images.
+    `before(name, x)` is called with the input of each layer, in the layer's input shape, and returns the input to
+    use: to observe activations (return x) or to replace them. Convolutions are computed in chunks of images.
     """
     return np.concatenate([_forward_chunk(network, weights, chunk, before) for chunk in image_chunks(network, images)])
 
 
 def image_chunks(network: Network, images: Array) -> list[Array]:
-    """`images` in parts that are small enough for the unrolled convolutions of `network`; one part at least."""
+    """`images` in at least one part, each small enough for the im2col convolutions of `network`."""
     step = len(images) or 1
-    for place in network.walk():
-        if isinstance(place.layer, Conv):
-            unrolled = math.prod(place.layer.positions(place.input_shape)) * math.prod(place.layer.weight_shape[1:])
+    for node in network.walk():
+        if isinstance(node.layer, Conv):
+            unrolled = math.prod(node.layer.positions(node.input_shape)) * math.prod(node.layer.weight_shape[1:])
             step = min(step, max(1, CHUNK_FLOATS // unrolled))
     return [images[start : start + step] for start in range(0, len(images), step)] or [images]
 
 
 def _forward_chunk(network: Network, weights: Mapping[str, Array], images: Array, before: LayerHook | None) -> Array:
     x = images
-    for place in network.walk():
-        flat = isinstance(place.layer, Linear)
-        x = x.reshape(len(x), *((place.layer.inputs,) if flat else place.input_shape))
-        x = before(place.name, x) if before else x
-        x = apply_numpy(place.layer, weights[place.weight], weights[place.bias], x)
+    for node in network.walk():
+        flat = isinstance(node.layer, Linear)
+        x = x.reshape(len(x), *((node.layer.inputs,) if flat else node.input_shape))
+        x = before(node.name, x) if before else x
+        x = apply_numpy(node.layer, weights[node.weight], weights[node.bias], x)
     return x
 
 
@@ -274,7 +268,7 @@ def apply_numpy(layer: Layer, weight: Array, bias: Array, x: Array) -> Array:
 
 
 def product_numpy(layer: Layer, weight: Array, x: Array) -> Array:
-    """The product alone, neither bias nor ReLU nor pooling; integers stay the integers they are given as."""
+    """The product alone, without bias, ReLU and pooling; integer inputs give integer results."""
     if isinstance(layer, Linear):
         return np.asarray(x @ weight.T)
     if layer.padding:
@@ -295,24 +289,25 @@ def pool_numpy(layer: Layer, x: Array) -> Array:
         return np.asarray(x.mean(axis=(2, 3)))
     rows, columns = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
     x = np.maximum(x[:, :, 0:rows:2, :columns], x[:, :, 1:rows:2, :columns])
-    return np.asarray(np.maximum(x[..., 0::2], x[..., 1::2]))  # a maximum over tiny axes takes numpy 20 times as long
+    return np.asarray(
+        np.maximum(x[..., 0::2], x[..., 1::2])
+    )  # numpy takes 20 times as long for a maximum over tiny axes
 
 
 def accuracy_numpy(network: Network, weights: Mapping[str, Array], images: Array, labels: Array) -> float:
-    """The share of `images` whose largest logit is at their label, 0..1."""
+    """The share of `images` whose largest logit is that of their label, 0..1."""
     return float((forward_numpy(network, weights, images).argmax(axis=1) == labels).mean())
 
 
-def forward_tinygrad(network: Network, tensors: Mapping[str, Any], x: Any, before: LayerHook | None = None) -> Any:
-    """Logits of a tinygrad tensor of images (n, pixels); `before` as in `forward_numpy`.
+def forward_tinygrad(network: Network, tensors: Mapping[str, Any], x: Any) -> Any:
+    """Logits of a tinygrad tensor of images (n, pixels).
 
-    Each layer's result is made contiguous: else tinygrad 0.14.0 computes it a second time in the backward pass.
+    Each layer's result is made contiguous: otherwise tinygrad 0.14.0 computes it a second time in the backward pass.
     """
-    for place in network.walk():
-        flat = isinstance(place.layer, Linear)
-        x = x.reshape(x.shape[0], -1) if flat else x.reshape(x.shape[0], *place.input_shape)
-        x = before(place.name, x) if before else x
-        x = apply_tinygrad(place.layer, tensors[place.weight], tensors[place.bias], x)
+    for node in network.walk():
+        flat = isinstance(node.layer, Linear)
+        x = x.reshape(x.shape[0], -1) if flat else x.reshape(x.shape[0], *node.input_shape)
+        x = apply_tinygrad(node.layer, tensors[node.weight], tensors[node.bias], x)
     return x
 
 
@@ -322,7 +317,7 @@ def apply_tinygrad(layer: Layer, weight: Any, bias: Any, x: Any) -> Any:
         x = x.linear(weight.transpose(), bias)
         return x.relu().contiguous() if layer.relu else x
     x = x.conv2d(weight, bias, stride=layer.stride, padding=layer.padding)
-    if layer.pool == "average":  # else the gradient of the mean is worked out again for every weight of the kernel
+    if layer.pool == "average":  # otherwise the gradient of the mean is computed again for every weight of the kernel
         x = x.contiguous_backward()
     x = (x.relu() if layer.relu else x).contiguous()
     if layer.pool == "average":

@@ -1,4 +1,4 @@
-"""Training on while weights are taken away: the masks tighten by a schedule, the compiled step stays the same."""
+"""Fine-tuning during pruning: the masks tighten by a schedule, with one compiled training step."""
 
 import dataclasses
 import math
@@ -17,15 +17,16 @@ from experiments.models.training.settings import default_settings
 if TYPE_CHECKING:
     from experiments.models.training.trainer import Trainer
 
-VERSION = 1  # raise it when fine-tuning the same weights by the same plan gives other weights
+VERSION = 1  # raise it when the same weights, mask function and steps give other weights
 
-PRUNING = 0.6  # share of the steps over which a gradual schedule tightens; the rest heals
-TIGHTENINGS, LOOKS = 40, 10  # of the masks (with 10 of them 95 % sparsity loses twice as much), points of a curve
+PRUNING_SHARE = 0.6  # of the steps of a gradual schedule; the rest only fine-tunes
+MASK_UPDATES = 40  # at most; with 10 of them, 95 % sparsity loses twice as much accuracy
+CURVE_POINTS = 10
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """Weights that obey the masks, and the curve: records of step, sparsity and validation_accuracy (0..1)."""
+    """Masked weights, and the curve: records of step, sparsity and validation_accuracy (0..1)."""
 
     weights: Weights
     masks: Masks
@@ -36,7 +37,7 @@ def fine_tune(
     trainer: "Trainer",
     data: Dataset,
     start: Mapping[str, Array],
-    plan: MaskFunction,
+    mask_function: MaskFunction,
     target: float,
     *,
     steps: int,
@@ -46,37 +47,37 @@ def fine_tune(
     curve: bool = False,
     on_step: Callable[[int, int], None] | None = None,
 ) -> FineTuned:
-    """Prunes `start` to `target` by `plan(weights, amount, masks so far)` and trains it for `steps` more steps.
+    """Prunes `start` to `target` by `mask_function(weights, amount, masks so far)` and trains it for `steps` steps.
 
-    `one_shot` prunes before the first step. `cubic` tightens over the first 60 % of the steps and prunes what is
-    smallest by then. `steps` of 0 prunes at once and trains nothing. Every call of one trainer uses the same compiled
-    step; the learning rate begins at the network's default and falls to 0. `curve`: look at the validation images
-    along the way. `on_step(step, steps)` is called before every step.
+    `one_shot` prunes before the first step. `cubic` prunes during the first 60 % of the steps, by the weights of that
+    moment. With 0 `steps` it prunes at once and does not train. All calls with one trainer use the same compiled step;
+    the learning rate starts at the network's default and falls to 0. `curve`: evaluate the validation images during
+    training. `on_step(step, steps)` is called before every step.
     """
     if not steps:
-        masks = plan(start, target, {})
+        masks = mask_function(start, target, {})
         return FineTuned(apply_masks(start, masks), masks, [])
     gradual = schedule == "cubic"
-    last = round(PRUNING * steps) if gradual else 0
-    tighten_every, look_every = max(1, math.ceil(last / TIGHTENINGS)), max(1, steps // LOOKS)
-    masks = {} if gradual else plan(start, target, {})
-    seen: list[dict[str, float]] = []
+    last = round(PRUNING_SHARE * steps) if gradual else 0
+    update_every, evaluate_every = max(1, math.ceil(last / MASK_UPDATES)), max(1, steps // CURVE_POINTS)
+    masks = {} if gradual else mask_function(start, target, {})
+    records: list[dict[str, float]] = []
 
-    def look(weights: Weights, step: int) -> None:
+    def evaluate(weights: Weights, step: int) -> None:
         validation = data.validation
         accuracy = accuracy_numpy(trainer.network, weights, validation.images, validation.labels)
         sparsity = total_sparsity(trainer.network, weights)
-        seen.append({"step": step, "sparsity": sparsity, "validation_accuracy": accuracy})
+        records.append({"step": step, "sparsity": sparsity, "validation_accuracy": accuracy})
 
     def before_step(now: "Trainer", step: int, _: int) -> None:
         nonlocal masks
         if on_step:
             on_step(step, steps)
-        if gradual and (step == last or (step < last and step % tighten_every == 0)):
-            masks = plan(now.weights(), cubic_sparsity(step, 0, last, target), masks)
+        if gradual and (step == last or (step < last and step % update_every == 0)):
+            masks = mask_function(now.weights(), cubic_sparsity(step, 0, last, target), masks)
             now.set_masks(masks)
-        if curve and step % look_every == 0:
-            look(now.weights(), step)
+        if curve and step % evaluate_every == 0:
+            evaluate(now.weights(), step)
 
     settings = dataclasses.replace(default_settings(trainer.network.name), seed=seed, batch=trainer.batch)
     trained = trainer.fit(
@@ -87,8 +88,8 @@ def fine_tune(
         masks=masks,
         teacher=teacher,
         on_step=before_step,
-        evaluate=lambda _: 0.0,  # looked at in `look`, where it is wanted
+        evaluate=lambda _: 0.0,  # `evaluate` does it, if a curve is requested
     )
     if curve:
-        look(trained.weights, steps)
-    return FineTuned(trained.weights, masks, seen)
+        evaluate(trained.weights, steps)
+    return FineTuned(trained.weights, masks, records)

@@ -1,6 +1,6 @@
-"""Unstructured pruning: masks that say which weights of a network stay, and the schedule by which they tighten.
+"""Unstructured pruning: masks of the weights that remain, and the schedule of gradual pruning.
 
-A mask is a boolean array in the shape of its weight, True where the weight stays. Biases are never pruned.
+A mask is a boolean array in the shape of its weight, True where the weight remains. Biases are never pruned.
 """
 
 import re
@@ -31,16 +31,16 @@ def pruning_masks(
     layers: Collection[str] | None = None,
     within: Mapping[str, Array] | None = None,
 ) -> Masks:
-    """The masks that leave the best share 1 - `sparsity` of the weights, by the name of the weight.
+    """Masks, by weight name, under which the share 1 - `sparsity` of the weights with the highest scores remains.
 
-    `magnitude`: the largest. `lamp`: the largest by their square over the sum of the squares of those in their layer
-    that are at least as large, which makes layers comparable and leaves every one some. `random`: a seeded choice,
-    the smaller one part of the larger. `N:M`, as `2:4`: the N largest of every M in a row along the inputs of an
-    output, a rest that fills no M likewise; its sparsity is 1 - N/M and may be given as None.
+    Scores: `magnitude`; `lamp`, the square over the sum of the squares in its layer that are at least as large, which
+    makes layers comparable and leaves weights in each; `random`, a seeded choice of which a smaller one is part of a
+    larger one. `N:M`, as `2:4`: the N largest of every M consecutive inputs of an output, also of an incomplete last
+    group; its sparsity is 1 - N/M and may be given as None.
 
-    `scope`: the share holds for all weights together or for every layer alone (LAMP keeps the largest of a layer in
-    either case). `layers`: only these; the others get no mask. `within`: masks that may only tighten; what they
-    remove stays removed. At least one weight stays. ValueError with one line where a value is not allowed.
+    `scope`: whether the share holds for all weights together or for each layer (with LAMP, the largest weight of a
+    layer always remains). `layers`: only these; the others get no mask. `within`: earlier masks, whose removed weights
+    stay removed. At least one weight remains. ValueError with one line if a value is not allowed.
     Source: Han et al. 2015 (magnitude), Lee et al. 2021 (LAMP), Mishra et al. 2021 (N:M).
     """
     check_weights(network, weights)
@@ -66,7 +66,7 @@ def pruning_masks(
 
 
 def parse_n_of_m(pattern: str) -> tuple[int, int]:
-    """N and M of a text as `2:4`; ValueError with one line where it is none or N is larger than M."""
+    """N and M of a text as `2:4`; ValueError if it is none or N is larger than M."""
     found = PATTERN.fullmatch(pattern)
     n, m = (int(number) for number in found.groups()) if found else (0, 0)
     if not 1 <= n <= m:
@@ -74,41 +74,36 @@ def parse_n_of_m(pattern: str) -> tuple[int, int]:
     return n, m
 
 
-def cubic_sparsity(step: int, first: int, last: int, final: float, start: float = 0.0) -> float:
-    """The sparsity at `step` of a gradual schedule: `start` until `first`, fast at once, `final` from `last` on.
+def cubic_sparsity(step: int, first: int, last: int, final: float) -> float:
+    """The sparsity at `step` of a gradual schedule: from 0 at `first`, fast and then slowly, to `final` at `last`.
 
     Source: Zhu & Gupta 2017, To prune, or not to prune.
     """
     if step >= last:
         return final
     left = 1 - max(0, step - first) / (last - first)
-    return final + (start - final) * left**3
+    return final - final * left**3
 
 
 def apply_masks(weights: Mapping[str, Array], masks: Mapping[str, Array]) -> Weights:
-    """The weights with zeros where a mask says so; names without a mask stay as they are."""
+    """The weights with zeros where a mask is False; weights without a mask are unchanged."""
     return {name: one * (masks[name] != 0) if name in masks else one for name, one in weights.items()}
-
-
-def sparsities(network: Network, weights: Mapping[str, Array]) -> dict[str, float]:
-    """The share of zeros among the weights of every layer, by layer; biases are not counted."""
-    return {place.name: float((weights[place.weight] == 0).mean()) for place in network.walk()}
 
 
 def total_sparsity(network: Network, weights: Mapping[str, Array]) -> float:
     """The share of zeros among all weights; biases are not counted."""
-    zeros = sum(int((weights[place.weight] == 0).sum()) for place in network.walk())
-    return zeros / sum(weights[place.weight].size for place in network.walk())
+    zeros = sum(int((weights[node.weight] == 0).sum()) for node in network.walk())
+    return zeros / sum(weights[node.weight].size for node in network.walk())
 
 
 def count_nonzero(weights: Mapping[str, Array]) -> int:
-    """How many weights and biases are not zero."""
+    """Number of non-zero weights and biases."""
     return sum(int(np.count_nonzero(one)) for one in weights.values())
 
 
 def _layers(network: Network, layers: Collection[str] | None) -> list[str]:
     """The names of the layers to prune, in the network's order."""
-    names = [place.name for place in network.walk()]
+    names = [node.name for node in network.walk()]
     if unknown := sorted(set(layers or ()) - set(names)):
         raise ValueError(f"layers: {network.name} has no layer {unknown[0]}; it has {', '.join(names)}")
     return [name for name in names if layers is None or name in layers]
@@ -136,7 +131,7 @@ def _lamp(weight: Array) -> Array:
 
 
 def _best(scores: Array, sparsity: float) -> Array:
-    """True for the best round((1 - sparsity) n) of n scores, one at least, and never for a score of -inf."""
+    """True for the highest round((1 - sparsity) n) of n scores, at least one, and never for a score of -inf."""
     count = max(1, round((1 - sparsity) * scores.size))
     best = np.zeros(scores.size, bool)
     best[np.argsort(-scores, kind="stable")[:count]] = True

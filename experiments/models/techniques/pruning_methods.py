@@ -1,4 +1,4 @@
-"""Ways of pruning by name, as plans: from the weights as they are now and an amount to masks that may only tighten."""
+"""Pruning methods by name, as functions of the current weights, an amount and earlier masks to tighter masks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ UNIT_SCORES: dict[str, UnitScore] = {f"{score} units": score for score in ("l1",
 
 @dataclass(frozen=True)
 class PruningConfig:
-    """A method with what it needs to be told; `schedule` as in `finetuning.fine_tune`, `distilled` from a teacher."""
+    """A pruning method; `schedule` as in `fine_tuning.fine_tune`; `distilled`: fine-tuned with a teacher."""
 
     method: str = "magnitude"
     scope: Scope | None = None
@@ -26,7 +26,7 @@ class PruningConfig:
 
     @property
     def removes_units(self) -> bool:
-        """Whether units go, so that a smaller network is left."""
+        """Whether the method removes units, so that the network becomes smaller."""
         return self.method in UNIT_SCORES
 
 
@@ -39,9 +39,9 @@ def mask_function(
     gradients: GradientFunction | None = None,
     last: bool = False,
 ) -> MaskFunction:
-    """The plan of a method: `magnitude`, `lamp`, `random`, N:M, or units by a score, as `l2 units`.
+    """The mask function of a method: `magnitude`, `lamp`, `random`, N:M, or units by a score, as `l2 units`.
 
-    `gradients` of calibration images from weights, for Taylor; `last` as in `shrinking.keep_units`.
+    `gradients`: from weights to gradients of calibration images, for Taylor; `last` as in `select_units`.
     """
     if method in UNIT_SCORES:
         return unit_mask_function(network, UNIT_SCORES[method], seed=seed, gradients=gradients, last=last)
@@ -49,26 +49,26 @@ def mask_function(
 
 
 def weight_mask_function(network: Network, method: str, scope: Scope = "global", seed: int = 0) -> MaskFunction:
-    """A plan that prunes single weights by `pruning.masks_of`; N:M has one sparsity, whatever is asked for."""
+    """Prunes single weights by `pruning_masks`; N:M ignores the given sparsity."""
 
-    def plan(weights: Mapping[str, Array], sparsity: float, within: Masks) -> Masks:
-        wanted = None if ":" in method else sparsity
-        return pruning_masks(network, weights, wanted, method, scope, seed=seed, within=within)
+    def masks(weights: Mapping[str, Array], sparsity: float, within: Masks) -> Masks:
+        required = None if ":" in method else sparsity
+        return pruning_masks(network, weights, required, method, scope, seed=seed, within=within)
 
-    return plan
+    return masks
 
 
 def unit_mask_function(
     network: Network, score: UnitScore, *, seed: int = 0, gradients: GradientFunction | None = None, last: bool = False
 ) -> MaskFunction:
-    """A plan that prunes the given share of the units of every hidden layer by `shrinking.keep_units`.
+    """Prunes the given share of the units of every hidden layer by `select_units`.
 
-    Units that are gone have only zeros and come last in every score, so that the masks only tighten.
+    Removed units have only zeros and thus the lowest scores, so that the masks only tighten.
     """
 
-    def plan(weights: Mapping[str, Array], share: float, within: Masks) -> Masks:
+    def masks(weights: Mapping[str, Array], share: float, within: Masks) -> Masks:
         batches = gradients(weights) if gradients else []
         kept = select_units(network, weights, 1 - share, score, gradients=batches, seed=seed, last=last)
         return unit_masks(network, kept)
 
-    return plan
+    return masks

@@ -1,8 +1,7 @@
-"""Trained networks, each trained once: carried by the project, else from this machine's cache, else trained now.
+"""Trained networks, each trained once: bundled with the project, else in this machine's cache, else trained now.
 
-A checkpoint is a safetensors file. Its key is the hash of everything that determines the weights; whatever changes
-one of these finds no file and trains anew. The page and the command line may read checkpoints: tinygrad is only
-imported where training is needed.
+A checkpoint is a safetensors file. Its key is the hash of everything that determines the weights, so any change
+of these trains again. The page and the command line may read checkpoints: tinygrad is only imported for training.
 """
 
 import contextlib
@@ -28,12 +27,12 @@ SUFFIX = ".safetensors"
 
 
 class BadCheckpoint(ValueError):
-    """A checkpoint that is damaged, holds NaN or belongs to another network: one line, and no weights."""
+    """The checkpoint is damaged, holds NaN or belongs to another network; one line."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network: accuracies 0..1, the learning curve, wall seconds of the training, and its device."""
+    """A trained network: accuracies 0..1, learning curve, wall time of the training in seconds, its device."""
 
     network: Network
     settings: Settings
@@ -46,7 +45,7 @@ class Checkpoint:
 
 
 def checkpoint_key(network: Network, settings: Settings) -> str:
-    """16 hex digits that stand for network, settings with their seed, data and version of the training code."""
+    """16 hex digits of the hash of network, settings with seed, data and version of the trainer."""
     described = {
         "network": [network.image, *((type(layer).__name__, dataclasses.asdict(layer)) for layer in network.layers)],
         "settings": dataclasses.asdict(settings),
@@ -57,12 +56,12 @@ def checkpoint_key(network: Network, settings: Settings) -> str:
 
 
 def cached_file(network: Network, settings: Settings) -> Path:
-    """The file of this checkpoint in this machine's cache, there or not."""
+    """The file of this checkpoint in this machine's cache, whether it exists or not."""
     return cache_folder() / "checkpoints" / f"{network.name}-{checkpoint_key(network, settings)}{SUFFIX}"
 
 
 def bundled_file(network: Network, settings: Settings) -> Path | None:
-    """The file that the project carries for exactly this network and these settings, if it does."""
+    """The bundled file for exactly this network and these settings, if there is one."""
     file = BUNDLED / f"{network.name}{SUFFIX}"
     return file if settings == default_settings(network.name) and _is_standard(network) and file.exists() else None
 
@@ -79,15 +78,14 @@ def load_checkpoint(
     device: str = "CPU",
     progress: TrainingProgress | None = None,
 ) -> Checkpoint:
-    """The trained `network`: carried, else cached, else trained on `device` and stored; `train` trains in any case.
+    """The trained `network`: bundled, else cached, else trained on `device` and cached; `train` always trains.
 
-    Two processes that want the same checkpoint train it once: the second waits and loads. A training that was
-    interrupted continues. `progress(fraction, message, record)` is called while it trains, with a record (epoch,
-    train_loss, validation_accuracy, learning_rate) after each epoch.
+    If two processes need the same checkpoint, the second waits and loads the file. An interrupted training continues.
+    `progress(fraction, message, record)` is called during training, with an EpochRecord after each epoch.
     Raises BadCheckpoint for a damaged file, DamagedData for damaged data.
     """
     settings = settings or default_settings(network.name)
-    asked = time.time()
+    started = time.time()
     if not train and (file := bundled_file(network, settings)):
         return read_checkpoint(file, network, settings)
     file = cached_file(network, settings)
@@ -95,11 +93,11 @@ def load_checkpoint(
         return read_checkpoint(file, network, settings)
     file.parent.mkdir(parents=True, exist_ok=True)
     with _exclusive(file, progress):
-        if file.exists() and (not train or file.stat().st_mtime > asked):  # another process has just trained it
+        if file.exists() and (not train or file.stat().st_mtime > started):  # another process trained it meanwhile
             return read_checkpoint(file, network, settings)
-        made = _train(network, settings, device, file.with_suffix(".partial"), progress)
-        write_checkpoint(file, made)
-    return made
+        trained = _train(network, settings, device, file.with_suffix(".partial"), progress)
+        write_checkpoint(file, trained)
+    return trained
 
 
 @contextlib.contextmanager
@@ -111,7 +109,7 @@ def _exclusive(file: Path, progress: TrainingProgress | None) -> Iterator[None]:
             break
         except Timeout:
             if progress:
-                progress(0.0, "another process trains this network; waiting for it", None)
+                progress(0.0, "waiting for another process that trains this network", None)
     try:
         yield
     finally:
@@ -138,7 +136,7 @@ def _train(
 
 
 def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
-    """Stores a checkpoint, whole or not at all; BadCheckpoint where its weights are not fit to be stored."""
+    """Writes a checkpoint whole or not at all; BadCheckpoint if its weights do not fit its network."""
     _check(file, checkpoint.network, checkpoint.weights)
     about = {
         "key": checkpoint_key(checkpoint.network, checkpoint.settings),
@@ -153,17 +151,17 @@ def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(file: Path, network: Network, settings: Settings) -> Checkpoint:
-    """The checkpoint in `file`; BadCheckpoint with one line where it is not whole or not the one that is asked for."""
+    """The checkpoint in `file`; BadCheckpoint if it is damaged or of another network, settings, data or trainer."""
     try:
         weights, about = tensor_file.read(file)
     except ValueError as error:
-        raise BadCheckpoint(f"{error}; train=true trains it anew") from None
+        raise BadCheckpoint(f"{error}; train=true trains it again") from None
     _check(file, network, weights)
     if about.get("key") != checkpoint_key(network, settings):
-        raise BadCheckpoint(f"{file.name}: trained with other settings, other data or other code")
+        raise BadCheckpoint(f"{file.name}: trained with other settings, other data or another version of the trainer")
     if about.get("weights") != _digest(weights):
         raise BadCheckpoint(
-            f"{file.name}: damaged, its weights are not those that were stored; train=true trains it anew"
+            f"{file.name}: damaged, its weights differ from the stored checksum; train=true trains it again"
         )
     try:
         return Checkpoint(
@@ -177,9 +175,7 @@ def read_checkpoint(file: Path, network: Network, settings: Settings) -> Checkpo
             device=about["device"],
         )
     except (KeyError, ValueError):
-        raise BadCheckpoint(
-            f"{file.name}: damaged, its description cannot be read; train=true trains it anew"
-        ) from None
+        raise BadCheckpoint(f"{file.name}: damaged, its metadata cannot be read; train=true trains it again") from None
 
 
 def _check(file: Path, network: Network, weights: Weights) -> None:

@@ -1,4 +1,4 @@
-"""What training is fed: shuffled, shifted images in chunks of steps, the same for the same seed and epoch."""
+"""Training batches: shuffled, shifted images in chunks of steps, the same for the same seed and epoch."""
 
 import math
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from experiments.models.data.mnist import Split
 from experiments.models.sequential.network import Network, Weights, forward_numpy
 from experiments.models.training.settings import Settings
 
-TEACHER_VERSION = 1  # raise it when a teacher gives a student other logits or another loss
+TEACHER_VERSION = 1  # raise it when a teacher's logits or the distillation loss change
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Logits to learn from beside the labels.
+    """Logits of a teacher, to learn from in addition to the labels.
 
-    `logits` holds them for every shift of every training image, shaped ((2 shift + 1)^2, n, classes): no teacher has
-    to run while a student learns. The loss is (1 - alpha) cross entropy with the labels + alpha temperature^2
-    cross entropy with the teacher's probabilities at `temperature`, whose gradient is that of the divergence from
-    them. `squared` false leaves temperature^2 out: the soft part's gradient then shrinks with temperature^2.
+    `logits`: for every shift of every training image, shaped ((2 shift + 1)^2, n, classes), so that the teacher does
+    not run during training. The loss is (1 - alpha) cross entropy with the labels + alpha temperature^2
+    cross entropy with the teacher's probabilities at `temperature`, whose gradient equals that of the KL
+    divergence. Without `squared` the factor temperature^2 is 1, and the soft gradient shrinks with temperature^2.
     Source: Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network.
     """
 
@@ -32,13 +32,13 @@ class Teacher:
 
     @property
     def soft_weight(self) -> float:
-        """The factor before the cross entropy with the teacher's probabilities."""
+        """The factor of the cross entropy with the teacher's probabilities."""
         return self.alpha * (self.temperature**2 if self.squared else 1.0)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Images (steps, batch, pixels), labels (steps, batch), teacher's logits (steps, batch, classes) or None."""
+    """Images (steps, batch, pixels), labels (steps, batch), teacher logits (steps, batch, classes) or None."""
 
     images: Array
     labels: Array
@@ -46,7 +46,7 @@ class Chunk:
 
 
 class Feeder:
-    """All images of a split, ready to be drawn shifted; images that are no square cannot be shifted (ValueError)."""
+    """Samples shifted batches of a split; images that are not square cannot be shifted (ValueError)."""
 
     def __init__(self, split: Split, settings: Settings, teacher: Teacher | None = None) -> None:
         if len(split) < settings.batch:
@@ -54,13 +54,13 @@ class Feeder:
         self.steps = len(split) // settings.batch
         self._labels, self._settings = split.labels, settings
         self._windows = shifted_views(split.images, settings.shift)
-        self._table = teacher.logits if teacher else None
+        self._logits = teacher.logits if teacher else None
         shifts = (2 * settings.shift + 1) ** 2
-        if self._table is not None and self._table.shape[:2] != (shifts, len(split)):
-            raise ValueError(f"a teacher's table {self._table.shape} for {shifts} shifts of {len(split)} images")
+        if self._logits is not None and self._logits.shape[:2] != (shifts, len(split)):
+            raise ValueError(f"teacher logits of shape {self._logits.shape} for {shifts} shifts of {len(split)} images")
 
     def epoch(self, number: int, most: int) -> Iterator[Chunk]:
-        """The batches of epoch `number`, at most `most` in a chunk; images that fill no batch are left out."""
+        """The batches of epoch `number`, at most `most` per chunk; a last incomplete batch is dropped."""
         batch, side = self._settings.batch, 2 * self._settings.shift + 1
         rng = np.random.default_rng([self._settings.seed, number])
         order = rng.permutation(len(self._labels))
@@ -72,7 +72,7 @@ class Feeder:
             yield Chunk(
                 self._windows[chosen, rows, columns].reshape(steps, batch, -1),
                 self._labels[chosen].reshape(steps, batch),
-                None if self._table is None else self._table[rows * side + columns, chosen].reshape(steps, batch, -1),
+                None if self._logits is None else self._logits[rows * side + columns, chosen].reshape(steps, batch, -1),
             )
 
 
@@ -82,7 +82,7 @@ def shifted_views(images: Array, shift: int) -> Array:
     if not shift:
         return images.reshape(len(images), 1, 1, 1, -1)
     if side * side != images.shape[1]:
-        raise ValueError(f"images of {images.shape[1]} pixels are no squares and cannot be shifted")
+        raise ValueError(f"images of {images.shape[1]} pixels are not square and cannot be shifted")
     edge = (shift, shift)
     padded = np.pad(images.reshape(-1, side, side), ((0, 0), edge, edge))
     return np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))

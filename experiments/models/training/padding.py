@@ -1,7 +1,7 @@
-"""Widths at which tinygrad's kernels are fast: a network rounded up, its additional weights zero.
+"""A network padded to widths at which tinygrad's kernels are fast; the additional weights are zero.
 
-A width of 300 runs at half the speed of 304, since the compiler unrolls by what divides the width. Additional units
-get no signal and send none, so that the network computes the same.
+A width of 300 runs at half the speed of 304, since the compiler unrolls by a divisor of the width. Padding units
+have only zero weights, so that the network computes the same. No tinygrad here, so that tests can run it.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ LINEAR_MULTIPLE, CHANNEL_MULTIPLE = 16, 4  # measured on the CPU device with tin
 
 
 def padded(network: Network) -> Network:
-    """The network with every layer's outputs rounded up, the last one's too; its images stay as they are."""
+    """The network with the outputs of every layer, the last one too, rounded up; images are not padded."""
     layers: list[Layer] = []
     shape = network.image
-    for place in network.walk():
-        layer = place.layer
+    for node in network.walk():
+        layer = node.layer
         multiple = CHANNEL_MULTIPLE if isinstance(layer, Conv) else LINEAR_MULTIPLE
         inputs = shape[0] if isinstance(layer, Conv) else int(np.prod(shape))
         layers.append(dataclasses.replace(layer, inputs=inputs, outputs=-(-layer.outputs // multiple) * multiple))
@@ -29,7 +29,7 @@ def padded(network: Network) -> Network:
 
 
 def pad(network: Network, arrays: Mapping[str, Array]) -> Weights:
-    """Arrays shaped as the network's weights, with zeros added to the shapes of `padded(network)`.
+    """Arrays in the shapes of the network's weights, zero-padded to the shapes of `padded(network)`.
 
     Channels come first wherever an image is flattened, so the zeros are always the last columns.
     """
@@ -41,5 +41,5 @@ def pad(network: Network, arrays: Mapping[str, Array]) -> Weights:
 
 
 def unpad(network: Network, wide: Mapping[str, Array]) -> Weights:
-    """What `pad` started from."""
+    """The inverse of `pad`."""
     return {name: wide[name][tuple(slice(size) for size in shape)].copy() for name, shape in network.shapes().items()}

@@ -1,4 +1,4 @@
-"""Training with tinygrad: one step compiled per architecture, fed by the chunk, reused for a whole sweep.
+"""Training with tinygrad: one compiled step per architecture, reused for a whole sweep.
 
 Only processes that train import this module; the page and the command line never do.
 """
@@ -34,7 +34,7 @@ from experiments.models.training.settings import EpochRecord, Settings, Training
 StepCallback = Callable[["Trainer", int, int], None]
 Evaluate = Callable[[Weights], float]
 
-CHUNK_STEPS = 32  # images are handed over this many steps at a time: 13 MB at batch 128
+CHUNK_STEPS = 32  # images are copied to the device this many steps at a time: 13 MB at batch 128
 MOMENT, SQUARE, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -50,10 +50,10 @@ class Trained:
 class Trainer:
     """Network, weights, moments and masks on a device, and the compiled step over them.
 
-    Build one per architecture and call `fit` as often as wanted: weights, masks, teacher and learning rate are
-    buffers of the one compiled step. What changes the step itself is given here: `activation(name, x)` replaces the
-    input of a layer, `weight(name, w)` a weight or bias in the forward pass (quantization-aware training, codebooks;
-    both see the padded shapes, and the tensors they close over may be assigned later), `distill` adds the teacher.
+    Create one per architecture and call `fit` repeatedly: weights, masks, teacher and learning rate are
+    buffers of the one compiled step. What changes the step itself is given here: `weight(name, w)` replaces a weight
+    or bias in the forward pass (codebooks; it receives the padded shapes, and the tensors it closes over may be
+    assigned later), `distill` adds the teacher's part of the loss.
     """
 
     def __init__(
@@ -62,13 +62,12 @@ class Trainer:
         device: str = "CPU",
         batch: int = 128,
         *,
-        activation: LayerHook | None = None,
         weight: LayerHook | None = None,
         distill: bool = False,
     ) -> None:
         self.network, self.padded = network, padded(network)
         self.device, self.batch = device, batch
-        self._activation, self._weight, self._distill = activation, weight, distill
+        self._weight, self._distill = weight, distill
         shapes = self.padded.shapes()
         self._weights, self._first, self._second, self._masks = (
             {name: self._zeros(*shape) for name, shape in shapes.items()} for _ in range(4)
@@ -83,16 +82,16 @@ class Trainer:
         self._step = TinyJit(self._one_step)
 
     def weights(self) -> Weights:
-        """The weights as they are now, in the network's own shapes."""
+        """The current weights, in the network's shapes."""
         return self._read(self._weights)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Replaces the weights; ValueError where they are not this network's. Masks apply from the next step on."""
+        """Replaces the weights; ValueError if they belong to another network. Masks apply from the next step on."""
         check_weights(self.network, weights)
         self._assign(self._weights, weights)
 
     def set_masks(self, masks: Mapping[str, Array]) -> None:
-        """Zeros in a mask keep a weight at exactly zero from now on; names left out are not masked."""
+        """From now on, zeros in a mask keep a weight at exactly zero; weights without a mask are not masked."""
         ones: Weights = {name: np.ones(shape, np.float32) for name, shape in self.network.shapes().items()}
         if unknown := masks.keys() - ones.keys():
             raise ValueError(f"a mask for {min(unknown)}, which {self.network.name} does not have")
@@ -115,54 +114,54 @@ class Trainer:
         state: Path | None = None,
         progress: TrainingProgress | None = None,
     ) -> Trained:
-        """Trains from `start` (default: new seeded weights) on the training images, judged on the validation images.
+        """Trains from `start` (default: seeded initial weights), and evaluates the validation images after each epoch.
 
-        `steps`: as many as this instead of the epochs of the settings, the last epoch then being cut short.
+        `steps`: their number instead of the epochs of the settings; the last epoch may then be incomplete.
         `on_step(trainer, step, steps)` runs before every step and may set masks or weights. `evaluate` replaces the
-        validation accuracy of the float network. `state` is a file that is written after every epoch, continued from
-        where it exists and removed at the end: the result is the same as without the interruption.
-        Raises ValueError where the loss is no number any more.
+        validation accuracy of the float network. `state` is a file that is written after every epoch and removed at
+        the end; if it exists, training continues from it, with the same result as without the interruption.
+        Raises ValueError if the loss is not finite.
         """
         began = time.perf_counter()
         if steps is not None and steps < 1:
-            raise ValueError(f"{steps} steps are no training")
+            raise ValueError(f"steps: {steps} is not allowed; give 1 or more")
         if settings.batch != self.batch:
             raise ValueError(f"this step was compiled for batch {self.batch}, not {settings.batch}")
         feeder = Feeder(data.train, settings, teacher)
         last = settings.epochs * feeder.steps if steps is None else steps
         epochs = math.ceil(last / feeder.steps)
-        self._teach(teacher)
-        tell = progress or (lambda *_: None)
-        judge = evaluate or (lambda now: accuracy_numpy(self.network, now, *_pair(data)))
+        self._set_teacher(teacher)
+        report = progress or (lambda *_: None)
+        evaluation = evaluate or (lambda now: accuracy_numpy(self.network, now, *_pair(data)))
         curve = self._resume(state) if state and state.exists() else []
         if not curve:
             self._restart(initial_weights(self.network, settings.seed) if start is None else start, masks or {})
         for record in curve:
-            tell(record["epoch"] / epochs, "continued", record)
+            report(record["epoch"] / epochs, "continued", record)
         for epoch in range(len(curve), epochs):
             where = _where(epoch, feeder, last)
-            loss = self._epoch(feeder, epoch, last, settings.rate, on_step, tell)
+            loss = self._epoch(feeder, epoch, last, settings.rate, on_step, report)
             if not math.isfinite(loss):
                 raise ValueError(f"training of {self.network.name} diverged in {where}; lower the learning rate")
             curve.append(
                 {
                     "epoch": epoch + 1,
                     "train_loss": loss,
-                    "validation_accuracy": judge(self.weights()),
+                    "validation_accuracy": evaluation(self.weights()),
                     "learning_rate": settings.rate * (1 - min(1.0, (epoch + 1) * feeder.steps / last)),
                 }
             )
             if state:
                 self._save(state, curve)
-            tell((epoch + 1) / epochs, where, curve[-1])
+            report((epoch + 1) / epochs, where, curve[-1])
         if state:
             state.unlink(missing_ok=True)
         return Trained(self.weights(), curve, time.perf_counter() - began)
 
     def _epoch(
-        self, feeder: Feeder, epoch: int, last: int, rate: float, on_step: StepCallback | None, tell: TrainingProgress
+        self, feeder: Feeder, epoch: int, last: int, rate: float, on_step: StepCallback | None, report: TrainingProgress
     ) -> float:
-        """The mean loss of one epoch, which ends where `last` steps are done since the start."""
+        """The mean loss of one epoch, which ends after `last` steps in total."""
         first = total = epoch * feeder.steps
         self._fill(self._loss, np.zeros(1))
         for chunk in feeder.epoch(epoch, CHUNK_STEPS):
@@ -175,13 +174,13 @@ class Trainer:
                     on_step(self, total, last)
                 self._step(self._number.bind(number))
                 total += 1
-            tell(total / last, _where(epoch, feeder, last), None)
+            report(total / last, _where(epoch, feeder, last), None)
         return float(self._loss.item()) / (total - first)
 
     def _one_step(self, number: Any) -> None:
-        """Forward, backward and Adam for the batch `number` of the chunk on the device."""
+        """Forward, backward and Adam for batch `number` of the chunk on the device."""
         used = {name: self._weight(name, one) if self._weight else one for name, one in self._weights.items()}
-        logits = forward_tinygrad(self.padded, used, self._images[number], self._activation)[:, : self.network.classes]
+        logits = forward_tinygrad(self.padded, used, self._images[number])[:, : self.network.classes]
         loss = logits.sparse_categorical_crossentropy(self._labels[number])
         if self._distill:
             wanted = (self._logits[number] / self._temperature).softmax()
@@ -200,7 +199,7 @@ class Trainer:
         return moved * self._masks[name]
 
     def _feed(self, chunk: Chunk, steps: Array, of: int, rate: float) -> None:
-        """Puts a chunk on the device; Adam's bias corrections are in the rates (Kingma & Ba 2015, end of section 2)."""
+        """Copies a chunk to the device; the rates include Adam's bias corrections (Kingma & Ba 2015, section 2)."""
         corrected = np.sqrt(1 - SQUARE ** (steps + 1.0)) / (1 - MOMENT ** (steps + 1.0))
         self._fill(self._rates, rate * (1 - steps / of) * corrected)
         self._fill(self._images, chunk.images)
@@ -208,7 +207,7 @@ class Trainer:
         if chunk.logits is not None:
             self._fill(self._logits, chunk.logits)
 
-    def _teach(self, teacher: Teacher | None) -> None:
+    def _set_teacher(self, teacher: Teacher | None) -> None:
         if teacher and not self._distill:
             raise ValueError("this step was compiled without a teacher")
         self._fill(self._temperature, np.array([teacher.temperature if teacher else 1.0]))
@@ -223,27 +222,26 @@ class Trainer:
         self.set_masks(masks)
 
     def _save(self, state: Path, curve: list[EpochRecord]) -> None:
-        arrays = {
-            f"{part}/{name}": one for part, held in self._held().items() for name, one in self._read(held).items()
-        }
+        parts = {part: self._read(tensors) for part, tensors in self._state().items()}
+        arrays = {f"{part}/{name}": one for part, named in parts.items() for name, one in named.items()}
         tensor_file.write(state, arrays, {"curve": json.dumps(curve)})
 
     def _resume(self, state: Path) -> list[EpochRecord]:
-        """The curve so far; a state that cannot be read is as good as none, since training can begin again."""
+        """The curve so far; empty if the state is damaged, since training can start again."""
         try:
             arrays, metadata = tensor_file.read(state)
-            found = {part: _under(part, arrays) for part in self._held()}
+            found = {part: _under(part, arrays) for part in self._state()}
             for own in found.values():
                 check_weights(self.network, own)
             curve: list[EpochRecord] = json.loads(metadata["curve"])
         except (OSError, ValueError, KeyError):
             return []
-        for part, held in self._held().items():
-            self._assign(held, found[part])
+        for part, tensors in self._state().items():
+            self._assign(tensors, found[part])
         return curve
 
-    def _held(self) -> dict[str, dict[str, Any]]:
-        """All that changes while training goes on, by what it is called in a state file."""
+    def _state(self) -> dict[str, dict[str, Any]]:
+        """Everything that training changes, by its name in a state file."""
         return {"weights": self._weights, "first": self._first, "second": self._second, "masks": self._masks}
 
     def _zeros(self, *shape: int, dtype: Any = dtypes.float32) -> Any:
@@ -253,18 +251,18 @@ class Trainer:
         return Tensor(array, device=self.device)
 
     def _fill(self, buffer: Any, values: Array) -> None:
-        """Overwrites a buffer's first entries; the rest becomes zero, and nothing reads it."""
+        """Overwrites a buffer's first entries; the rest, which is not read, becomes zero."""
         kind = np.int32 if buffer.dtype == dtypes.int32 else np.float32
         whole = np.zeros(buffer.shape, kind)
         whole[: len(values)] = values
         buffer.assign(self._tensor(whole)).realize()
 
-    def _assign(self, held: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    def _assign(self, tensors: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         wide = pad(self.network, arrays)
-        Tensor.realize(*(one.assign(self._tensor(wide[name])) for name, one in held.items()))
+        Tensor.realize(*(one.assign(self._tensor(wide[name])) for name, one in tensors.items()))
 
-    def _read(self, held: Mapping[str, Any]) -> Weights:
-        return unpad(self.network, {name: one.numpy() for name, one in held.items()})
+    def _read(self, tensors: Mapping[str, Any]) -> Weights:
+        return unpad(self.network, {name: one.numpy() for name, one in tensors.items()})
 
 
 def _where(epoch: int, feeder: Feeder, last: int) -> str:
@@ -281,5 +279,5 @@ def _pair(data: Dataset) -> tuple[Array, Array]:
 
 @functools.lru_cache(maxsize=4)
 def shared_trainer(network: Network, device: str, batch: int) -> Trainer:
-    """The plain trainer of an architecture: compiled once per process, however many seeds are trained with it."""
+    """The trainer of an architecture without hooks, compiled once per process for all seeds."""
     return Trainer(network, device, batch)

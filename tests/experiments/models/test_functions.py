@@ -11,37 +11,11 @@ from experiments.bench.machine.toolchain import child_environment
 from experiments.models.functions import FunctionModel, elementwise, matmul_chain
 
 NAMES = ("elementwise", "matmul_chain", "mlp3", "tiny_layers")
-LOOK = """
-import json
-import numpy as np
-from experiments.bench.session import max_abs_error
-from experiments.models.functions import elementwise, layers, matmul_chain
-
-seen = {}
-for name, workload, n in (
-    ("elementwise", elementwise(), 37),
-    ("matmul_chain", matmul_chain(), 64),
-    ("mlp3", layers("CPU", [784, 128, 64, 10]), 16),
-    ("tiny_layers", layers("CPU", [32] * 13, relu_last=True), 8),
-):
-    arrays, inputs = workload.sample(n), workload.inputs(n, "CPU")
-    output, reference = workload.function(*inputs).numpy(), workload.reference(*arrays)
-    seen[name] = {
-        "error": max_abs_error(output, reference),
-        "largest": float(np.max(np.abs(reference))),
-        "shape": list(output.shape),
-        "types": [str(output.dtype), str(reference.dtype), *{str(array.dtype) for array in arrays}],
-        "inputs": [list(one.shape) for one in inputs],
-        "negative": bool((output < 0).any()),
-        "repeats": bool((workload.function(*workload.inputs(n, "CPU")).numpy() == output).all()),
-    }
-print(json.dumps(seen))
-"""
 
 
 @pytest.fixture(scope="module")
 def seen():
-    command = [sys.executable, "-c", LOOK]
+    command = [sys.executable, "-m", "tests.experiments.models.functions_program"]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
     return json.loads(done.stdout)
 

@@ -1,4 +1,4 @@
-"""Uniform integer grids: which real numbers the integers of a quantized tensor stand for."""
+"""Affine quantization: scale, zero point and range of integers, and the conversion of real numbers with them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,9 @@ MIN_SCALE = float(np.finfo(np.float32).tiny) * 2**10  # scales below it have no 
 
 @dataclass(frozen=True, eq=False)
 class QParams:
-    """real = scale * (integer - zero), integers from `low` to `high`.
+    """Quantization parameters: real = scale * (integer - zero point), integers from `qmin` to `qmax`.
 
-    `scales` (float32) and `zeros` (int32) have one entry for the whole tensor, or one for each index of its first axis.
+    `scales` (float32) and `zero_points` (int32) have one entry per tensor, or one per index of its first axis.
     """
 
     scales: Array
@@ -25,44 +25,44 @@ class QParams:
 
     @property
     def dtype(self) -> type[np.int8] | type[np.uint8]:
-        """The byte type that holds every integer of the grid."""
+        """The byte type that holds all its integers."""
         return np.int8 if self.qmin < 0 else np.uint8
 
     @property
     def scale(self) -> np.float32:
-        """The scale of a grid that has one."""
+        """The scale of a whole tensor."""
         return np.float32(self.scales.item())
 
     @property
     def zero_point(self) -> int:
-        """The zero point of a grid that has one."""
+        """The zero point of a whole tensor."""
         return int(self.zero_points.item())
 
     @property
     def inverse_scales(self) -> Array:
-        """1 / scale in float32: all forms multiply by this same number, so that they round alike."""
+        """1 / scale in float32: every backend multiplies by this number, so that all round alike."""
         return np.asarray(np.float32(1) / self.scales)
 
     def quantize(self, real: Array) -> Array:
-        """The nearest integers, halves to even; what lies beyond the ends is clipped to them."""
+        """The nearest integers, halves to even, clipped to `qmin` and `qmax`."""
         nearest = np.rint(real * _along(self.inverse_scales, real)) + _along(self.zero_points, real)
         return np.asarray(np.clip(nearest, self.qmin, self.qmax).astype(self.dtype))
 
     def subtract_zero_point(self, integers: Array, dtype: Any = np.int32) -> Array:
-        """integer - zero: what integer products multiply, as `dtype`."""
+        """integer - zero point, the factor in integer products, as `dtype`."""
         return np.asarray(integers.astype(dtype) - _along(self.zero_points, integers).astype(dtype))
 
     def dequantize(self, integers: Array, dtype: Any = np.float32) -> Array:
-        """The numbers that the integers stand for."""
+        """The real numbers that the integers represent."""
         return np.asarray(self.subtract_zero_point(integers, dtype) * _along(self.scales, integers).astype(dtype))
 
 
 def qparams_from_range(lo: Array | float, hi: Array | float, bits: int, symmetric: bool) -> QParams:
-    """The grid of `bits` bits over the range `lo` to `hi`, widened to hold 0; arrays give one grid per entry.
+    """The parameters of `bits` bits for the range `lo` to `hi`, extended to include 0; arrays: one scale per entry.
 
-    Symmetric: the zero point is 0 and the integers are -(2^(bits-1) - 1) to 2^(bits-1) - 1, or 0 to 2^bits - 1 where
+    Symmetric: the zero point is 0 and the integers are -(2^(bits-1) - 1) to 2^(bits-1) - 1, or 0 to 2^bits - 1 if
     nothing is negative. Asymmetric: 0 to 2^bits - 1 and a zero point for each scale, so that 0 is always exact.
-    A range of only 0 gets the widest scale of the others, or 1: its integers are all the zero point.
+    A range of only 0 gets the largest scale of the others, or 1; all its integers are the zero point.
     """
     check_bits("bits", bits)
     lo = np.minimum(np.atleast_1d(np.asarray(lo, np.float64)), 0)
@@ -77,11 +77,11 @@ def qparams_from_range(lo: Array | float, hi: Array | float, bits: int, symmetri
 
 
 def check_bits(field: str, bits: int) -> None:
-    """ValueError where `bits` is not 2 to 8: one bit has no level beside zero."""
+    """ValueError unless `bits` is 2 to 8: one bit has no level besides zero."""
     if not MIN_BITS <= bits <= MAX_BITS:
         raise ValueError(f"{field}: {bits} is not allowed; give {MIN_BITS} to {MAX_BITS}")
 
 
 def _along(values: Array, tensor: Array) -> Array:
-    """One value for all, or one for each index of the first axis, shaped to broadcast against `tensor`."""
+    """One value, or one per index of the first axis, shaped to broadcast against `tensor`."""
     return values.reshape(-1, *[1] * (tensor.ndim - 1)) if len(values) > 1 else values.reshape(())

@@ -1,4 +1,4 @@
-"""Observers: which range of a tensor's values an integer grid should cover, decided on a histogram of them.
+"""Observers: the range of a tensor's values that its integers should cover, chosen from a histogram.
 
 A wide range makes coarse steps, a narrow one clips. `minmax` clips nothing; `percentile` clips a fixed share;
 `mse` makes the mean squared error smallest; `entropy` keeps the distribution's shape (least KL divergence).
@@ -20,13 +20,13 @@ Range = tuple[float, float]
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 BINS = 2048
 CANDIDATES = 100  # shares of the full range that `mse` tries
-LEAST_SHARE = 1e-4
+MIN_SHARE = 1e-4
 STRIDE = 8  # bins between two thresholds that `entropy` tries
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """`counts` of values in equal bins from `lo` to `hi`, which are the exact extremes widened to hold 0."""
+    """`counts` of values in equal bins from `lo` to `hi`, the exact extremes extended to include 0."""
 
     lo: float
     hi: float
@@ -39,16 +39,16 @@ class Histogram:
 
     @property
     def edges(self) -> Array:
-        """The bins' edges, one more than bins."""
+        """The edges of the bins, one more than there are bins."""
         return np.linspace(self.lo, self.hi, len(self.counts) + 1)
 
     @property
-    def centres(self) -> Array:
-        """The middle of each bin, which stands for all values in it."""
+    def centers(self) -> Array:
+        """The center of each bin, which represents all values in it."""
         return self.lo + (np.arange(len(self.counts)) + 0.5) * self.width
 
     def coarser(self, bins: int) -> "Histogram":
-        """The same in fewer bins, a divisor of how many there are: to draw it."""
+        """The same histogram in fewer bins, for figures; their number must divide that of the bins."""
         if bins < 1 or len(self.counts) % bins:
             raise ValueError(f"bins: {bins} does not divide {len(self.counts)}")
         return Histogram(self.lo, self.hi, self.counts.reshape(bins, -1).sum(axis=1))
@@ -56,10 +56,10 @@ class Histogram:
 
 @dataclass(frozen=True)
 class QuantizationError:
-    """What a grid over `lo` to `hi` does to the values of a histogram.
+    """The error of quantizing the values of a histogram with the range `lo` to `hi`.
 
-    `clipped` is the share of values beyond the range, `mse` the mean squared error, `sqnr_db` the ratio of the
-    values' power to it in decibels (None where there is no error).
+    `clipped`: share of the values outside the range. `mse`: mean squared error. `sqnr_db`: ratio of the values' power
+    to `mse` in decibels, None without an error.
     """
 
     lo: float
@@ -69,10 +69,10 @@ class QuantizationError:
     sqnr_db: float | None
 
 
-def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None, bins: int = BINS) -> Histogram:
-    """The histogram of all numbers in `parts`; `extremes` where they are known, else `parts` is walked twice.
+def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None) -> Histogram:
+    """The histogram of all numbers in `parts`; with known `extremes` they are read only once.
 
-    ValueError where a number is NaN or infinite, or where all are 0: a tensor without a range has no scale.
+    ValueError if a number is NaN or infinite, or if all are 0: a tensor without a range has no scale.
     """
     if extremes is None:
         parts = list(parts)
@@ -82,14 +82,14 @@ def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None, 
     lo, hi = min(extremes[0], 0.0), max(extremes[1], 0.0)
     if lo == hi:
         raise ValueError(f"{name} is 0 everywhere, so it has no range to quantize")
-    counts = np.zeros(bins, np.int64)
+    counts = np.zeros(BINS, np.int64)
     for part in parts:
-        counts += np.histogram(part, bins, (lo, hi))[0]
+        counts += np.histogram(part, BINS, (lo, hi))[0]
     return Histogram(lo, hi, counts)
 
 
 def choose_range(observer: Observer, seen: Histogram, bits: int, symmetric: bool, percentile: float = 0.999) -> Range:
-    """The range, holding 0, that `observer` gives the values of a histogram for a grid of `bits` bits."""
+    """The range, including 0, that `observer` chooses for integers of `bits` bits."""
     match observer:
         case "minmax":
             return seen.lo, seen.hi
@@ -108,12 +108,12 @@ def choose_range(observer: Observer, seen: Histogram, bits: int, symmetric: bool
 
 
 def quantization_error(seen: Histogram, chosen: Range, bits: int, symmetric: bool) -> QuantizationError:
-    """What a grid of `bits` bits over the range `chosen` does to the values of a histogram."""
+    """The error of quantizing the values of a histogram to `bits` bits with the range `chosen`."""
     lo, hi = chosen
-    centres, total = seen.centres, max(int(seen.counts.sum()), 1)
-    clipped = float(seen.counts[(centres < lo) | (centres > hi)].sum() / total)
+    centers, total = seen.centers, max(int(seen.counts.sum()), 1)
+    clipped = float(seen.counts[(centers < lo) | (centers > hi)].sum() / total)
     error = _squared_error(seen, qparams_from_range(lo, hi, bits, symmetric))
-    return QuantizationError(lo, hi, clipped, error, sqnr_db(float((seen.counts * centres**2).sum() / total), error))
+    return QuantizationError(lo, hi, clipped, error, sqnr_db(float((seen.counts * centers**2).sum() / total), error))
 
 
 def sqnr_db(power: float, error: float) -> float | None:
@@ -121,14 +121,14 @@ def sqnr_db(power: float, error: float) -> float | None:
     return 10 * math.log10(power / error) if power > 0 and error > 0 else None
 
 
-def _squared_error(seen: Histogram, grid: QParams) -> float:
-    centres = seen.centres
-    off = centres - grid.dequantize(grid.quantize(centres), np.float64)
+def _squared_error(seen: Histogram, qparams: QParams) -> float:
+    centers = seen.centers
+    off = centers - qparams.dequantize(qparams.quantize(centers), np.float64)
     return float((seen.counts * off**2).sum() / max(int(seen.counts.sum()), 1))
 
 
 def _percentile(seen: Histogram, share: float) -> Range:
-    """The range that holds `share` of the values; where there are negative ones, both tails lose the same share."""
+    """The range that includes `share` of the values; with negative ones, both tails lose the same share."""
     if seen.lo == 0:
         return 0.0, _quantile(seen, share)
     tail = (1 - share) / 2
@@ -142,7 +142,7 @@ def _quantile(seen: Histogram, share: float) -> float:
 
 
 def _least_divergence(seen: Histogram, bits: int) -> float:
-    """The threshold on |value| with the least KL divergence of the values, clipped there, from their quantized form.
+    """The threshold on |value| with the least KL divergence of the clipped values from their quantized form.
 
     Source: S. Migacz, 8-bit Inference with TensorRT, GTC 2017. As in NVIDIA's pytorch-quantization the first bin
     counts like the second: ReLU piles up zeros there, and zero is exact whatever the threshold. As in MXNet a bin
@@ -169,11 +169,11 @@ def _divergence(counts: Array, bins: int, levels: int) -> float:
     there = clipped > 0
     if not merged.any():
         return math.inf
-    p, q = clipped[there] / clipped.sum(), np.maximum(merged[there] / merged.sum(), LEAST_SHARE)
+    p, q = clipped[there] / clipped.sum(), np.maximum(merged[there] / merged.sum(), MIN_SHARE)
     return float((p * np.log(p / q)).sum())
 
 
 def _magnitudes(seen: Histogram) -> Histogram:
     top = max(-seen.lo, seen.hi)
-    counts = np.histogram(np.abs(seen.centres), BINS, (0, top), weights=seen.counts)[0]
+    counts = np.histogram(np.abs(seen.centers), BINS, (0, top), weights=seen.counts)[0]
     return Histogram(0.0, top, counts)

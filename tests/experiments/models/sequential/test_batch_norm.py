@@ -67,26 +67,8 @@ def test_the_carried_network_classifies_and_loses_nothing_when_it_is_folded():
     assert accuracy_numpy(plain, fold(network, carried), test.images, test.labels) == (said == test.labels).mean()
 
 
-TRAIN = """
-import dataclasses
-from experiments.models.data.mnist import mnist
-from experiments.models.sequential.network import Conv, Linear, Network
-from experiments.models.sequential.batch_norm import forward_normed_numpy
-from experiments.models.training.batch_norm import train_normed
-from experiments.models.training.settings import Settings
-
-network = Network("small", (Conv(1, 6, 5, stride=3, relu=True, pool="max2"), Linear(96, 10)))
-data = mnist()
-data = dataclasses.replace(data, train=data.train.first(4000))
-weights = train_normed(network, data, Settings(epochs=2, rate=1e-2, batch=50, shift=0), "CPU")
-test = data.test.first(1000)
-said = forward_normed_numpy(network, weights, test.images).argmax(axis=1)
-print((said == test.labels).mean(), abs(weights["layers.0.norm.mean"]).min(), weights["layers.0.norm.scale"].std())
-"""
-
-
 def test_training_learns_and_keeps_running_statistics():
-    command = [sys.executable, "-c", TRAIN]
+    command = [sys.executable, "-m", "tests.experiments.models.training.batch_norm_program"]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=False)
     assert done.returncode == 0, done.stderr
     accuracy, smallest_mean, spread = map(float, done.stdout.split())

@@ -109,7 +109,7 @@ def test_a_random_choice_is_seeded_and_its_smaller_one_is_part_of_the_larger():
         ({"width": 0.001}, "width: 0 units in layers.0 are not allowed; give 1 to 128"),
         ({"width": {"layers.0": 0}}, "width: 0 units in layers.0 are not allowed; give 1 to 128"),
         ({"width": {"layers.0": 129}}, "width: 129 units in layers.0 are not allowed"),
-        ({"width": {"layers.1": 5}}, "width: mlp has no layer layers.1 whose units may go"),
+        ({"width": {"layers.1": 5}}, "width: mlp has no layer layers.1 whose units may be pruned"),
         ({"score": "l3"}, "score: l3 is not allowed; give one of l1, l2, taylor, random"),
         ({"score": "taylor"}, "score: taylor needs gradients of calibration images"),
     ],
@@ -124,7 +124,7 @@ def test_bad_input_is_refused_in_one_line(given, said):
 @pytest.mark.parametrize("units", [[], [3, 2], [1, 1], [-1, 2], [5, 128]])
 def test_units_that_are_none_are_refused(units):
     network = mlp()
-    with pytest.raises(ValueError, match="kept: not ascending units of layers"):
+    with pytest.raises(ValueError, match="kept: not a list of ascending units of layers"):
         shrink(network, initial_weights(network, 0), {"layers.0": np.array(units, int)})
     with pytest.raises(ValueError, match="kept: mlp has no layer"):
         unit_masks(network, {"layers.5": np.arange(2)})

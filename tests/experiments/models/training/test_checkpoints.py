@@ -141,7 +141,7 @@ def test_who_waits_for_another_process_is_told(trained):
         time.sleep(0.01)
     lock.release()
     waiting.join()
-    assert told[0] == (0.0, "another process trains this network; waiting for it", None)
+    assert told[0] == (0.0, "waiting for another process that trains this network", None)
     assert len(trained) == 1
 
 
@@ -173,12 +173,12 @@ def write_anyway(file, weights):
     ("how", "message"),
     [
         ("cut", "damaged, or not a safetensors file"),
-        ("flipped", "damaged, its weights are not those that were stored"),
+        ("flipped", "damaged, its weights differ from the stored checksum"),
         ("nan", "layers.0.bias holds NaN or infinity"),
         ("other network", "weights of another network"),
-        ("other settings", "trained with other settings, other data or other code"),
-        ("no description", "damaged, its description cannot be read"),
-        ("bare", "trained with other settings, other data or other code"),
+        ("other settings", "trained with other settings, other data or another version of the trainer"),
+        ("no description", "damaged, its metadata cannot be read"),
+        ("bare", "trained with other settings, other data or another version of the trainer"),
     ],
 )
 def test_a_bad_file_gives_one_clear_line_and_no_weights(tmp_path, how, message):
@@ -202,7 +202,7 @@ def test_weights_with_nan_are_never_stored(tmp_path):
 def test_training_anew_mends_a_damaged_cache(trained):
     load_checkpoint(SMALL, SETTINGS)
     damage(cached_file(SMALL, SETTINGS), "cut")
-    with pytest.raises(BadCheckpoint, match="train=true trains it anew"):
+    with pytest.raises(BadCheckpoint, match="train=true trains it again"):
         load_checkpoint(SMALL, SETTINGS)
     assert same(load_checkpoint(SMALL, SETTINGS, train=True), load_checkpoint(SMALL, SETTINGS))
 

@@ -54,7 +54,7 @@ def test_all_shifts_are_drawn():
 
 
 def test_images_that_are_no_squares_cannot_be_shifted():
-    with pytest.raises(ValueError, match="15 pixels are no squares"):
+    with pytest.raises(ValueError, match="15 pixels are not square"):
         shifted_views(IMAGES[:, :15], 1)
     assert shifted_views(IMAGES[:, :15], 0).shape == (10, 1, 1, 1, 15)
 
@@ -74,7 +74,7 @@ def test_without_a_teacher_there_are_no_logits():
 
 
 def test_a_table_for_other_images_is_refused():
-    with pytest.raises(ValueError, match=r"table \(1, 10, 3\) for 9 shifts of 10 images"):
+    with pytest.raises(ValueError, match=r"shape \(1, 10, 3\) for 9 shifts of 10 images"):
         Feeder(SPLIT, Settings(batch=5), Teacher(np.zeros((1, 10, 3)), 1.0, 0.5))
 
 
