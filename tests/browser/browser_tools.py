@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine
 
 from experiments.runs import store
+from tests import processes
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90  # for what takes seconds on an idle machine
@@ -82,7 +83,7 @@ def start_app(home: Path, *options: str, database: str | None = None) -> App:
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port), *options]
     log = home / "log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
+        process = processes.start(
             command,
             cwd=ROOT,
             env=environment,

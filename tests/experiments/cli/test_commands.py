@@ -17,6 +17,7 @@ from experiments import cli, registry
 from experiments.bench.machine import toolchain
 from experiments.cli.main import COMMANDS, main
 from experiments.runs import store
+from tests import processes
 
 DEVICE = "device=QCOM:9"  # no machine here has it, and the experiments of `lab` compute nothing
 Said = pytest.CaptureFixture[str]
@@ -230,7 +231,7 @@ def test_show_says_what_each_preset_plans(capsys: Said) -> None:
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "experiments", "run", *arguments, "device=PYTHON"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return processes.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def left_over(url: str) -> list[int]:

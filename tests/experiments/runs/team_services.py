@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from experiments.registry import FOLDERS
+from tests import processes
 from tests.experiments.runs.lab_tools import wait_for
 
 DEVICE = "PYTHON"  # tinygrad's emulator: works everywhere without a compiler
@@ -31,7 +32,7 @@ def service(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     log = (folder / f"{arguments[0]}-{len(list(folder.iterdir()))}.log").open("wb")
     with log:
         command = [sys.executable, "-m", "experiments", *arguments]
-        started = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        started = processes.start(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             yield started
         finally:

@@ -1,11 +1,9 @@
 """Kill -9 of any part, a locked, full or broken database: every run ends truly, no row and no process is left over."""
 
 import contextlib
-import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,38 +26,17 @@ from tests.experiments.runs.lab_tools import (
     state,
     wait_for,
 )
+from tests.processes import module_process
 
 pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
 
 LATER_S = 1000.0  # for the reaper: longer ago than any heartbeat may be
-APP = """
-import sys, time
-from experiments.runs import jobs
-jobs.EmbeddedRunner(sys.argv[1]).start()
-time.sleep(600)
-"""
-TERMINAL = """
-import sys
-from experiments.bench import devices
-from experiments.registry import find
-from experiments.runs import jobs
-devices.probe = lambda device: devices.Probe(device, True, "taken to work")
-jobs.run_now("steps", find("steps").spec(device=sys.argv[2], rows=20, pause_s=0.02), url=sys.argv[1])
-"""
+APP, TERMINAL = "tests.experiments.runs.app", "tests.experiments.runs.terminal"
+MOMENTS_S = (0.0, 0.12, 0.25, 0.45)  # of the kills: before, during and after the rows of a run
+LOCKED_S = 2.0
 
 
-@contextlib.contextmanager
-def process(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the lab, killed at the end."""
-    started = subprocess.Popen([sys.executable, "-c", script, *arguments])
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
-
-
-def children_of(started: subprocess.Popen[bytes]) -> list[int]:
+def children_of(started: subprocess.Popen[str]) -> list[int]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return [one.pid for one in psutil.Process(started.pid).children() if "experiments.runs.child" in one.cmdline()]
     return []
@@ -79,7 +56,7 @@ def check_all_ended(db: Engine, url: str, seen: dict[str, list[int]], allowed: s
     wait_for(lambda: not left_over(url))
     store.reap(db, now=time.time() + LATER_S)
     runs = {run["id"]: run for run in store.list_runs(db, limit=100)}
-    assert len(runs) == 10
+    assert len(runs) == len(MOMENTS_S)
     states = {run["status"] for run in runs.values()}
     assert states <= allowed
     assert states - {"done"}  # else the kills came too late to say anything
@@ -94,12 +71,12 @@ def check_all_ended(db: Engine, url: str, seen: dict[str, list[int]], allowed: s
 
 
 def test_killed_children_end_as_crashed(db: Engine, url: str) -> None:
-    moments, seen = random.Random(1), {}
-    with process(APP, url) as app:
-        for _ in range(10):
+    seen: dict[str, list[int]] = {}
+    with module_process(APP, url) as app:
+        for moment in MOMENTS_S:
             run_id = queue_run(db, "steps", rows=20, pause_s=0.02)
             child = wait_for(lambda: children_of(app))[0]
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moment)
             seen |= stored(db)
             kill(child)
             wait_for(lambda run_id=run_id: state(db, run_id) in store.ENDED)
@@ -107,28 +84,28 @@ def test_killed_children_end_as_crashed(db: Engine, url: str) -> None:
 
 
 def test_runs_of_killed_terminals_are_lost(db: Engine, url: str) -> None:
-    moments, seen = random.Random(2), {}
-    for number in range(10):
-        with process(TERMINAL, url, DEVICE) as terminal:
+    seen: dict[str, list[int]] = {}
+    for number, moment in enumerate(MOMENTS_S):
+        with module_process(TERMINAL, url, DEVICE) as terminal:
             wait_for(lambda number=number: store.count_runs(db) > number)
-            time.sleep(moments.uniform(0, 0.7))
+            time.sleep(moment)
             seen |= stored(db)
             kill(terminal.pid)
     check_all_ended(db, url, seen, {"lost", "done"})
 
 
 def test_runs_of_a_killed_app_are_lost_and_the_next_app_takes_what_still_waits(db: Engine, url: str) -> None:
-    moments, seen = random.Random(3), {}
-    for number in range(10):
+    seen: dict[str, list[int]] = {}
+    for number, moment in enumerate(MOMENTS_S):
         queue_run(db, "steps", rows=20, pause_s=0.02)
-        with process(APP, url) as app:
+        with module_process(APP, url) as app:
             if number % 2:  # else it may be killed before it has looked for runs
                 wait_for(lambda: any(run["status"] == store.RUNNING for run in store.list_runs(db)))
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moment)
             seen |= stored(db)
             kill(app.pid)
         store.reap(db, now=time.time() + LATER_S)
-    with process(APP, url):
+    with module_process(APP, url):
         wait_for(lambda: all(run["status"] in store.ENDED for run in store.list_runs(db)))
     check_all_ended(db, url, seen, {"lost", "done"})
 
@@ -139,7 +116,7 @@ def test_whatever_ends_the_app_takes_the_child_and_its_children_along(
     db: Engine, url: str, ending: signal.Signals, experiment: str
 ) -> None:
     run_id = queue_run(db, experiment)
-    with process(APP, url) as app:
+    with module_process(APP, url) as app:
         wait_for(lambda: numbers(db, run_id))
         assert len(left_over(url)) >= 2
         app.send_signal(ending)
@@ -147,14 +124,14 @@ def test_whatever_ends_the_app_takes_the_child_and_its_children_along(
         wait_for(lambda: not left_over(url))
 
 
-def test_a_run_survives_a_database_that_another_process_locks_for_ten_seconds(
+def test_a_run_survives_a_database_that_another_process_locks_for_a_while(
     db: Engine, url: str, execute_in_thread: ExecuteInThread, tmp_path: Path
 ) -> None:
     run_id = queue_run(db, "steps", rows=30, pause_s=0.02)
     thread = execute_in_thread(run_id)
     wait_for(lambda: state(db, run_id) == store.RUNNING)
-    hold = "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); time.sleep(10)"
-    with process(hold, str(tmp_path / "runs.db")) as holder:
+    file = str(tmp_path / "runs.db")
+    with module_process("tests.experiments.runs.hold_database", file, str(LOCKED_S)) as holder:
         holder.wait(60)
     thread.join(60)
     assert state(db, run_id) == "done"

@@ -1,7 +1,6 @@
 """Submitting refuses bad input before anything is queued; the embedded runner carries out what waits, once."""
 
-import subprocess
-import sys
+import contextlib
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,16 +16,9 @@ from experiments.bench.machine import devices
 from experiments.registry import find
 from experiments.runs import jobs, store
 from tests.experiments.runs.lab_tools import DEVICE, alive, numbers, on_both, queue_run, state, wait_for
+from tests.processes import module_process
 
 pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
-
-APP = """
-import sys, time
-from experiments.runs import jobs
-jobs.EmbeddedRunner(sys.argv[1]).start()
-print("started", flush=True)
-time.sleep(600)
-"""
 
 
 @pytest.fixture
@@ -131,7 +123,7 @@ def test_runner_names_do_not_repeat_and_fit_their_column() -> None:
 
 @pytest.mark.usefixtures("runner")
 def test_runs_of_one_device_never_overlap_and_come_in_their_order(db: Engine) -> None:
-    ids = [queue_run(db, "steps", rows=2, pause_s=0.05) for _ in range(5)]
+    ids = [queue_run(db, "steps", rows=2, pause_s=0.05) for _ in range(3)]
     wait_for(lambda: all_ended(db, ids))
     assert overlaps(db, ids) == []
     runs = store.list_runs(db)
@@ -175,7 +167,7 @@ def test_a_runner_leaves_no_threads_and_no_descriptors_behind(db: Engine, url: s
     first = [queue_run(db, "deserter", rows=0)]
     wait_for(lambda: all_ended(db, first))
     threads, files = threading.active_count(), open_files()
-    ids = [queue_run(db, name) for name in ("deserter", "segfault", "raises") * 3]
+    ids = [queue_run(db, name) for name in ("deserter", "segfault", "raises") * 2]
     wait_for(lambda: all_ended(db, ids))
     started.stop()
     wait_for(lambda: threading.active_count() <= threads)
@@ -185,16 +177,14 @@ def test_a_runner_leaves_no_threads_and_no_descriptors_behind(db: Engine, url: s
 
 @on_both
 def test_two_apps_on_one_database_carry_each_run_out_once(db: Engine, db_url: str) -> None:
-    apps = [subprocess.Popen([sys.executable, "-c", APP, db_url], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for app in apps:
-        assert app.stdout is not None
-        assert app.stdout.readline() == "started\n"
-    ids = [queue_run(db, "steps", rows=3, device=f"QCOM:{n % 3}") for n in range(10)]
-    wait_for(lambda: all_ended(db, ids))
-    assert [state(db, run_id) for run_id in ids] == ["done"] * 10
-    assert [numbers(db, run_id) for run_id in ids] == [[0, 1, 2]] * 10
-    assert overlaps(db, ids) == []
-    for app in apps:
-        app.terminate()
-        app.communicate()
+    with contextlib.ExitStack() as stack:
+        apps = [stack.enter_context(module_process("tests.experiments.runs.app", db_url)) for _ in range(2)]
+        for app in apps:
+            assert app.stdout is not None
+            assert app.stdout.readline() == "started\n"
+        ids = [queue_run(db, "steps", rows=3, device=f"QCOM:{n % 2}") for n in range(6)]
+        wait_for(lambda: all_ended(db, ids))
+        assert [state(db, run_id) for run_id in ids] == ["done"] * 6
+        assert [numbers(db, run_id) for run_id in ids] == [[0, 1, 2]] * 6
+        assert overlaps(db, ids) == []
     assert not any(alive(app.pid) for app in apps)

@@ -1,21 +1,11 @@
-"""The lock of a device excludes, and frees itself with its holder."""
-
-import subprocess
-import sys
+"""The lock of a device is exclusive, and is released when its holder dies."""
 
 import pytest
 from filelock import Timeout
 
 from experiments.runs.locks import device_lock, lock_folder
 from tests.experiments.runs.lab_tools import wait_for
-
-HOLD = """
-import sys, time
-from experiments.runs.locks import device_lock
-with device_lock(sys.argv[1]):
-    print("held", flush=True)
-    time.sleep(120)
-"""
+from tests.processes import module_process
 
 
 def free(device: str) -> bool:
@@ -41,8 +31,7 @@ def test_cards_of_one_kind_have_locks_of_their_own() -> None:
 
 
 def test_a_killed_holder_frees_the_device() -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, "CUDA:1"], stdout=subprocess.PIPE, text=True)
-    with holder:
+    with module_process("tests.experiments.runs.hold_device", "CUDA:1") as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert not free("CUDA:1")
