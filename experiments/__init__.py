@@ -1,7 +1,7 @@
-"""tinygrad lab: experiments on what tinygrad's compiler and model compression really buy.
+"""tinygrad lab: experiments that measure the gains of tinygrad's compiler and of model compression.
 
-`run("jit", batch=[16])` measures here and now and returns the rows as a pandas frame; `frame(run_id)` and
-`detail(run_id, "timeline")` bring stored ones back.
+`run("jit", batch=[16])` measures on this machine and returns the rows as a pandas frame; `frame(run_id)` and
+`detail(run_id, "timeline")` read stored runs.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "detail", "frame", "run"]
 
-__version__ = "0.1.0"  # that of pyproject.toml: app and workers compare it
+__version__ = "0.1.0"  # as in pyproject.toml; app and workers must have the same
 
 
 def run(name: str, *, preset: str | None = None, time_limit_s: float = 900.0, **fields: Any) -> "pd.DataFrame":
-    """Carries out one experiment in a child process, keeps the run, and returns its rows.
+    """Runs an experiment in a child process, stores the run, and returns its rows.
 
-    `fields` are those of the experiment's spec, on top of the preset's. Raises BadInput before anything runs,
-    and RuntimeError where the run does not end as done; the rows that it had are kept under the id it names.
+    `fields` are fields of the experiment's spec and override the preset's. Raises BadInput before anything runs, and
+    RuntimeError with the run id where the run does not end as `done`; its rows up to then are stored.
     """
     from experiments.bench.spec import parse
     from experiments.registry import find
@@ -29,13 +29,13 @@ def run(name: str, *, preset: str | None = None, time_limit_s: float = 900.0, **
     run_id = jobs.run_now(name, parse(experiment.spec, given | fields), time_limit_s=time_limit_s)
     ended = store.get_run(store.engine(store.database_url()), run_id)
     if ended is None or ended["status"] != "done":
-        said = "is gone" if ended is None else f"{ended['status']}: {ended['message']}"
-        raise RuntimeError(f"run {run_id} {said}")
+        state = "was deleted" if ended is None else f"{ended['status']}: {ended['message']}"
+        raise RuntimeError(f"run {run_id} {state}")
     return frame(run_id)
 
 
 def frame(run_id: str) -> "pd.DataFrame":
-    """The rows of a stored run; KeyError where there is none of this id."""
+    """The rows of a stored run; KeyError for an unknown id."""
     from experiments.registry import find
     from experiments.runs import frames, store
 
@@ -46,7 +46,7 @@ def frame(run_id: str) -> "pd.DataFrame":
 
 
 def detail(run_id: str, name: str) -> "pd.DataFrame":
-    """One detail of a stored run; KeyError where there is no such run or detail."""
+    """One detail of a stored run; KeyError for an unknown run or detail."""
     from experiments.registry import find
     from experiments.runs import frames, store
 

@@ -33,17 +33,17 @@ def execute(_: Namespace) -> int:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `needed` says that nothing can be measured without it."""
+    """The result of one check; `needed`: nothing can be measured without it."""
 
     what: str
     works: bool
-    said: str
+    detail: str
     needed: bool = False
 
     @property
     def line(self) -> str:
         """The finding as one line."""
-        return f"{'ok  ' if self.works else 'no  '} {self.what:<14} {self.said}"
+        return f"{'ok  ' if self.works else 'no  '} {self.what:<14} {self.detail}"
 
 
 def examine() -> Iterator[Finding]:
@@ -55,9 +55,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("processor", True, f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB")
     for package, needed in (("tinygrad", True), ("numpy", True), ("streamlit", False), ("plotly", False)):
         there = importlib.util.find_spec(package) is not None
-        mend = "pip install -r requirements.txt"
-        said = version(package) if there else f"not installed; run `{mend}`"
-        yield Finding(package, there, said, needed)
+        fix = "pip install -r requirements.txt"
+        yield Finding(package, there, version(package) if there else f"not installed; run `{fix}`", needed)
     yield _compiler()
     yield _database()
     if address := os.environ.get("TINYLAB_SCHEDULER"):
@@ -71,7 +70,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _default_device(usable: list[str]) -> Finding:
-    """Where a run goes that names no device: without one the machine is not in order, whatever else could be named."""
+    """The device of runs that name none; the machine fails the check without one, even if other devices work."""
     first = devices.first_working()
     if first.works:
         return Finding("default device", True, f"runs go to {first.device} unless a device is named", needed=True)
@@ -87,12 +86,12 @@ def _compiler() -> Finding:
 
 
 def _scheduler(address: str) -> Finding:
-    """The team's scheduler: whether it may be used from here, and whether something answers there."""
+    """The team's scheduler: address and certificates, and whether it accepts connections."""
     try:
         team.check_installed()
         security.check(address, security.Certificates.given())
-        place = urlsplit(address)
-        socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=5).close()
+        parts = urlsplit(address)
+        socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=5).close()
     except (BadInput, OSError) as error:
         return Finding("scheduler", False, f"{address}: {error}")
     return Finding("scheduler", True, f"{address} answers")

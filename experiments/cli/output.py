@@ -1,4 +1,4 @@
-"""What the command line prints: progress, and a table that fits a terminal."""
+"""Output of the command line: a progress line, and a table that fits a terminal."""
 
 import contextlib
 from typing import IO, Any
@@ -12,7 +12,7 @@ INTERVALS = {"latency_ms": ("latency_lo_ms", "latency_hi_ms"), "speedup": ("spee
 
 
 class ProgressLine:
-    """One line of progress, rewritten in place on a terminal and written anew for each step elsewhere."""
+    """One line of progress, rewritten in place on a terminal; elsewhere a new line for each step."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream, self._rows, self._last = stream, 0, ""
@@ -36,13 +36,13 @@ class ProgressLine:
         self._last = line
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # nobody reads it any more: the run goes on
+        with contextlib.suppress(OSError):  # standard error is closed: the run goes on
             self._stream.write(text)
             self._stream.flush()
 
 
 def table(frame: pd.DataFrame, experiment: Experiment[Any]) -> str:
-    """The experiment's summary columns; intervals stand in brackets behind their median."""
+    """The experiment's summary columns, intervals in brackets after their median."""
     if frame.empty:
         return ""
     shown = {}

@@ -47,6 +47,7 @@ def execute(given: Namespace) -> int:
 def _line(run: Any) -> str:
     from experiments.runs.clock import format_time
 
-    text = run["message"] if run["status"] != "done" else run["title"]
+    message = run["message"] if run["status"] != "done" else ""
+    tags = run["tags"] and f"[{run['tags']}]"
     line = f"{run['id']}  {format_time(run['created'])}  {run['experiment']:<14} {run['device']:<8} {run['status']:<10}"
-    return f"{line} {text}".rstrip()
+    return " ".join((line, *filter(None, (message, run["title"], tags)))).rstrip()

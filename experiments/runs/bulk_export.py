@@ -1,7 +1,7 @@
-"""The rows, or the samples, of many runs as one CSV, written as they come from the database.
+"""The rows, or the samples, of many runs as one CSV, streamed from the database.
 
-Formula-safe as every download; columns that an experiment does not have are empty for its runs. Runs of experiments
-that are not installed here are left out: nobody knows their columns.
+Formula-safe as every download. Columns that an experiment does not have are empty for its runs. Runs of experiments
+that are not installed are left out, because their columns are unknown.
 """
 
 import csv
@@ -20,14 +20,14 @@ from experiments.runs import database, schema, store
 from experiments.runs.frames import SAMPLE_COLUMNS, formula_safe
 
 AT_ONCE = 1000  # records fetched and written together
-RUN_COLUMNS = 3  # of the identity, which the run has: its id, experiment and device
+RUN_COLUMNS = 3  # the identity columns: run id, experiment and device
 NOWHERE = ""  # the name of no column
 
-_safe = functools.lru_cache(maxsize=4096)(formula_safe)  # the same few texts stand in every row
+_safe = functools.lru_cache(maxsize=4096)(formula_safe)  # the same few texts recur in every row
 
 
 def rows_csv(db: Engine, **wanted: str) -> Iterator[str]:
-    """All rows of the runs that match (see `store.list_runs`), newest run first, in parts of text."""
+    """All rows of the runs that match (see `store.list_runs`), newest run first, in chunks of text."""
     known = registered()
     found = [known[name] for name in store.distinct(db, "experiment", **wanted) if name in known]
     columns = {one.name: one for experiment in found for one in (*IDENTITY, *experiment.columns)}
@@ -44,8 +44,8 @@ def rows_csv(db: Engine, **wanted: str) -> Iterator[str]:
 class _Lines:
     """Stored rows of one experiment as lines of cells, as its frame would write them.
 
-    Numbers stay the text that they are in the stored JSON: it has all their digits, and reading and writing two
-    hundred thousand rows of them would take longer than everything else.
+    Numbers stay text as in the stored JSON, which has all their digits: parsing and formatting the numbers of 200,000
+    rows would take longer than everything else.
     """
 
     def __init__(self, header: list[str], experiment: Experiment[Any]) -> None:
@@ -68,7 +68,7 @@ class _Lines:
 
 
 def samples_csv(db: Engine, **wanted: str) -> Iterator[str]:
-    """Every raw timing of the runs that match, in seconds per call, in parts of text."""
+    """Every raw timing of the runs that match, in seconds per call, in chunks of text."""
     runs, rows, samples = schema.runs.c, schema.rows.c, schema.samples.c
     same_row = (rows.run_id == samples.run_id) & (rows.number == samples.number)
     what = select(runs.id, samples.number, rows.record, samples.kind, samples.inner, samples.seconds)

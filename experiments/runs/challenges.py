@@ -1,4 +1,4 @@
-"""Which run of one's own meets an experiment's challenge: told by its rows, never by what somebody ticked."""
+"""Runs that solve an experiment's challenge, computed from their rows; imported runs do not count."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from experiments.bench.challenge import Achievement
 from experiments.bench.spec import Experiment
 from experiments.runs import frames, store
 
-LATEST = 30  # runs that are looked at
+LATEST = 30  # newest runs that are checked
 
 
 @dataclass(frozen=True)
 class Solved:
-    """The run that meets a challenge, and what of it does."""
+    """A run that solves a challenge, and the result that does."""
 
     run_id: str
     met: Achievement
 
 
 def met_by(db: Engine, experiment: Experiment[Any], run_id: str) -> Achievement | None:
-    """What of a run meets the experiment's challenge; None where nothing does or it is no run of one's own."""
+    """The result of a run that solves the experiment's challenge; None if none does or the run is imported."""
     run = store.get_run(db, run_id)
     if experiment.challenge is None or run is None or run["imported"] or run["status"] != "done":
         return None
@@ -30,7 +30,7 @@ def met_by(db: Engine, experiment: Experiment[Any], run_id: str) -> Achievement 
 
 
 def solved(db: Engine, experiment: Experiment[Any], judge: Callable[[str], Achievement | None]) -> Solved | None:
-    """The latest run that meets the challenge; `judge` is `met_by` of a run id, or what remembers it."""
+    """The latest run that solves the challenge; `judge` is `met_by` for a run id, possibly cached."""
     if experiment.challenge is None:
         return None
     for run in store.list_runs(db, limit=LATEST, experiment=experiment.name, status="done"):

@@ -4,7 +4,7 @@ import time
 
 
 def format_time(seconds: float) -> str:
-    """A time as a person reads it, in this machine's zone; one that no calendar has, as a number."""
+    """Seconds since 1970 as local date and time; a value outside the calendar as a number."""
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
     except (OverflowError, ValueError, OSError):

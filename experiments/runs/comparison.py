@@ -21,19 +21,23 @@ VariantPoint = tuple[str, str]  # variant and grid point
 MAX_RUNS = 100
 MACHINE = Column("machine", "text", "device and processor or GPU, with the key of its fingerprint")
 MATCHED = (
-    Column("variant", "text", "what both runs measured"),
-    Column("point", "text", "the grid point at which both measured it"),
+    Column("variant", "text", "measured by both runs"),
+    Column("point", "text", "grid point"),
     Column("first_ms", "number", "median latency in the first run"),
     Column("second_ms", "number", "median latency in the second run"),
     Column("ratio", "number", "second over first, median of all pairs of samples: above 1 the first is faster"),
     Column("ratio_lo", "number", "lower end of its 95 % interval (rank sum)"),
     Column("ratio_hi", "number", "upper end of its 95 % interval"),
-    Column("verdict", "text", "what the interval allows to say of the first run: faster, slower or cannot tell"),
+    Column(
+        "verdict",
+        "text",
+        "of the first run: faster, slower, or `cannot tell` (inconclusive) where the interval includes 1",
+    ),
 )
 
 
 def chosen_runs(db: Engine, ids: Sequence[str]) -> tuple[list[RowMapping], list[str]]:
-    """The runs of these ids, each once, in their order; and one line for what is wrong with the ids."""
+    """The runs with these ids, each once, in their order; and one line per problem with the ids."""
     wanted, problems = list(dict.fromkeys(one for one in ids if one)), []
     if len(wanted) > MAX_RUNS:
         problems.append(f"runs: {len(wanted):,} are named, the first {MAX_RUNS} are shown")
@@ -49,7 +53,7 @@ def chosen_runs(db: Engine, ids: Sequence[str]) -> tuple[list[RowMapping], list[
 
 
 def machine(run: RowMapping) -> str:
-    """What a run was measured on; runs of unlike machines are compared, never pooled."""
+    """The device and machine of a run; runs of different machines are compared, never pooled."""
     facts = run["environment"] or {}
     return (
         f"{run['device']} · {facts.get('gpu') or facts.get('cpu') or run['host']} · {run['fingerprint'] or 'unknown'}"
@@ -75,9 +79,9 @@ def rows_frame(db: Engine, runs: Sequence[RowMapping]) -> pd.DataFrame:
 
 
 def differences(runs: Sequence[RowMapping], where: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What `spec` or `environment` say of each run, one line per fact and one column per run: unlike facts, like facts.
+    """The facts in `spec` or `environment`, one line per fact and one column per run: differing, equal.
 
-    A fact that a run does not have is empty.
+    A fact that a run lacks is empty.
     """
     facts = {run["id"]: {name: _text(name, value) for name, value in (run[where] or {}).items()} for run in runs}
     names = list(dict.fromkeys(name for one in facts.values() for name in one))
@@ -96,7 +100,7 @@ def _text(name: str, value: Any) -> str:
 def ratios(db: Engine, one: RowMapping, other: RowMapping) -> pd.DataFrame:
     """The latency ratio other/one of every variant and grid point that both runs measured, from their samples.
 
-    Unpaired: what changed between the two measurements is in it. BadInput where they are not of one experiment.
+    Unpaired, so it includes any drift between the two runs. BadInput for runs of different experiments.
     """
     if one["experiment"] != other["experiment"]:
         raise BadInput("a ratio needs two runs of the same experiment")
@@ -107,20 +111,20 @@ def ratios(db: Engine, one: RowMapping, other: RowMapping) -> pd.DataFrame:
 
 
 def ratio_answer(table: pd.DataFrame) -> str:
-    """What the ratios say, in one sentence."""
+    """The ratios in one sentence."""
     counted = table["verdict"].value_counts()
     faster, slower = (int(counted.get(one, 0)) for one in ("faster", "slower"))
     low, high = table["ratio"].min(), table["ratio"].max()
     spread = f"{low:.3g}" if len(table) == 1 else f"{low:.3g} to {high:.3g}"
     return (
         f"Of {len(table)} points that both timed, the first run is faster at {faster} and slower at {slower}; "
-        f"{len(table) - faster - slower} cannot be told apart. "
+        f"{len(table) - faster - slower} are inconclusive. "
         f"The second run's latency is {spread} times the first's."
     )
 
 
 def _timings(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> dict[VariantPoint, list[float]]:
-    """Seconds per call of every row by variant and grid point; rows that are wrong or have no timings are left out."""
+    """Seconds per call of every row by variant and grid point; rows that are wrong or have no timings are skipped."""
     rows = store.read_rows(db, run["id"])
     keys = {
         number: (str(row.get("variant")), _point(row, _columns_of_point(experiment)))
@@ -132,15 +136,15 @@ def _timings(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> dict[V
 
 
 def _columns_of_point(experiment: Experiment[Any]) -> list[str]:
-    """The grid, and before it every column that repeats a field of the spec: rows that differ there are unlike."""
+    """The columns that repeat a field of the spec, then the grid: rows are matched where all of them are equal."""
     fields = [one.name for one in experiment.columns if one.name in experiment.spec.model_fields]
     return list(dict.fromkeys([*fields, *experiment.grid]))
 
 
 def unlike_parameters(one: RowMapping, other: RowMapping) -> list[str]:
-    """Fields in which two specs differ and which no row tells: a ratio is then one of different things.
+    """Fields that differ between two specs and are not columns: a ratio then compares different things.
 
-    How long was measured, and on which device, makes nothing different.
+    Measuring time and device do not count.
     """
     shown = _columns_of_point(registered()[one["experiment"]])
     same = {*shown, *MeasuredSpec.model_fields}

@@ -1,7 +1,7 @@
-"""Runs that the project carries: measured by its own command line, shown where there are none of one's own.
+"""Bundled example runs, measured with the project's command line and shown to users without runs.
 
-The bundles lie in `experiments/examples`, named `<experiment>-<machine>-<run id>.zip`. They are imported as any other
-bundle, marked as imported and titled as examples, and nothing takes them for runs of this machine.
+The bundles lie in `experiments/examples`, named `<experiment>-<machine>-<run id>.zip`. They are imported like any
+bundle, marked as imported and titled as examples, so that they are never taken for runs of this machine.
 """
 
 import json
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """One carried run."""
+    """One bundled run."""
 
     experiment: str
     machine: str
@@ -30,7 +30,7 @@ class Example:
 
     @property
     def measured_on(self) -> str:
-        """The machine as people call it: `NVIDIA H100 80 GB`."""
+        """The machine's usual name: `NVIDIA H100 80 GB`."""
         return self.title.removeprefix("Example: ").partition(" · ")[0]
 
 
@@ -43,18 +43,18 @@ def bundled(experiment: str = "") -> list[Example]:
 @lru_cache(maxsize=256)
 def _example(path: Path) -> Example:
     experiment, machine, run_id = path.stem.rsplit("-", 2)
-    with zipfile.ZipFile(path) as archive:  # the project's own: no stranger's zip is opened like this
+    with zipfile.ZipFile(path) as archive:  # part of the project, so trusted: other zips are read by `safe_zip`
         title = json.loads(archive.read(bundle.RUN))["run"]["title"]
     return Example(experiment, machine, run_id, title, path)
 
 
 def opened(example: Example) -> RunData:
-    """What an example holds, without importing it."""
+    """The run of an example, without importing it."""
     return bundle.read(example.file.read_bytes())
 
 
 def load(db: Engine, examples: list[Example]) -> int:
-    """Imports examples; returns how many were not here yet."""
+    """Imports examples; returns how many were new in this database."""
     return sum(bundle.add(db, one.file.read_bytes())[1] for one in examples)
 
 

@@ -1,4 +1,4 @@
-"""Stored runs as pandas frames, and as CSV that a spreadsheet cannot mistake for formulas."""
+"""Stored runs as pandas frames, and frames as CSV without spreadsheet formulas."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,18 +14,18 @@ from experiments.runs import store
 DTYPES: dict[ColumnKind, Any] = {"text": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 SAMPLE_COLUMNS = (
     RUN_ID,
-    Column("row", "integer", "number of the row that the timing stands behind, from 0"),
+    Column("row", "integer", "number of the row that the timing belongs to, from 0"),
     Column("variant", "text", "the variant of that row"),
-    Column("kind", "text", "block: behind the medians; control: the A/A control; single: behind p95 and p99"),
-    Column("inner", "integer", "calls that the sample lasted"),
-    Column("block", "integer", "number of the block: blocks of one grid point were measured side by side"),
+    Column("kind", "text", "block: for medians and intervals; control: the A/A control; single: for p95 and p99"),
+    Column("inner", "integer", "calls timed together as one sample"),
+    Column("block", "integer", "number of the block; variants of one grid point are interleaved within a block"),
     Column("seconds", "number", "seconds per call"),
 )
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def frame_of(records: Sequence[Mapping[str, Value]], columns: Iterable[Column]) -> pd.DataFrame:
-    """A typed frame with exactly `columns`; what a record does not carry is empty."""
+    """A typed frame with exactly `columns`; a value that a record lacks is empty."""
     cells = {one: pd.Series([record.get(one.name) for record in records], dtype="object") for one in columns}
     return pd.DataFrame({one.name: series.astype(DTYPES[one.kind]) for one, series in cells.items()})
 
@@ -44,7 +44,7 @@ def frame_of_rows(
 
 
 def detail_frame(db: Engine, run: RowMapping, experiment: Experiment[Any], name: str) -> pd.DataFrame:
-    """One detail of a run; KeyError where the experiment declares none of this name."""
+    """One detail of a run; KeyError for a name that the experiment does not declare."""
     columns = (RUN_ID, *experiment.details[name])
     records = [{"run_id": run["id"], **record} for record in store.read_detail(db, run["id"], name)]
     return frame_of(records, columns)
@@ -76,7 +76,7 @@ def displayed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The frame as CSV, formula-safe: text that a spreadsheet would run gets an apostrophe before it."""
+    """The frame as CSV, formula-safe: an apostrophe precedes text that a spreadsheet would take for a formula."""
     safe = frame.rename(columns=_safe).map(_safe, na_action="ignore")
     return safe.to_csv(index=False, lineterminator="\n")
 
@@ -86,6 +86,8 @@ def _safe(value: Any) -> Any:
 
 
 def formula_safe(value: str) -> str:
-    """The text as a download has it: with an apostrophe before it where a spreadsheet would take it for a formula."""
-    line = value.replace("\r\n", "\n").replace("\r", "\n")  # to readers of CSV a bare return begins a row, unquoted
+    """The text of a download, after an apostrophe where a spreadsheet would take it for a formula."""
+    line = value.replace("\r\n", "\n").replace(
+        "\r", "\n"
+    )  # an unquoted carriage return begins a row for readers of CSV
     return "'" + line if line.lstrip(" ").startswith(FORMULA_STARTS) else line

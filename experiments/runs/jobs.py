@@ -1,4 +1,4 @@
-"""Submitting runs, and the embedded runner: one daemon thread that looks, one more per device that is busy."""
+"""Submitting runs, and the embedded runner: one daemon thread that polls the queue, and one per busy device."""
 
 import logging
 import os
@@ -20,13 +20,13 @@ from experiments.runs.supervisor import EventListener, execute, ignore_event
 POLL_S = 0.25
 REAP_EVERY_S = 10.0
 MIN_TIME_LIMIT_S, DEFAULT_TIME_LIMIT_S, MAX_TIME_LIMIT_S = 1.0, 900.0, 24 * 3600.0
-MEMORY_SHARE = 0.8  # of what is free at submit: a run must not take the machine along
+MEMORY_SHARE = 0.8  # of the free memory at submit: a run must not exhaust the machine
 
 log = logging.getLogger("tinylab")
 
 
 def check_anywhere(name: str, spec: Spec, time_limit_s: float) -> Spec:
-    """The spec validated again, and the time limit: what is right or wrong on any host. Raises BadInput."""
+    """Validates the spec again, and the time limit: the checks that do not depend on the host. Raises BadInput."""
     parsed: Spec = parse(registry.find(name).spec, spec.model_dump())
     if not MIN_TIME_LIMIT_S <= time_limit_s <= MAX_TIME_LIMIT_S:
         raise BadInput(
@@ -36,9 +36,9 @@ def check_anywhere(name: str, spec: Spec, time_limit_s: float) -> Spec:
 
 
 def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
-    """The spec as it will run here: its device fixed and tried, its memory known to fit.
+    """The spec as it will run on this host: device resolved and probed, memory need compared with what is free.
 
-    Raises BadInput with one line per problem; nothing has been queued or allocated then.
+    Raises BadInput with one line per problem, before anything is queued or allocated.
     """
     parsed = check_anywhere(name, spec, time_limit_s)
     tried = devices.first_working() if parsed.device == devices.AUTO else devices.probed(parsed.device)
@@ -54,14 +54,14 @@ def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
 
 
 def check_here(run: RowMapping) -> int:
-    """Checks a run that was submitted on another host, its device tried anew; returns its memory limit in bytes."""
+    """Checks a run that was submitted on another host, probing its device; returns its memory limit in bytes."""
     devices.forget_probes()
     check(run["experiment"], parse(registry.find(run["experiment"]).spec, run["spec"]), run["time_limit_s"])
     return memory_limit()
 
 
 def memory_limit() -> int:
-    """Bytes that a run which starts now may use."""
+    """The memory limit in bytes of a run that starts now."""
     return int(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
@@ -75,9 +75,9 @@ def submit(
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     claimed_by: str | None = None,
 ) -> str:
-    """Writes a run and returns its id: `queued`, or already claimed by the runner that will carry it out.
+    """Writes a run and returns its id: `queued`, or already claimed by the runner that will execute it.
 
-    With a `host` it waits for that host's worker, which tries the device and looks at the memory.
+    With a `host` it waits for that host's worker, which probes the device and checks the memory.
     """
     fixed = check_anywhere(name, spec, time_limit_s) if host else check(name, spec, time_limit_s)
     now = time.time()
@@ -96,7 +96,7 @@ def submit(
 
 
 def runner_name() -> str:
-    """A name that no other runner has, now or later."""
+    """A unique name for a runner."""
     return f"{this_host()[:40]}-{os.getpid()}-{store.new_id()}"
 
 
@@ -108,9 +108,9 @@ def run_now(
     time_limit_s: float = DEFAULT_TIME_LIMIT_S,
     on_event: EventListener = ignore_event,
 ) -> str:
-    """Submits a run as already claimed and carries it out in this process; returns its id when it has ended.
+    """Submits a run as already claimed and executes it in this process; returns its id when it has ended.
 
-    KeyboardInterrupt cancels a run that was submitted, whose id is returned all the same.
+    KeyboardInterrupt cancels the submitted run; its id is still returned.
     """
     url, runner = url or store.database_url(), runner_name()
     store.reap(store.engine(url))
@@ -120,7 +120,7 @@ def run_now(
 
 
 class EmbeddedRunner:
-    """Carries out this host's queued runs in threads of this process, one at a time per device."""
+    """Executes this host's queued runs in threads of this process, one at a time per device."""
 
     def __init__(self, url: str) -> None:
         self._url, self._name = url, runner_name()
@@ -129,12 +129,12 @@ class EmbeddedRunner:
         self._thread = threading.Thread(target=self._poll, name="tinylab-runner", daemon=True)
 
     def start(self) -> "EmbeddedRunner":
-        """Starts looking for queued runs; returns itself."""
+        """Starts polling for queued runs; returns itself."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stops looking; a run that is being carried out goes on."""
+        """Stops polling; a run that is executing goes on."""
         self._stopped.set()
         self._thread.join()
 
@@ -147,7 +147,7 @@ class EmbeddedRunner:
                     reaped = time.monotonic()
                 self._start_waiting()
             except (SQLAlchemyError, store.StoreError, OSError) as error:
-                log.warning("the runner cannot look for runs, it tries again: %s", error)
+                log.warning("the runner cannot read its queue and tries again: %s", error)
                 self._stopped.wait(2.0)
 
     def _start_waiting(self) -> None:
@@ -161,5 +161,5 @@ class EmbeddedRunner:
     def _execute(self, run_id: str) -> None:
         try:
             execute(self._url, run_id, self._name)
-        except Exception as error:  # noqa: BLE001 - the runner must outlive whatever one run brings
-            log.warning("run %s could not be carried out: %s", run_id, error)
+        except Exception as error:  # noqa: BLE001 - no run may end the runner
+            log.warning("run %s could not be executed: %s", run_id, error)

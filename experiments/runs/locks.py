@@ -1,4 +1,4 @@
-"""One run at a time per device per host: a file lock that the system releases when its holder dies."""
+"""One run at a time per device and host: a file lock, which the system releases when its holder dies."""
 
 import tempfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from filelock import FileLock
 
 
 def lock_folder() -> Path:
-    """A folder shared by all users of this host, since their measurements would disturb one another too."""
+    """A folder shared by all users of this host, because their measurements would disturb one another as well."""
     folder = Path(tempfile.gettempdir()) / "tinylab-locks"
     if not folder.exists():
         folder.mkdir(exist_ok=True)
@@ -16,6 +16,6 @@ def lock_folder() -> Path:
 
 
 def device_lock(device: str) -> FileLock:
-    """The lock of one device, not yet taken."""
+    """The lock of one device, not yet acquired."""
     name = "".join(letter if letter.isalnum() else "-" for letter in device)
     return FileLock(lock_folder() / f"{name}.lock", mode=0o666)

@@ -1,4 +1,4 @@
-"""All that a run holds, read and written as one: what a bundle carries between databases."""
+"""Everything that belongs to a run, read and written at once: the content of a bundle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Records = list[dict[str, Value]]
 
 @dataclass(frozen=True)
 class RunData:
-    """A run as the table of runs has it, its rows with their samples, details and artifacts by name."""
+    """The run's line of the table of runs, its rows with their samples, and its details and artifacts by name."""
 
     run: dict[str, Any]
     rows: list[Row] = field(default_factory=list)
@@ -25,7 +25,7 @@ class RunData:
 
 
 def read(db: Engine, run_id: str) -> RunData | None:
-    """Everything of one run; None where there is none of this id."""
+    """Everything that belongs to one run; None for an unknown id."""
     if (run := store.get_run(db, run_id)) is None:
         return None
     rows = [Row(record) for record in store.read_rows(db, run_id)]

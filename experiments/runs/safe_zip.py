@@ -1,4 +1,4 @@
-"""Zip files from strangers: read whole and plain, or refused before much memory is taken."""
+"""Safe reading of untrusted zip files: allow-listed names, bounded size, common compression only."""
 
 import io
 import re
@@ -7,13 +7,13 @@ import zlib
 from collections.abc import Collection
 
 MAX_MEMBERS = 1_000
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others zipfile unpacks a whole member at once
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks a whole member at once for the others
 
 
 def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> dict[str, bytes]:
     """The members of a zip by name; ValueError with one line, before anything too large is unpacked.
 
-    Names are never used as paths: each must match `allowed`, and those `needed` must be there.
+    Names are never used as paths: each must match `allowed`, and all `needed` must be present.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -31,7 +31,7 @@ def _check(infos: list[zipfile.ZipInfo], allowed: re.Pattern[str], needed: Colle
     if len(set(names)) < len(names):
         raise ValueError("one of its members is in it twice")
     if unknown := [name for name in names if not allowed.fullmatch(name)]:
-        raise ValueError(f"the member {unknown[0][:60]!r} does not belong into a bundle")
+        raise ValueError(f"the member {unknown[0][:60]!r} does not belong in a bundle")
     if missing := [name for name in needed if name not in names]:
         raise ValueError(f"{missing[0]} is missing")
     if strange := [info.filename for info in infos if info.compress_type not in METHODS]:
@@ -42,9 +42,9 @@ def _check(infos: list[zipfile.ZipInfo], allowed: re.Pattern[str], needed: Colle
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """One member, unpacked no further than the size that it declares: reading "all" would unpack what is there."""
+    """One member, unpacked up to its declared size: a plain read() would unpack everything that is there."""
     with archive.open(info) as member:
         content = member.read(info.file_size)
         if len(content) != info.file_size or (not content and info.CRC):
-            raise zipfile.BadZipFile(f"{info.filename[:60]} is shorter than it says")
+            raise zipfile.BadZipFile(f"{info.filename[:60]} is shorter than declared")
     return content

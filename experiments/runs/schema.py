@@ -25,7 +25,7 @@ metadata = MetaData()
 
 
 class Json(TypeDecorator[Any]):
-    """JSON as text: a measured infinity or NaN is no JSON to PostgreSQL's own type, and nothing here asks inside."""
+    """JSON as text: PostgreSQL's own type takes no infinity or NaN, and no query looks inside."""
 
     impl = Text
     cache_ok = True
@@ -40,7 +40,7 @@ class Json(TypeDecorator[Any]):
 
 
 class PortableText(TypeDecorator[str]):
-    """Text that every database takes: PostgreSQL has no NUL character, and UTF-8 no half of a surrogate pair."""
+    """Text without the characters that a database refuses: NUL in PostgreSQL, lone surrogates in UTF-8."""
 
     impl = String
     cache_ok = True
@@ -68,7 +68,7 @@ runs = Table(
     Column("experiment", PortableText(64), nullable=False),
     Column("spec", Json, nullable=False),
     Column("device", PortableText(32), nullable=False),
-    Column("host", PortableText(255), nullable=False),  # the machine that is to carry it out
+    Column("host", PortableText(255), nullable=False),  # the machine that runs it
     Column("status", PortableText(16), nullable=False),
     Column("cancel", Boolean, nullable=False, default=False),
     Column("created", Float, nullable=False),  # seconds since 1970, as all times here
@@ -111,7 +111,7 @@ samples = Table(
     "samples",
     metadata,
     _of_run(),
-    Column("number", Integer, primary_key=True),  # of the row that these timings stand behind
+    Column("number", Integer, primary_key=True),  # of the row that the timings belong to
     Column("kind", PortableText(16), primary_key=True),
     Column("inner", Integer, nullable=False),
     Column("seconds", Json, nullable=False),

@@ -41,20 +41,20 @@ def add_run(db: Engine, **values: Any) -> str:
 
 
 def get_run(db: Engine, run_id: str) -> RowMapping | None:
-    """One run, None where there is none of this id."""
+    """One run; None for an unknown id."""
     with reading(db) as connection:
         return connection.execute(select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
 
 
 def get_runs(db: Engine, run_ids: Sequence[str]) -> dict[str, RowMapping]:
-    """Those of these runs that there are, by id."""
+    """The stored runs among these ids, by id."""
     with reading(db) as connection:
         found = connection.execute(select(schema.runs).where(schema.runs.c.id.in_(run_ids))).mappings()
         return {str(run["id"]): run for run in found}
 
 
 def queued_runs(db: Engine, host: str | None = None) -> list[RowMapping]:
-    """What waits, for this host or for any, oldest first."""
+    """The queued runs of one host, or of all, oldest first."""
     wanted = schema.runs.c.status == QUEUED
     if host is not None:
         wanted &= schema.runs.c.host == host
@@ -63,7 +63,7 @@ def queued_runs(db: Engine, host: str | None = None) -> list[RowMapping]:
 
 
 def claim(db: Engine, run_id: str, runner: str, **changes: Any) -> bool:
-    """Takes a queued run for `runner`; False where somebody else took, cancelled or deleted it before."""
+    """Assigns a queued run to `runner`; False where the run is no longer queued."""
     now = time.time()
     with db.begin() as connection:
         taken = connection.execute(
@@ -75,7 +75,7 @@ def claim(db: Engine, run_id: str, runner: str, **changes: Any) -> bool:
 
 
 class Batch:
-    """What a child reported since the last write: written with the heartbeat in one transaction."""
+    """What a child reported since the last write; written together with the heartbeat in one transaction."""
 
     def __init__(self) -> None:
         self.changes: dict[str, Any] = {}
@@ -85,7 +85,7 @@ class Batch:
 
 
 def write(db: Engine, run_id: str, runner: str, batch: Batch, first_row: int, first_chunk: int) -> tuple[bool, bool]:
-    """Writes a batch and the heartbeat of a running run. Returns (it is still ours, it is to be cancelled)."""
+    """Writes a batch and the heartbeat of a running run. Returns (still this runner's, cancellation requested)."""
     mine = (schema.runs.c.id == run_id) & (schema.runs.c.status == RUNNING) & (schema.runs.c.runner == runner)
     with db.begin() as connection:
         beat = connection.execute(update(schema.runs).where(mine).values(heartbeat=time.time(), **batch.changes))
@@ -102,7 +102,7 @@ def write(db: Engine, run_id: str, runner: str, batch: Batch, first_row: int, fi
 
 
 def write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: int) -> None:
-    """Writes rows, numbered from `first`, and the samples behind them."""
+    """Writes rows, numbered from `first`, with their samples."""
     if not new:
         return
     numbered = list(enumerate(new, start=first))
@@ -119,18 +119,21 @@ def write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: i
 
 
 def write_artifact(connection: Connection, run_id: str, name: str, digest: str, content: bytes) -> None:
-    """Keeps a file of a run, stored once however many runs have it; ValueError where it has another hash."""
+    """Stores a file of a run; runs with the same file share one copy. ValueError for a wrong hash."""
     if hashlib.sha256(content).hexdigest() != digest:
-        raise ValueError(f"artifact {name} does not have the hash it was sent with")
+        raise ValueError(f"artifact {name}: its SHA-256 is not {digest[:12]}…")
     same = select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)
     if connection.execute(same.with_for_update(read=True, key_share=True)).scalar() is None:
-        with contextlib.suppress(IntegrityError), connection.begin_nested():  # another run has just kept the same file
+        with (
+            contextlib.suppress(IntegrityError),
+            connection.begin_nested(),
+        ):  # stored by another run just now
             connection.execute(insert(schema.artifacts).values(hash=digest, size=len(content), content=content))
     connection.execute(insert(schema.run_artifacts).values(run_id=run_id, name=name, hash=digest))
 
 
 def finish(db: Engine, run_id: str, runner: str | None, status: str, message: str, traceback: str = "") -> bool:
-    """Ends a run that has not ended; with `runner` only if it is that runner's. False where it had ended."""
+    """Writes the end state of a run that has not ended, with `runner` only if it is that runner's; else False."""
     open_run = (schema.runs.c.id == run_id) & schema.runs.c.status.in_((QUEUED, RUNNING))
     if runner is not None:
         open_run &= schema.runs.c.runner == runner
@@ -142,7 +145,7 @@ def finish(db: Engine, run_id: str, runner: str | None, status: str, message: st
 
 
 def request_cancel(db: Engine, run_id: str) -> bool:
-    """Cancels a queued run at once and asks the runner of a running one to stop; False where it has ended."""
+    """Cancels a queued run at once, and requests its runner to stop a running one; False where it has ended."""
     if (run := get_run(db, run_id)) is None or run["status"] in ENDED:
         return False
     with db.begin() as connection:
@@ -154,11 +157,11 @@ def request_cancel(db: Engine, run_id: str) -> bool:
 
 
 def reap(db: Engine, now: float | None = None) -> int:
-    """Ends as `lost` every running run whose runner has not been heard for 30 s; returns how many."""
+    """Ends every running run whose heartbeat is older than 30 s as `lost`; returns how many."""
     silent = (schema.runs.c.status == RUNNING) & (schema.runs.c.heartbeat < (now or time.time()) - LOST_AFTER_S)
     ended = {
         "status": "lost",
-        "message": f"its runner has not been heard for {LOST_AFTER_S:.0f} s: killed, or the machine went away",
+        "message": f"no heartbeat for {LOST_AFTER_S:.0f} s: its runner was killed, or the machine went down",
         "finished": time.time(),
     }
     with reading(db) as connection:
@@ -169,9 +172,9 @@ def reap(db: Engine, now: float | None = None) -> int:
 
 
 def delete_run(db: Engine, run_id: str) -> bool:
-    """Deletes an ended run with all that belongs to it; False where there is none or it has not ended."""
+    """Deletes an ended run with everything that belongs to it; False for an unknown run or one that has not ended."""
     with db.begin() as connection:
-        if db.dialect.name == "postgresql":  # nobody may take up a file that is about to go
+        if db.dialect.name == "postgresql":  # no other transaction may link a file that is being deleted
             connection.exec_driver_sql("LOCK TABLE artifacts IN EXCLUSIVE MODE")
         gone = connection.execute(
             delete(schema.runs).where(schema.runs.c.id == run_id, schema.runs.c.status.in_(ENDED))
@@ -182,7 +185,7 @@ def delete_run(db: Engine, run_id: str) -> bool:
 
 
 def list_runs(db: Engine, limit: int = 20, offset: int = 0, **wanted: str) -> list[RowMapping]:
-    """The newest runs that match: experiment, device, host, status exactly; `text` anywhere in what they say."""
+    """The newest runs that match: experiment, device, host and status exactly; `text` as a part of any text."""
     chosen = select(schema.runs).where(*conditions(wanted)).order_by(schema.runs.c.created.desc(), schema.runs.c.id)
     with reading(db) as connection:
         return list(connection.execute(chosen.limit(limit).offset(offset)).mappings())
@@ -196,12 +199,12 @@ def count_runs(db: Engine, **wanted: str) -> int:
 
 
 def conditions(wanted: Mapping[str, str]) -> list[Any]:
-    """What `list_runs` filters by, for a query on the table of runs."""
+    """The filters of `list_runs` as conditions on the table of runs."""
     columns = schema.runs.c
     found: list[Any] = [columns[name] == value for name, value in wanted.items() if name != "text" and value]
     if text := wanted.get("text"):
-        said = (columns.id, columns.experiment, columns.title, columns.note, columns.tags, columns.message)
-        searched = (*said, cast(columns.spec, schema.PortableText()))
+        texts = (columns.id, columns.experiment, columns.title, columns.note, columns.tags, columns.message)
+        searched = (*texts, cast(columns.spec, schema.PortableText()))
         found.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
     return found
 
@@ -248,7 +251,7 @@ def read_artifacts(db: Engine, run_id: str) -> dict[str, bytes]:
 
 
 def artifact_names(db: Engine, run_id: str) -> dict[str, int]:
-    """The names of a run's files with their sizes in bytes, contents left where they are."""
+    """The names of a run's files with their sizes in bytes; reads no content."""
     links, files = schema.run_artifacts, schema.artifacts
     chosen = select(links.c.name, files.c.size).join(files, links.c.hash == files.c.hash).order_by(links.c.name)
     with reading(db) as connection:
@@ -256,7 +259,7 @@ def artifact_names(db: Engine, run_id: str) -> dict[str, int]:
 
 
 def read_artifact(db: Engine, run_id: str, name: str) -> bytes:
-    """One file of a run; KeyError where it has none of this name."""
+    """One file of a run; KeyError for an unknown name."""
     links, files = schema.run_artifacts, schema.artifacts
     chosen = select(files.c.content).join(links, links.c.hash == files.c.hash)
     with reading(db) as connection:
@@ -267,14 +270,14 @@ def read_artifact(db: Engine, run_id: str, name: str) -> bytes:
 
 
 def distinct(db: Engine, column: str, **wanted: str) -> list[str]:
-    """The values that runs (those that match, see `list_runs`) have in one column, ordered: what a filter offers."""
+    """The sorted values of one column over the runs that match (see `list_runs`), as choices of a filter."""
     chosen = select(schema.runs.c[column]).where(*conditions(wanted)).distinct().order_by(schema.runs.c[column])
     with reading(db) as connection:
         return [str(value) for value in connection.execute(chosen).scalars()]
 
 
 def experiments_tried(db: Engine) -> set[str]:
-    """The experiments with a run that was done here, imported ones not counted."""
+    """The experiments with a run that ended as `done`; imported runs do not count."""
     columns = schema.runs.c
     chosen = select(columns.experiment).where(columns.status == "done", columns.imported.is_(False)).distinct()
     with reading(db) as connection:
@@ -282,14 +285,14 @@ def experiments_tried(db: Engine) -> set[str]:
 
 
 def describe(db: Engine, run_id: str, title: str, note: str, tags: str) -> None:
-    """Sets what people say about a run; what was measured never changes."""
+    """Sets title, note and tags (separated by commas) of a run; measured data never changes."""
     with db.begin() as connection:
-        said = {"title": title[:255], "note": note, "tags": tags[:255]}
-        connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(said))
+        texts = {"title": title[:255], "note": note, "tags": tags[:255]}
+        connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(texts))
 
 
 def known_ceilings(db: Engine, fingerprint: str) -> list[dict[str, Value]]:
-    """The latest ceilings of a machine and device: those of the `ceilings` experiment, else of any run."""
+    """The latest ceilings of a machine and device: from the `ceilings` experiment, else from any run."""
     runs, details = schema.runs.c, schema.details.c
     measured_on_purpose = case((runs.experiment == "ceilings", 0), else_=1)
     chosen = (

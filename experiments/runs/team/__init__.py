@@ -1,4 +1,4 @@
-"""Runs on other hosts: what a worker offers and does. Nothing here imports Dask; `dispatch` and `serving` do."""
+"""Runs on other hosts: endpoints, their status, and the worker's function. Does not import Dask."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -13,43 +13,43 @@ AT = " @ "
 
 
 def check_installed() -> None:
-    """Says in one line, as BadInput, that Dask is missing."""
+    """Raises BadInput where Dask is not installed."""
     if importlib.util.find_spec("distributed") is None:
         raise BadInput("Dask is not installed: run `pip install -r requirements-team.txt`")
 
 
 @dataclass(frozen=True, order=True)
 class WorkerEndpoint:
-    """A device of a host, as `CUDA @ gpu-box`: also the name of the Dask resource that its worker has one of."""
+    """A device of a host, `CUDA @ gpu-box`: also the name of the Dask resource of which its worker has one."""
 
     device: str
     host: str
 
     def __str__(self) -> str:
-        """As people read it."""
+        """The name shown to users, and of the Dask resource."""
         return f"{self.device}{AT}{self.host}"
 
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A place that the scheduler knows a worker of, or knew one."""
+    """A worker that is, or was, registered at the scheduler."""
 
     endpoint: WorkerEndpoint
-    version: str  # of tinygrad lab, as its worker said
+    version: str  # of tinygrad lab, reported by the worker
     connected: bool = True
 
     @property
     def problem(self) -> str:
-        """Why no run may go there, in one line; empty where one may."""
+        """Why it takes no runs, in one line; empty if it does."""
         if self.version != VERSION:
             return f"{self.endpoint} runs tinygrad lab {self.version}, this app {VERSION}: update one of them"
         return "" if self.connected else f"{self.endpoint} is away: no worker offers it now"
 
 
 def execute_on_worker(database_url: str, run_id: str) -> str:
-    """What a worker does with a run that it is handed: checks what could not be checked from afar, carries it out.
+    """Executes a run on its worker, after the checks that need this host: device and memory.
 
-    Returns the end state; an empty text where the run is no longer waiting, so that nothing is carried out twice.
+    Returns the end state, or an empty string where the run is no longer queued, so that no run is executed twice.
     """
     db = store.engine(database_url)
     run = store.get_run(db, run_id)
@@ -62,5 +62,5 @@ def execute_on_worker(database_url: str, run_id: str) -> str:
         if store.claim(db, run_id, runner):
             store.finish(db, run_id, runner, "failed", str(refused))
         return "failed"
-    store.claim(db, run_id, runner, memory_limit_bytes=memory)  # one that another has taken is not carried out
+    store.claim(db, run_id, runner, memory_limit_bytes=memory)  # `execute` returns where another runner has claimed it
     return execute(database_url, run_id, runner)

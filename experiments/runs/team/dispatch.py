@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from distributed import Client, Future, KilledWorker
 from sqlalchemy import make_url
 
-from experiments.bench.errors import BadInput
+from experiments.bench.errors import BadInput, first_line
 from experiments.runs import store
 from experiments.runs.jobs import REAP_EVERY_S
 from experiments.runs.team import WorkerEndpoint, WorkerStatus, execute_on_worker
@@ -24,10 +24,10 @@ log = logging.getLogger("tinylab")
 
 
 class Dispatcher:
-    """Looks for waiting runs and for workers in a thread; one run at a time per endpoint is handed over.
+    """Polls queue and workers in a thread, and submits one run at a time per endpoint.
 
-    More would wait at the worker, and fail with it if it dies. Two apps may hand over the same run: the worker that
-    claims it first carries it out.
+    More would queue at the worker, and fail with it if it dies. Two apps may submit the same run: the worker that
+    claims it first executes it.
     """
 
     def __init__(self, url: str, scheduler: str) -> None:
@@ -39,35 +39,35 @@ class Dispatcher:
         self._dispatched: dict[WorkerEndpoint, tuple[str, Future[str]]] = {}
         self._stopped, self._polled = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="tinylab-dispatcher", daemon=True)
-        self.workers: dict[WorkerEndpoint, WorkerStatus] = {}  # replaced as a whole, never changed: pages read it
+        self.workers: dict[WorkerEndpoint, WorkerStatus] = {}  # replaced as a whole, never mutated: pages read it
         self.problem = f"the scheduler {scheduler} has not been reached yet; runs wait until it is"
 
     def start(self) -> "Dispatcher":
-        """Starts looking; returns itself after the first look, or where that takes long."""
+        """Starts polling; returns itself after the first poll or a timeout."""
         self._thread.start()
         self._polled.wait(CONNECT_TIMEOUT_S)
         return self
 
     def stop(self) -> None:
-        """Stops looking; what was handed over goes on."""
+        """Stops polling; submitted runs go on."""
         self._stopped.set()
         self._thread.join()
         self._leave()
 
     def endpoint(self, device: str, host: str) -> WorkerEndpoint:
-        """Where a run of this device and host goes, any of both where empty; BadInput says why nowhere.
+        """The endpoint for a run of this device and host, each any where empty; BadInput where there is none.
 
         While the scheduler is away an endpoint that was connected before is chosen: the run waits.
         """
-        fitting = [one for one in self.workers.values() if device in ("", one.endpoint.device)]
-        fitting = [one for one in fitting if host in ("", one.endpoint.host)]
+        matching = [one for one in self.workers.values() if device in ("", one.endpoint.device)]
+        matching = [one for one in matching if host in ("", one.endpoint.host)]
         named = WorkerEndpoint(device or "any device", host or "any host")
-        if not fitting:
+        if not matching:
             raise BadInput("; ".join(filter(None, (f"device: no worker has offered {named}", self.problem))))
-        open_now = [one for one in fitting if not one.problem]
-        if not open_now and not self.problem:
-            raise BadInput(f"device: {fitting[0].problem}")
-        return (open_now or fitting)[0].endpoint
+        available = [one for one in matching if not one.problem]
+        if not available and not self.problem:
+            raise BadInput(f"device: {matching[0].problem}")
+        return (available or matching)[0].endpoint
 
     def _watch(self) -> None:
         reaped = 0.0
@@ -79,13 +79,13 @@ class Dispatcher:
                 self._poll()
                 self._polled.set()
                 self._stopped.wait(POLL_S)
-            except Exception as error:  # noqa: BLE001 - the dispatcher must outlive whatever one look brings
-                log.warning("the dispatcher cannot look for runs, it tries again: %s", error)
+            except Exception as error:  # noqa: BLE001 - no failed poll may end the dispatcher
+                log.warning("the dispatcher cannot poll and tries again: %s", error)
                 self._stopped.wait(2.0)
 
     def _poll(self) -> None:
         try:
-            offered = self._offered()
+            registered = self._registered()
         except (OSError, ValueError, RuntimeError) as error:  # the latter two: a client that is being closed
             log.debug("scheduler: %s", error)
             self.workers = {
@@ -96,12 +96,12 @@ class Dispatcher:
         away = {
             endpoint: WorkerStatus(endpoint, one.version, connected=False) for endpoint, one in self.workers.items()
         }
-        self.workers, self.problem = dict(sorted((away | offered).items())), ""
+        self.workers, self.problem = dict(sorted((away | registered).items())), ""
         self._collect()
         self._dispatch()
 
-    def _offered(self) -> dict[WorkerEndpoint, WorkerStatus]:
-        """What the workers say of themselves; OSError where the scheduler is away."""
+    def _registered(self) -> dict[WorkerEndpoint, WorkerStatus]:
+        """The registered workers; OSError where the scheduler cannot be reached."""
         if self._client is None or self._client.status == "closed":
             self._leave()
             self._client = Client(
@@ -110,8 +110,8 @@ class Dispatcher:
         if self._client.status != "running":
             raise OSError("connecting")
         workers: dict[str, Any] = self._client.scheduler_info()["workers"]
-        said = [one[WORKER_INFO] for one in workers.values() if WORKER_INFO in one]
-        endpoints = [(WorkerEndpoint(one["device"], one["host"]), one["version"]) for one in said]
+        infos = [one[WORKER_INFO] for one in workers.values() if WORKER_INFO in one]
+        endpoints = [(WorkerEndpoint(one["device"], one["host"]), one["version"]) for one in infos]
         return {endpoint: WorkerStatus(endpoint, version) for endpoint, version in sorted(endpoints, key=str)}
 
     def _leave(self) -> None:
@@ -124,10 +124,10 @@ class Dispatcher:
         assert self._client is not None  # noqa: S101 - it has just answered
         for run in store.queued_runs(store.engine(self._url)):
             endpoint = WorkerEndpoint(run["device"], run["host"])
-            offer = self.workers.get(endpoint)
-            if offer is None or offer.problem or endpoint in self._dispatched:
+            worker = self.workers.get(endpoint)
+            if worker is None or worker.problem or endpoint in self._dispatched:
                 continue
-            # By resource, not by name: Dask makes an address of a name at once, and a restarted worker has another.
+            # By resource, not by name: Dask resolves a name at once, and a restarted worker has a new address.
             future = self._client.submit(
                 execute_on_worker,
                 self._url,
@@ -140,7 +140,7 @@ class Dispatcher:
             self._dispatched[endpoint] = (run["id"], future)
 
     def _collect(self) -> None:
-        """Frees the endpoints whose run has ended, and ends a run whose worker has died."""
+        """Frees endpoints whose run has ended, and ends runs whose worker has died."""
         for endpoint, (run_id, future) in list(self._dispatched.items()):
             if not future.done():
                 continue
@@ -154,7 +154,12 @@ class Dispatcher:
         if run is None:
             return
         if not isinstance(error, KilledWorker):
-            cause = str(error).strip().splitlines() or [type(error).__name__]
-            store.finish(db, run_id, run["runner"], "failed", f"{endpoint} could not take it: {cause[0][:500]}")
-        elif run["status"] == store.RUNNING:  # one that still waits is handed over again
+            store.finish(
+                db,
+                run_id,
+                run["runner"],
+                "failed",
+                f"{endpoint} could not take it: {first_line(error) if error else 'cancelled'}",
+            )
+        elif run["status"] == store.RUNNING:  # one that is still queued is submitted again
             store.finish(db, run_id, run["runner"], "lost", f"the worker of {endpoint} was killed or went away")

@@ -1,4 +1,4 @@
-"""Who may talk to the scheduler: whoever reaches it can run code, so off loopback only holders of a certificate may."""
+"""Access to the scheduler: any client can run code through it, so off loopback it requires TLS certificates."""
 
 import ipaddress
 import os
@@ -17,7 +17,7 @@ EXAMPLE = "give tcp://127.0.0.1:8786 or tls://host:8786"
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files of TLS: who is trusted, and what shows that we are; the same three serve scheduler, worker and app."""
+    """TLS files: trusted certificates, own certificate and its key; the same for scheduler, worker and app."""
 
     ca: str
     cert: str
@@ -25,13 +25,13 @@ class Certificates:
 
     @classmethod
     def given(cls, ca: str | None = None, cert: str | None = None, key: str | None = None) -> "Certificates":
-        """Those named, else those of `TINYLAB_TLS_CA`, `TINYLAB_TLS_CERT` and `TINYLAB_TLS_KEY`."""
+        """The given files, else those of `TINYLAB_TLS_CA`, `TINYLAB_TLS_CERT` and `TINYLAB_TLS_KEY`."""
         named = {"CA": ca, "CERT": cert, "KEY": key}
         return cls(*(value or os.environ.get(f"TINYLAB_TLS_{name}", "") for name, value in named.items()))
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether this address can be reached from its own machine alone; no address means all of them."""
+    """Whether only this machine can reach the address; an empty address means all interfaces."""
     if not host:
         return False
     try:
@@ -41,7 +41,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def check(address: str, certificates: Certificates) -> None:
-    """Refuses, with BadInput and the reason, an address that would be open to strangers or has no certificates."""
+    """Raises BadInput for a malformed address, plain tcp off loopback, and tls without readable files."""
     try:
         parts = urlsplit(address)
         understood = parts.scheme in ("tcp", "tls") and bool(parts.hostname) and bool(parts.port)
@@ -64,7 +64,7 @@ def check(address: str, certificates: Certificates) -> None:
 
 
 def secured(address: str, certificates: Certificates) -> "Security | None":
-    """What Dask needs to talk to `address`, checked; None on loopback, where nothing is asked."""
+    """Dask's TLS settings for `address`, after `check`; None for tcp on loopback."""
     check(address, certificates)
     if urlsplit(address).scheme == "tcp":
         return None

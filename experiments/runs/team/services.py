@@ -1,4 +1,4 @@
-"""The two services of a team, both Dask's own: a scheduler, and on each host a worker process per device."""
+"""The two services of a team, both from Dask: a scheduler, and on each host a worker process per device."""
 
 import asyncio
 import functools
@@ -16,14 +16,14 @@ from experiments.bench.machine.environment import host
 from experiments.runs.team import VERSION, WorkerEndpoint
 
 RETRY_S = 3.0
-WORKER_INFO = "tinylab"  # what a worker says of itself at registration
+WORKER_INFO = "tinylab"  # key of the facts that a worker registers with
 
 SETTINGS: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": 0,  # a measurement is never repeated by itself
-    "distributed.worker.profile.enabled": False,  # it would look into the process a hundred times a second
+    "distributed.scheduler.allowed-failures": 0,  # a measurement is never retried
+    "distributed.worker.profile.enabled": False,  # it would sample the process a hundred times a second
     "distributed.nanny.pre-spawn-environ": {},  # a run has the same environment as without Dask
     "distributed.nanny.environ": {},
-    "distributed.scheduler.http.routes": [],  # no pages, whose server Dask starts in any case
+    "distributed.scheduler.http.routes": [],  # no pages; Dask starts their server in any case
     "distributed.worker.http.routes": [],
 }
 NO_PAGES: dict[str, Any] = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -38,12 +38,12 @@ def _set_up() -> None:
 
 
 def worker_info(endpoint: WorkerEndpoint, worker: object) -> dict[str, str]:
-    """What the app wants to know of a worker."""
+    """The facts that a worker registers with."""
     return {"device": endpoint.device, "host": endpoint.host, "version": VERSION}
 
 
 async def serve_scheduler(address: str, security: Security | None, say: Callable[[str], None]) -> None:
-    """Listens on `address` until it is ended."""
+    """Listens on `address` until the process is ended."""
     _set_up()
     parts = urlsplit(address)
     where: dict[str, Any] = {"protocol": parts.scheme, "host": parts.hostname, "port": parts.port}
@@ -52,11 +52,11 @@ async def serve_scheduler(address: str, security: Security | None, say: Callable
         try:
             await scheduler.finished()
         finally:
-            DASK_LOG.setLevel(logging.CRITICAL)  # that its connections end now is no news
+            DASK_LOG.setLevel(logging.CRITICAL)  # connections that close now are expected
 
 
 def usable(names: list[str]) -> list[str]:
-    """The devices to offer: those named, refused with the reason where one does not work; else all that work."""
+    """The named devices, or all that work; BadInput where a named one does not work."""
     if not names:
         return [probe.device for probe in devices.candidates() if probe.works]
     try:
@@ -70,7 +70,7 @@ def usable(names: list[str]) -> list[str]:
 
 
 async def serve_workers(address: str, security: Security | None, names: list[str], say: Callable[[str], None]) -> None:
-    """Offers devices of this host at the scheduler until it is ended; comes back when the scheduler does."""
+    """Runs workers for devices of this host until the process is ended; reconnects to a restarted scheduler."""
     _set_up()
     say(f"looks for the scheduler {address}")
     while True:
@@ -88,14 +88,14 @@ async def serve_workers(address: str, security: Security | None, names: list[str
 
 
 def _nanny(address: str, security: Security | None, endpoint: WorkerEndpoint) -> Nanny:
-    """Dask's keeper of one worker process: it starts the process again when that has died."""
+    """Dask's supervisor of one worker process, which restarts it after its death."""
     return Nanny(
         address,
         name=str(endpoint),
         nthreads=1,
         resources={str(endpoint): 1},
         silence_logs=logging.WARNING,
-        memory_limit=0,  # the limit of a run is the run's
+        memory_limit=0,  # each run has its own limit
         security=security,
         startup_information={WORKER_INFO: functools.partial(worker_info, endpoint)},
         **NO_PAGES,

@@ -183,6 +183,19 @@ def test_runs_lists_the_newest_first_and_cancel_ends_a_waiting_one(capsys: Said)
     assert [line.split()[5] for line in lines] == ["cancelled", "failed", "done"]
 
 
+@pytest.mark.usefixtures("lab", "any_device")
+def test_runs_shows_message_title_and_tags_where_there_are_some(capsys: Said) -> None:
+    for name in ("steps", "raises", "steps"):
+        main(["run", name, DEVICE])
+    db = store.engine(store.database_url())
+    for run in runs()[:2]:
+        store.describe(db, str(run["id"]), "a title", "not shown", "paper, first")
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    ends = [line.split("  ", 3)[3].split(maxsplit=2)[2:] for line in capsys.readouterr().out.splitlines()]
+    assert ends == [["a title [paper, first]"], ["RuntimeError: the steps have ended a title [paper, first]"], []]
+
+
 def test_list_imports_no_other_command_and_nothing_heavy() -> None:
     heavy = ("tinygrad", "pandas", "sqlalchemy", "streamlit", "plotly", "experiments.server.serve", "experiments.runs")
     command = [sys.executable, "-m", "tests.experiments.cli.list_imports", *heavy]
