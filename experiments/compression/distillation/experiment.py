@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from experiments.bench.columns import COMPILED, TIMED, Column, Value
+from experiments.bench.columns import COMPILED, INCONCLUSIVE, TIMED, Column, Value
 from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
@@ -190,7 +190,9 @@ class DistillationSpec(MeasuredSpec):
         Column("gain_lo", "number", "lower end of its 95 % t interval over the seeds"),
         Column("gain_hi", "number", "upper end of its 95 % t interval over the seeds"),
         Column(
-            "gain_verdict", "text", "better or worse if that interval excludes 0, otherwise cannot tell (inconclusive)"
+            "gain_verdict",
+            "text",
+            "better or worse if that interval excludes 0, otherwise inconclusive (stored as `cannot tell`)",
         ),
         Column(
             "agreement",
@@ -373,5 +375,5 @@ def _accuracy_columns(accuracies: Sequence[float], images: int) -> dict[str, Val
 
 def _verdict(gain: Interval) -> str:
     if gain.holds(0.0):
-        return "cannot tell"
+        return INCONCLUSIVE
     return "better" if gain.median > 0 else "worse"

@@ -45,7 +45,7 @@ class PruningVariant(NamedTuple):
     """A pruning method by its name, and its targets."""
 
     name: str
-    way: PruningConfig
+    config: PruningConfig
     targets: tuple[float, ...]
 
 
@@ -176,7 +176,7 @@ class PruningSpec(MeasuredSpec):
     def _trained_with(self, loss: str, variant: PruningVariant) -> PruningVariant:
         """The variant fine-tuned with this loss; its name contains the loss unless it is the first."""
         name = f"{variant.name} {loss}" if loss != self.losses[0] else variant.name
-        return variant._replace(name=name, way=replace(variant.way, distilled=loss == "distilled"))
+        return variant._replace(name=name, config=replace(variant.config, distilled=loss == "distilled"))
 
 
 @experiment(
@@ -280,7 +280,7 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
     for number, (variant, target) in enumerate(points):
         report = partial(_report_step, bench, f"{variant.name}, {target:.0%}", number, len(points))
         report(0, spec.seeds * spec.steps)
-        pruned = prune_and_fine_tune(dense, variant.way, target, seeds=seeds, steps=spec.steps, on_step=report)
+        pruned = prune_and_fine_tune(dense, variant.config, target, seeds=seeds, steps=spec.steps, on_step=report)
         _report_details(bench, dense, variant, target, pruned)
         programs = programs_of(dense.network, variant.name, pruned, bench.device, images)
         baseline = baseline or (pruned, programs[DENSE])
@@ -328,10 +328,10 @@ def _spec_columns(spec: PruningSpec, variant: PruningVariant, target: float) -> 
         "target": target,
         "network": spec.network,
         "batch": spec.batch,
-        "method": variant.way.method if pruned else None,
-        "scope": variant.way.scope,
-        "schedule": variant.way.schedule if spec.steps and pruned else None,
-        "loss": ("distilled" if variant.way.distilled else "labels") if spec.steps else None,
+        "method": variant.config.method if pruned else None,
+        "scope": variant.config.scope,
+        "schedule": variant.config.schedule if spec.steps and pruned else None,
+        "loss": ("distilled" if variant.config.distilled else "labels") if spec.steps else None,
         "fine_tune_steps": spec.steps,
     }
 

@@ -89,7 +89,7 @@ class PrunedModel:
 
 def prune_and_fine_tune(
     dense: DenseModel,
-    way: PruningConfig,
+    config: PruningConfig,
     target: float,
     *,
     seeds: Sequence[int],
@@ -103,7 +103,7 @@ def prune_and_fine_tune(
     """
     accuracies, before, results = [], [], []
     gradients = None
-    if dense.data and UNIT_SCORES.get(way.method) == "taylor":
+    if dense.data and UNIT_SCORES.get(config.method) == "taylor":
         gradients = gradients_on(dense.network, dense.data.train.first(TAYLOR_IMAGES), dense.device)
     for number, seed in enumerate(seeds):
 
@@ -112,11 +112,16 @@ def prune_and_fine_tune(
                 on_step(done + step, len(seeds) * steps)
 
         masks_at = mask_function(
-            dense.network, way.method, way.scope or "global", seed=seed, gradients=gradients, last=dense.data is None
+            dense.network,
+            config.method,
+            config.scope or "global",
+            seed=seed,
+            gradients=gradients,
+            last=dense.data is None,
         )
-        tuned = _fine_tuned(dense, masks_at, way, target, steps=steps, seed=seed, curve=not number, on_step=report)
+        tuned = _fine_tuned(dense, masks_at, config, target, steps=steps, seed=seed, curve=not number, on_step=report)
         results.append(tuned)
-        model = _stored(dense.network, tuned, way.removes_units)
+        model = _stored(dense.network, tuned, config.removes_units)
         if dense.data:
             restored = unpack(pack(model, "bitmask"))  # the fastest; every storage restores the same numbers
             test = dense.data.test
@@ -125,7 +130,7 @@ def prune_and_fine_tune(
             before.append(accuracy_numpy(dense.network, at_once, test.images, test.labels))
     if on_step:
         on_step(len(seeds) * steps, len(seeds) * steps)
-    first = _stored(dense.network, results[0], way.removes_units)
+    first = _stored(dense.network, results[0], config.removes_units)
     files: dict[str, bytes] = {storage: pack(first, storage) for storage in ENCODINGS}
     model = unpack(min(files.values(), key=len))
     all_outputs = np.ones(dense.network.classes, bool)
@@ -136,7 +141,7 @@ def prune_and_fine_tune(
 def _fine_tuned(
     dense: DenseModel,
     masks_at: MaskFunction,
-    way: PruningConfig,
+    config: PruningConfig,
     target: float,
     *,
     steps: int,
@@ -155,9 +160,9 @@ def _fine_tuned(
         masks_at,
         target,
         steps=steps,
-        schedule=way.schedule,
+        schedule=config.schedule,
         seed=seed,
-        teacher=dense.teacher if way.distilled else None,
+        teacher=dense.teacher if config.distilled else None,
         curve=curve,
         on_step=on_step,
     )

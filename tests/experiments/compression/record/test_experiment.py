@@ -27,6 +27,11 @@ def files(rows, apart):
     return {name.split()[-1].removesuffix(".tinylab"): content for name, content in found.items()}
 
 
+@pytest.fixture(scope="module")
+def models(files):
+    return {stage: unpack(content) for stage, content in files.items()}
+
+
 def test_every_stage_is_smaller_than_the_one_before(rows):
     assert rows["variant"].tolist() == STAGES
     assert rows["size_bytes"].is_monotonic_decreasing
@@ -35,11 +40,10 @@ def test_every_stage_is_smaller_than_the_one_before(rows):
     assert rows["compression"].iloc[-1] > 100
 
 
-def test_every_row_is_what_its_file_restores(rows, files):
+def test_every_row_is_what_its_file_restores(rows, files, models):
     data = mnist()
     for _, row in rows.iterrows():
-        content = files[row["variant"]]
-        model = unpack(content)
+        content, model = files[row["variant"]], models[row["variant"]]
         assert len(content) == row["size_bytes"]
         assert row["compression"] == pytest.approx(4 * parameter_count(mlp()) / len(content))
         assert accuracy_numpy(model, data.test.images, data.test.labels) == pytest.approx(row["accuracy"])
@@ -47,20 +51,20 @@ def test_every_row_is_what_its_file_restores(rows, files):
         assert row["validation_lo"] < row["validation_accuracy"] < row["validation_hi"]
 
 
-def test_the_sparsity_and_the_number_of_values_are_those_of_the_spec(rows, files):
-    pruned = unpack(files["pruned"])
+def test_the_sparsity_and_the_number_of_values_are_those_of_the_spec(models):
+    pruned = models["pruned"]
     weights, nonzero = (
         sum(count(one.weight) for one in pruned.layers) for count in (lambda w: w.size, lambda w: (w != 0).sum())
     )
     assert nonzero == pytest.approx(0.1 * weights, rel=0.01)
-    for layer in unpack(files["codebook"]).layers:
+    for layer in models["codebook"].layers:
         assert len(set(layer.weight[layer.weight != 0].tolist())) <= 8
         assert len(set(layer.bias[layer.bias != 0].tolist())) <= 16
 
 
-def test_the_last_file_computes_what_the_codebook_stage_computes(files):
+def test_the_last_file_computes_what_the_codebook_stage_computes(models):
     images = mnist().test.first(500)
-    first, last = (unpack(files[stage]) for stage in ("codebook", "file"))
+    first, last = models["codebook"], models["file"]
     assert accuracy_numpy(first, images.images, images.labels) == accuracy_numpy(last, images.images, images.labels)
 
 

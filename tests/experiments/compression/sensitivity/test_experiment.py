@@ -53,10 +53,10 @@ def test_there_is_no_answer_before_mixed_precision_was_measured():
 
 
 def test_the_answer_names_the_assignment_and_the_most_sensitive_layer(rows):
-    said = answer(rows)
-    assert said.startswith(f"Bits {rows.iloc[-2]['bits']} for the layers of mlp store it in ")
+    sentence = answer(rows)
+    assert sentence.startswith(f"Bits {rows.iloc[-2]['bits']} for the layers of mlp store it in ")
     worst = rows[rows["layer"].notna()].nlargest(1, "drop").iloc[0]
-    assert f"most sensitive is {worst['layer']} at {worst['bits']} bits" in said
+    assert f"most sensitive is {worst['layer']} at {worst['bits']} bits" in sentence
 
 
 def test_every_layer_is_timed_alone(rows):
