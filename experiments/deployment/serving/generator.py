@@ -128,11 +128,11 @@ class LoadGenerator:
             return
 
     async def _connect(self) -> None:
-        _, made = await asyncio.wait_for(
+        _, connection = await asyncio.wait_for(
             self._loop.create_connection(lambda: ClientConnection(self), "127.0.0.1", self.plan.port), CONNECT_S
         )
-        self._open.add(made)
-        self._free.append(made)
+        self._open.add(connection)
+        self._free.append(connection)
 
     def _arrive(self, at: float) -> None:
         """A request arrives; it is sent as soon as a connection is free."""
@@ -185,7 +185,7 @@ class LoadGenerator:
 
 def records(load: LoadGenerator, expected: Array) -> Array:
     """One record per request; `expected` holds the logits of the payload's requests."""
-    made = np.zeros(len(load.scheduled), RECORD)
+    result = np.zeros(len(load.scheduled), RECORD)
     for number, scheduled in enumerate(load.scheduled):
         ended, answer = load.ended.get(number, (np.nan, b""))
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -198,8 +198,8 @@ def records(load: LoadGenerator, expected: Array) -> Array:
             logits = np.frombuffer(body, "<f4")
             error = float(np.abs(logits - wanted).max()) if logits.shape == wanted.shape else np.inf
         sent = load.sent.get(number, np.nan)
-        made[number] = (scheduled, sent, ended, status, load.plan.rows, int(batch[1]) if batch else 0, *parts, error)
-    return made
+        result[number] = (scheduled, sent, ended, status, load.plan.rows, int(batch[1]) if batch else 0, *parts, error)
+    return result
 
 
 def requests_of(images: Array, rows: int) -> list[bytes]:

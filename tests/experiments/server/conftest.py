@@ -47,7 +47,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ask():
-    """Sends one request on a connection of its own; status, headers and body."""
+    """Sends one request on a new connection; status, headers and body."""
 
     def asked(port, method, path, body=None, kind="application/json"):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

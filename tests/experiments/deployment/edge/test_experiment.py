@@ -14,7 +14,6 @@ from experiments.bench.spec import parse
 from experiments.deployment.edge import builds
 from experiments.deployment.edge.experiment import EdgeSpec, answer
 from experiments.export_c import targets
-from experiments.export_c.spec import ExportSpec
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
@@ -138,22 +137,6 @@ def test_bad_input_is_refused_in_one_line(given, message):
     with pytest.raises(BadInput) as refused:
         parse(EdgeSpec, given)
     assert str(refused.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("given", "label"),
-    [
-        ({}, "int8"),
-        ({"weight_bits": 4}, "int4 a8"),
-        ({"weight_bits": 4, "activation_bits": 32}, "int4 weight only"),
-        ({"weight_bits": 32, "activation_bits": 32}, "float32"),
-    ],
-)
-def test_the_label_names_the_bits(given, label):
-    assert ExportSpec(**given).label == label
-
-
-# --- targets
 
 
 @pytest.fixture(scope="module")

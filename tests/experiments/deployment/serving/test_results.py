@@ -7,7 +7,7 @@ from experiments.deployment.serving.loads import RECORD, LoadPlan, highest_rate
 from experiments.deployment.serving.results import distribution, summary, timeline
 
 
-def made(count, took_ms=5.0, status=200, error=0.0):
+def records_of(count, took_ms=5.0, status=200, error=0.0):
     records = np.zeros(count, RECORD)
     records["scheduled_s"] = records["sent_s"] = np.arange(count) / 100
     records["finished_s"] = records["scheduled_s"] + took_ms / 1e3
@@ -25,12 +25,12 @@ def made(count, took_ms=5.0, status=200, error=0.0):
     ],
 )
 def test_a_percentile_with_too_few_answers_is_empty_with_a_remark(count, p95, p99, remark):
-    seen = summary(made(count), 10, 1e-3)
+    seen = summary(records_of(count), 10, 1e-3)
     assert (seen["p95_ms"], seen["p99_ms"], seen["remark"]) == (pytest.approx(p95), pytest.approx(p99), remark)
 
 
 def test_the_latency_counts_from_the_scheduled_arrival():
-    records = made(100)
+    records = records_of(100)
     records["sent_s"] += 0.004  # of the 5 ms
     seen = summary(records, 10, 1e-3)
     assert seen["p50_ms"] == pytest.approx(5.0)
@@ -38,14 +38,14 @@ def test_the_latency_counts_from_the_scheduled_arrival():
 
 
 def test_the_parts_add_up_to_the_mean_latency():
-    seen = summary(made(50), 10, 1e-3)
+    seen = summary(records_of(50), 10, 1e-3)
     parts = [seen[name] for name in ("unsent_ms", "transport_ms", "gather_ms", "queue_ms", "handover_ms", "compute_ms")]
     assert sum(parts) == pytest.approx(seen["mean_ms"])
     assert seen["transport_ms"] == pytest.approx(1.25)
 
 
 def test_rejected_lost_and_wrong_answers_count_as_late():
-    records = made(1000)
+    records = records_of(1000)
     assert summary(records, 10, 1e-3)["slo_met"] is True
     records["status"][:4] = 503
     records["status"][4:7], records["finished_s"][4:7] = 0, np.nan
@@ -57,7 +57,7 @@ def test_rejected_lost_and_wrong_answers_count_as_late():
 
 
 def test_a_load_without_answers_has_only_counts():
-    records = made(10, status=0)
+    records = records_of(10, status=0)
     records["finished_s"] = np.nan
     seen = summary(records, 10, 1e-3)
     assert (seen["errors"], seen["achieved_per_s"], seen["slo_met"]) == (10, 0.0, False)
@@ -67,7 +67,7 @@ def test_a_load_without_answers_has_only_counts():
 
 
 def test_the_timeline_is_bounded_and_keeps_the_slowest():
-    records = made(10_000)
+    records = records_of(10_000)
     records["finished_s"][7001] += 1
     shown = timeline(records)
     assert len(shown) <= 330
@@ -76,8 +76,8 @@ def test_the_timeline_is_bounded_and_keeps_the_slowest():
 
 
 def test_the_distribution_ends_where_the_sample_is_too_small():
-    assert max(one["share"] for one in distribution(made(50))) == 0.98
-    assert max(one["share"] for one in distribution(made(5000))) == 0.999
+    assert max(one["share"] for one in distribution(records_of(50))) == 0.98
+    assert max(one["share"] for one in distribution(records_of(5000))) == 0.999
 
 
 def test_poisson_arrivals_have_their_rate_and_are_the_same_for_all_policies():
