@@ -1,4 +1,4 @@
-"""What goes wrong with TinyJit without a word, with an error, or on the clock, and what mends it."""
+"""Pitfalls of TinyJit that fail silently, raise, or give a wrong time, and the fix of each."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from experiments.bench.columns import Column, Value
+from experiments.bench.errors import one_line
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench
 from experiments.bench.spec import Need, Spec, experiment
@@ -16,24 +17,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EFFECTS: dict[PitfallKind, tuple[str, str]] = {
-    "silent": ("is silent", "are silent"),
+    "silent": ("fails silently", "fail silently"),
     "error": ("raises", "raise"),
-    "timing": ("falsifies a time", "falsify a time"),
+    "timing": ("gives a wrong time", "give wrong times"),
 }
 
 
 class JitTrapsSpec(Spec):
-    """Which traps to walk into, and how large the matrices of those on the clock are."""
+    """Which pitfalls to check, and the matrix size of the timing pitfalls."""
 
     traps: list[PitfallName] = Field(
-        list(PITFALLS), min_length=1, max_length=len(PITFALLS), title="Traps", description="to walk into, each once"
+        list(PITFALLS),
+        min_length=1,
+        max_length=len(PITFALLS),
+        title="Pitfalls",
+        description="the pitfalls to check, each once",
     )
     size: int = Field(
         512,
         ge=2,
         le=4096,
         title="Matrix size n",
-        description="of the traps on the clock; a fast GPU wants 2048 or more to be busy for longer than a call takes",
+        description="of the timing pitfalls; a fast GPU needs 2048 or more to compute for longer than the call returns",
     )
 
     def need(self) -> Need:
@@ -43,9 +48,9 @@ class JitTrapsSpec(Spec):
 
 @experiment(
     section="Compiler",
-    title="JIT traps",
-    question="What goes wrong with TinyJit without a word, what raises, which times are false, and what mends it?",
-    compares="what was expected, what came, and the mend, for each of 13 traps",
+    title="JIT pitfalls",
+    question="Which TinyJit mistakes fail silently, which raise, which corrupt timings, and how is each fixed?",
+    compares="expected result, observed result, and result with the fix, for each of 13 pitfalls",
     spec=JitTrapsSpec,
     presets={
         "course": JitTrapsSpec(),
@@ -53,91 +58,94 @@ class JitTrapsSpec(Spec):
         "quick": JitTrapsSpec(size=128),
     },
     columns=[
-        Column("trap", "text", "what one does"),
-        Column("kind", "text", "silent: a wrong result without a word; error: it raises; timing: a wrong time"),
-        Column("expected", "text", "what one expects"),
-        Column("observed", "text", "what was seen here"),
-        Column("mended", "text", "what was seen with the mend"),
-        Column("safe", "boolean", "true where this device and version do not show the trap"),
-        Column("mend", "text", "the line that mends it"),
-        Column("claimed_ms", "number", "time of one call by the trapped clock; of timing traps only"),
-        Column("true_ms", "number", "time of one call, measured rightly; of timing traps only"),
+        Column("trap", "text", "the mistake"),
+        Column("kind", "text", "silent: a wrong result without an error; error: it raises; timing: a wrong time"),
+        Column("expected", "text", "expected result"),
+        Column("observed", "text", "observed result on this device"),
+        Column("mended", "text", "observed result with the fix"),
+        Column("safe", "boolean", "true where the pitfall does not occur on this device and version"),
+        Column("mend", "text", "the line that fixes it"),
+        Column("claimed_ms", "number", "time of one call by the flawed measurement; timing pitfalls only"),
+        Column("true_ms", "number", "time of one call, measured correctly; timing pitfalls only"),
         "verdict",
-        Column("source", "text", "where the trap was told"),
+        Column("source", "text", "where the pitfall is documented"),
     ],
     grid=(),
     summary=("kind", "variant", "expected", "observed", "mended", "safe"),
     answer=lambda frame: answer(frame),
 )
 def jit_traps(spec: JitTrapsSpec, bench: Bench) -> Iterator[Row]:
-    """Walks into each trap of TinyJit on this device and version, then mends it and looks again.
+    """Runs each pitfall of TinyJit on this device and version, then runs it again with the fix.
 
-    A trap is safe where the trapped code gives what one expects. A mend that does not give it has the verdict
-    `wrong`, a trap that could not be tried `failed`; otherwise there is no verdict. Traps that give wrong
-    values or raise run on a few numbers; those on the clock on products of n x n matrices, as the least of
-    five rounds, and where kernels can be counted their number decides whether the trap shows. On the default
-    CPU device kernels run inside the call, so a clock without a wait does no harm there.
-    Not measured: what a trap or its mend costs beyond these numbers, a shorter vector than the captured one
-    (the program would read past its end), and traps of several devices.
+    A pitfall is safe where the flawed code gives the expected result. A fix that does not give it has the verdict
+    `wrong`, a pitfall that could not be run `failed`; otherwise there is no verdict. Silent pitfalls and errors run
+    on a few numbers, timing pitfalls on products of n x n matrices, as the minimum of five rounds; where kernels can
+    be counted, their number decides whether the pitfall occurs. On the default CPU device kernels run inside the
+    call, so a measurement without synchronization is correct there.
+    Not measured: what a pitfall or its fix costs beyond these numbers, a vector shorter than the captured one
+    (the program would read out of bounds), and pitfalls of several devices.
     Source: issues of tinygrad, tinygrad's own test of JIT footguns, the JIT part of the tinygrad course.
     """
     from experiments.compiler.jit_traps import timing_pitfalls, value_pitfalls
 
     chosen = list(dict.fromkeys(spec.traps))
     for number, name in enumerate(chosen):
-        bench.progress(number / len(chosen), f"trap {number + 1} of {len(chosen)}: {name}")
-        on_the_clock = timing_pitfalls.CHECKS.get(name)
-        if on_the_clock is not None:
-            yield _row(name, partial(on_the_clock, bench.device, spec.size))
+        bench.progress(number / len(chosen), f"pitfall {number + 1} of {len(chosen)}: {name}")
+        timing_check = timing_pitfalls.CHECKS.get(name)
+        if timing_check is not None:
+            yield _row(name, partial(timing_check, bench.device, spec.size))
         else:
             yield _row(name, partial(value_pitfalls.CHECKS[name], bench.device))
 
 
-def _row(name: PitfallName, show: Callable[[], PitfallOutcome]) -> Row:
-    """The row of one trap; whatever else it raises is its own failure and none of the others'."""
-    told = PITFALLS[name]
-    values: dict[str, Value] = {"variant": name, "trap": told.trap, "kind": told.kind, "mend": told.mend}
-    values["source"] = told.source
+def _row(name: PitfallName, check: Callable[[], PitfallOutcome]) -> Row:
+    """The row of one pitfall; an unexpected error gives the verdict `failed`."""
+    pitfall = PITFALLS[name]
+    values: dict[str, Value] = {
+        "variant": name,
+        "trap": pitfall.mistake,
+        "kind": pitfall.kind,
+        "mend": pitfall.fix,
+        "source": pitfall.source,
+    }
     try:
-        seen = show()
-    except Exception as error:  # noqa: BLE001 - one trap must not spoil the others
-        from experiments.bench.errors import one_line
-
+        outcome = check()
+    except Exception as error:  # noqa: BLE001 - the other pitfalls are still to be checked
         return Row({**values, "observed": one_line(error), "verdict": "failed"})
     return Row(
         {
             **values,
-            "expected": seen.expected,
-            "observed": seen.observed,
-            "mended": seen.mended,
-            "safe": seen.safe,
-            "claimed_ms": seen.claimed_ms,
-            "true_ms": seen.true_ms,
-            "verdict": None if seen.right else "wrong",
+            "expected": outcome.expected,
+            "observed": outcome.observed,
+            "mended": outcome.fixed,
+            "safe": outcome.safe,
+            "claimed_ms": outcome.claimed_ms,
+            "true_ms": outcome.true_ms,
+            "verdict": None if outcome.fix_works else "wrong",
         }
     )
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """One sentence: how many traps bite, of which kind, which do no harm here, and which mends do not help."""
-    tried = frame[frame["safe"].notna()]
-    if tried.empty:
+    """One sentence: how many pitfalls occur, of which kind, which are safe here, and which fixes do not work."""
+    checked = frame[frame["safe"].notna()]
+    if checked.empty:
         return ""
-    safe = tried["safe"].astype(bool)
-    bitten = tried[~safe]
-    said = f"On {tried['device'].iloc[0]} {len(bitten)} of {len(tried)} traps bite"
+    safe = checked["safe"].astype(bool)
+    unsafe = checked[~safe]
+    sentence = f"On {checked['device'].iloc[0]} {len(unsafe)} of {len(checked)} pitfalls occur"
     parts = []
-    for kind, (one, many) in EFFECTS.items():
-        names = _words(bitten[bitten["kind"] == kind])
+    for kind, (singular, plural) in EFFECTS.items():
+        names = _names(unsafe[unsafe["kind"] == kind])
         if names:
-            parts.append(f"{len(names)} {one if len(names) == 1 else many} ({', '.join(names)})")
-    said += f": {', '.join(parts)}" if parts else ""
-    if harmless := _words(tried[safe]):
-        said += f"; {', '.join(harmless)} {'does' if len(harmless) == 1 else 'do'} no harm here"
-    if helpless := _words(tried[tried["verdict"] == "wrong"]):
-        return said + f". The mend does not help against {', '.join(helpless)}."
-    return said + "; every mend gives what was expected."
+            parts.append(f"{len(names)} {singular if len(names) == 1 else plural} ({', '.join(names)})")
+    sentence += f": {', '.join(parts)}" if parts else ""
+    if harmless := _names(checked[safe]):
+        sentence += f"; {', '.join(harmless)} {'is' if len(harmless) == 1 else 'are'} safe here"
+    if unfixed := _names(checked[checked["verdict"] == "wrong"]):
+        return sentence + f". The fix does not work for {', '.join(unfixed)}."
+    return sentence + "; every fix gives the expected result."
 
 
-def _words(rows: "pd.DataFrame") -> list[str]:
+def _names(rows: "pd.DataFrame") -> list[str]:
     return [str(name).replace("_", " ") for name in rows["variant"]]

@@ -1,4 +1,4 @@
-"""The traps of TinyJit: what one does, the line that mends it, and where it was told. Imports no tinygrad."""
+"""The pitfalls of TinyJit: the mistake, its fix, and the source that reports it. Imports no tinygrad."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,23 +24,26 @@ FOOTGUNS = "tinygrad test_jit_footguns"
 
 @dataclass(frozen=True)
 class Pitfall:
-    """One mistake with a JIT: silent ones give a wrong result, errors raise, timing ones give a wrong time."""
+    """One mistake with TinyJit: a silent one gives a wrong result, an error raises, a timing one gives a wrong time."""
 
     kind: PitfallKind
-    trap: str
-    mend: str
+    mistake: str
+    fix: str
     source: str
 
 
 @dataclass(frozen=True)
 class PitfallOutcome:
-    """What became of one trap; `safe` where it did not show, `right` where its mend gave the expectation."""
+    """What a pitfall gave on this device: `safe` if it did not occur, `fix_works` if its fix gave the expected result.
+
+    `claimed_ms` is the time by the flawed measurement and `true_ms` the correct one; timing pitfalls only.
+    """
 
     expected: str
     observed: str
-    mended: str
+    fixed: str
     safe: bool
-    right: bool
+    fix_works: bool
     claimed_ms: float | None = None
     true_ms: float | None = None
 
@@ -66,33 +69,33 @@ PITFALLS: dict[PitfallName, Pitfall] = {
     ),
     "shared_method": Pitfall(
         "silent",
-        "a method decorated in the class serves two instances",
+        "a method decorated in the class body is used by two instances",
         "self.forward = TinyJit(self.forward)  # in __init__",
         FOOTGUNS,
     ),
     "vector_length": Pitfall(
         "silent",
-        "a vector of another length comes in: its shape is not checked",
+        "the input is a vector of another length: its shape is not checked",
         "jits[x.shape](x)  # one TinyJit per shape",
-        "seen with this experiment: engine/jit.py compares views, a whole vector has none",
+        "found by this experiment: engine/jit.py compares views, and a whole vector has none",
     ),
     "nested_captured": Pitfall(
         "silent",
         "a captured TinyJit is called inside another",
-        "TinyJit(lambda x: plain(x) + 1)  # one JIT, around all of it",
-        "seen with this experiment: an inner replay is no part of the outer capture",
+        "TinyJit(lambda x: plain(x) + 1)  # one JIT around everything",
+        "found by this experiment: an inner replay is not part of the outer capture",
     ),
     "shape_mismatch": Pitfall(
         "error",
-        "a matrix of another shape comes in",
+        "the input is a matrix of another shape",
         "jits[x.shape](x)  # one TinyJit per shape",
         FOOTGUNS,
     ),
-    "duplicate_inputs": Pitfall("error", "one tensor is given twice", "f(x, x.clone())", FOOTGUNS),
+    "duplicate_inputs": Pitfall("error", "the same tensor is passed twice", "f(x, x.clone())", FOOTGUNS),
     "nested": Pitfall(
         "error",
         "a new TinyJit is called inside another",
-        "TinyJit(lambda x: plain(x) + 1)  # one JIT, around all of it",
+        "TinyJit(lambda x: plain(x) + 1)  # one JIT around everything",
         FOOTGUNS,
     ),
     "item_inside": Pitfall(
@@ -103,13 +106,13 @@ PITFALLS: dict[PitfallName, Pitfall] = {
     ),
     "unrealised_inputs": Pitfall(
         "timing",
-        "inputs are drawn lazily, so the clock counts their drawing",
+        "inputs are generated lazily, so their generation is timed too",
         "x = Tensor.rand(n, n).realize()  # before the clock starts",
         "tinygrad documentation, laziness",
     ),
     "empty_loop": Pitfall(
         "timing",
-        "a loop realises one expression again and again",
+        "a loop realizes the same expression again and again",
         "for _ in range(5): (x @ w).realize()  # a new expression each time",
         "the memory part of the tinygrad course",
     ),
@@ -117,6 +120,6 @@ PITFALLS: dict[PitfallName, Pitfall] = {
         "timing",
         "the clock stops when the call returns",
         "Device[device].synchronize()  # before the clock stops",
-        "tinygrad documentation, times without a wait",
+        "tinygrad documentation, asynchronous execution",
     ),
 }

@@ -1,7 +1,7 @@
-"""The traps that give a wrong time, and their mends, on products of n x n matrices.
+"""The pitfalls that give a wrong time, and their fixes, on products of n x n matrices.
 
-Times are the least of a few rounds: they stand for orders of magnitude, not for a comparison. Where kernels
-can be counted it is their number that decides whether a trap shows, not the clock.
+Times are the minimum of a few rounds: they show orders of magnitude and are no comparison. Where kernels can be
+counted, their number decides whether the pitfall occurs, not the clock.
 """
 
 import time
@@ -17,20 +17,20 @@ from experiments.bench.tinygrad.runtime import Counted, normal, synchronizer
 from experiments.compiler.jit_traps.pitfalls import PitfallOutcome
 
 ROUNDS = 5
-PRODUCTS = 8  # in one call without a wait: enough work that a GPU is still busy when the call returns
-FAR = 2  # a clock that shows less than this fraction of the true time is wrong beyond any noise
+PRODUCTS = 8  # per call: enough work that a GPU is still busy when the call returns
+WRONG_BY = 2  # a time that is too small by this factor is wrong beyond any noise
 
 
 def unrealised_inputs(device: str, size: int) -> PitfallOutcome:
-    """Replays of a product whose inputs were drawn but not realised: their kernels run inside the clock."""
+    """Replays of a product with unrealized random inputs: the kernels that generate them are timed too."""
     weight, synchronize = _matrix(device, size), synchronizer(device)
     jit = TinyJit(lambda x: (x @ weight).realize())
 
-    def clock(draw: Callable[[], Any]) -> tuple[float, int, bool]:
-        replayed(lambda: jit(draw()))
-        times, kernels, right = [], 0, True
+    def measure(generate: Callable[[], Any]) -> tuple[float, int, bool]:
+        replayed(lambda: jit(generate()))
+        times, kernels, correct = [], 0, True
         for _ in range(ROUNDS):
-            x = draw()
+            x = generate()
             synchronize()
             with Counted() as counted:
                 start = time.perf_counter()
@@ -38,28 +38,28 @@ def unrealised_inputs(device: str, size: int) -> PitfallOutcome:
                 synchronize()
                 times.append(time.perf_counter() - start)
             kernels = counted.work.kernels
-            right = right and _agrees(out, x.numpy() @ weight.numpy())
-        return min(times), kernels, right
+            correct = correct and _agrees(out, x.numpy() @ weight.numpy())
+        return min(times), kernels, correct
 
-    claimed, counted, _ = clock(lambda: Tensor.rand(size, size, device=device))
-    true, mended, right = clock(lambda: Tensor.rand(size, size, device=device).realize())
+    claimed, count, _ = measure(lambda: Tensor.rand(size, size, device=device))
+    true, fixed_count, correct = measure(lambda: Tensor.rand(size, size, device=device).realize())
     return PitfallOutcome(
-        expected="1 kernel in the clock: the product",
-        observed=f"{_kernels(counted)}, {_ms(claimed)} ms",
-        mended=f"{_kernels(mended)}, {_ms(true)} ms",
-        safe=counted == 1,
-        right=mended == 1 and right,
+        expected="1 timed kernel: the product",
+        observed=f"{_kernels(count)}, {_ms(claimed)} ms",
+        fixed=f"{_kernels(fixed_count)}, {_ms(true)} ms",
+        safe=count == 1,
+        fix_works=fixed_count == 1 and correct,
         claimed_ms=claimed * 1e3,
         true_ms=true * 1e3,
     )
 
 
 def empty_loop(device: str, size: int) -> PitfallOutcome:
-    """A realised tensor realised again runs nothing: the loop measures itself."""
+    """Realizing a realized tensor again runs nothing: the loop times itself."""
     x, weight, synchronize = _matrix(device, size), _matrix(device, size), synchronizer(device)
     product = (x @ weight).realize()
 
-    def clock(body: Callable[[], Any]) -> tuple[float, int]:
+    def measure(body: Callable[[], Any]) -> tuple[float, int]:
         times = []
         with Counted() as counted:
             for _ in range(ROUNDS):
@@ -70,27 +70,27 @@ def empty_loop(device: str, size: int) -> PitfallOutcome:
                 times.append(time.perf_counter() - start)
         return min(times), counted.work.kernels
 
-    claimed, ran = clock(product.realize)
-    true, mended = clock(lambda: (x @ weight).realize())
+    claimed, count = measure(product.realize)
+    true, fixed_count = measure(lambda: (x @ weight).realize())
     return PitfallOutcome(
         expected=f"{_kernels(ROUNDS)} in {ROUNDS} rounds",
-        observed=f"{_kernels(ran)}, {_ms(claimed)} ms a round",
-        mended=f"{_kernels(mended)}, {_ms(true)} ms a round",
-        safe=ran == ROUNDS,
-        right=mended == ROUNDS and _agrees(product, x.numpy() @ weight.numpy()),
+        observed=f"{_kernels(count)}, {_ms(claimed)} ms a round",
+        fixed=f"{_kernels(fixed_count)}, {_ms(true)} ms a round",
+        safe=count == ROUNDS,
+        fix_works=fixed_count == ROUNDS and _agrees(product, x.numpy() @ weight.numpy()),
         claimed_ms=claimed * 1e3,
         true_ms=true * 1e3,
     )
 
 
 def unsynchronised(device: str, size: int) -> PitfallOutcome:
-    """A replay of eight products: when the call returns against when its result is there."""
+    """A replay of eight products: the time until the call returns and the time until its result is ready."""
     x, weight, synchronize = _matrix(device, size), _matrix(device, size), synchronizer(device)
     jit, out = capture(_chain, x, weight)
     reference = x.numpy().astype(np.float64)
     for _ in range(PRODUCTS):
         reference = reference @ weight.numpy()
-    returned, finished, waited = [], [], []
+    returned, finished, synchronized = [], [], []
     for _ in range(ROUNDS):
         synchronize()
         start = time.perf_counter()
@@ -101,21 +101,21 @@ def unsynchronised(device: str, size: int) -> PitfallOutcome:
         start = time.perf_counter()
         out = jit(x, weight)
         synchronize()
-        waited.append(time.perf_counter() - start)
-    claimed, true, mended = min(returned), min(finished), min(waited)
+        synchronized.append(time.perf_counter() - start)
+    claimed, true, fixed = min(returned), min(finished), min(synchronized)
     return PitfallOutcome(
-        expected=f"{_ms(true)} ms until {PRODUCTS} products are there",
-        observed=f"{_ms(claimed)} ms, without waiting",
-        mended=f"{_ms(mended)} ms",
-        safe=claimed * FAR > true,
-        right=mended * FAR > true and _agrees(out, reference),
+        expected=f"{_ms(true)} ms until {PRODUCTS} products are ready",
+        observed=f"{_ms(claimed)} ms, without synchronizing",
+        fixed=f"{_ms(fixed)} ms",
+        safe=claimed * WRONG_BY > true,
+        fix_works=fixed * WRONG_BY > true and _agrees(out, reference),
         claimed_ms=claimed * 1e3,
         true_ms=true * 1e3,
     )
 
 
 CHECKS: dict[str, Callable[[str, int], PitfallOutcome]] = {
-    one.__name__: one for one in (unrealised_inputs, empty_loop, unsynchronised)
+    check.__name__: check for check in (unrealised_inputs, empty_loop, unsynchronised)
 }
 
 
@@ -126,12 +126,12 @@ def _chain(x: Any, weight: Any) -> Any:
 
 
 def _matrix(device: str, size: int) -> Any:
-    """Seeded normal values, scaled so that a product of many stays of the order of one."""
+    """Seeded normal values, scaled so that a chain of products stays of order one."""
     return normal(np.random.default_rng(1), size, size, device=device, scale=size**-0.5)
 
 
-def _agrees(seen: Any, reference: "np.ndarray[Any, Any]") -> bool:
-    return max_abs_error(seen.numpy(), reference) <= tolerance(reference, 1e-4, 1e-4)
+def _agrees(result: Any, reference: "np.ndarray[Any, Any]") -> bool:
+    return max_abs_error(result.numpy(), reference) <= tolerance(reference, 1e-4, 1e-4)
 
 
 def _kernels(count: int) -> str:
