@@ -201,7 +201,7 @@ class CompiledVariant:
     error: float
 
 
-def arrays(expression: Expression, elements: int) -> tuple[Array, ...]:
+def sample_arrays(expression: Expression, elements: int) -> tuple[Array, ...]:
     """Seeded x, y and z: float32, or int32 for an expression of integers."""
     rng = np.random.default_rng(SEED)
     if expression.integers:
@@ -213,9 +213,9 @@ def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequ
     from experiments.bench.tinygrad.runtime import tensor
 
     expression = EXPRESSIONS[name]
-    drawn = arrays(expression, spec.elements)
-    inputs = [tensor(array, bench.device) for array in drawn]
-    reference = expression.of(*(array.astype(np.float64) for array in drawn))
+    arrays = sample_arrays(expression, spec.elements)
+    inputs = [tensor(array, bench.device) for array in arrays]
+    reference = expression.of(*(array.astype(np.float64) for array in arrays))
     graphs = _graphs(bench, name, inputs, rules)
     eager = expression.of(*inputs).numpy()
     compiled = {

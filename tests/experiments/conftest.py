@@ -1,4 +1,4 @@
-"""Really runs experiments once per module, in a database of that module's own."""
+"""Real runs of experiments go to one database per test session, so that the ceilings are measured once."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,13 +6,18 @@ from collections.abc import Iterator
 import pytest
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the database that real runs share, and of its device locks."""
+    return str(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Whatever is run while this is set up goes to a database of its own; its URL."""
-    folder = tmp_path_factory.mktemp("apart")
+def apart(shared_folder: str) -> Iterator[str]:
+    """While a module's fixtures are set up, runs go to the shared database, not to a test's own; its URL."""
     with pytest.MonkeyPatch.context() as patch:
-        made = f"sqlite:///{folder / 'runs.db'}"
-        patch.setenv("TINYLAB_DATABASE", made)
-        patch.setenv("TMPDIR", str(folder))
-        patch.setattr(tempfile, "tempdir", str(folder))
-        yield made
+        url = f"sqlite:///{shared_folder}/runs.db"
+        patch.setenv("TINYLAB_DATABASE", url)
+        patch.setenv("TMPDIR", shared_folder)
+        patch.setattr(tempfile, "tempdir", shared_folder)
+        yield url

@@ -1,8 +1,4 @@
-"""Kernel fusion: the quick preset really run, the spec's limits, the answer's words."""
-
-import json
-import subprocess
-import sys
+"""Kernel fusion: a real run of the quick preset, the limits of the spec, the text of the answer."""
 
 import pandas as pd
 import pytest
@@ -10,9 +6,9 @@ import pytest
 import experiments
 from experiments.bench.columns import VERDICTS
 from experiments.bench.errors import BadInput
-from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.compiler.fusion import ATOL, CHAIN, RTOL, FusionSpec, answer, fusion
+from tests.experiments.compiler.program_tools import output_of
 
 VARIANTS = ["fused", "contiguous once", "contiguous every op", "realize every op"]
 QUICK = fusion.presets["quick"]
@@ -72,53 +68,18 @@ def test_the_courses_chain_is_four_steps_at_a_thousand_squared():
     assert course.elements == [1000 * 1000]
 
 
-COUNTED = """
-import json
-from tinygrad import TinyJit
-from experiments.bench.tinygrad.capture import captured_work
-from experiments.bench.tinygrad.runtime import tensor
-from experiments.compiler.fusion import CHAIN, FusionSpec, variants
-import numpy as np
-
-x, counted = tensor(np.ones(64, np.float32), "CPU"), {}
-for steps in (2, len(CHAIN)):
-    jits = {name: TinyJit(one) for name, one in variants(FusionSpec(steps=steps, cut_after=1)).items()}
-    for jit in jits.values():
-        [jit(x) for _ in range(3)]
-    counted[steps] = [captured_work(jit).bytes // 512 for jit in jits.values()]
-print(json.dumps(counted))
-"""
+@pytest.fixture(scope="module")
+def program():
+    return output_of("tests.experiments.compiler.fusion_program")
 
 
-def test_the_shortest_and_the_longest_chain_move_their_length_in_bytes_unfused():
-    command = [sys.executable, "-c", COUNTED]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
-    assert json.loads(done.stdout) == {str(n): [1, 2, n, n] for n in (2, len(CHAIN))}
+def test_the_shortest_and_the_longest_unfused_chain_move_their_length_times_the_bytes(program):
+    assert program["traffic"] == {str(steps): [1, 2, steps, steps] for steps in (2, len(CHAIN))}
 
 
-WRONG = """
-import json
-from experiments.bench.timing.measure import Budget
-from experiments.bench.session import Bench
-from experiments.compiler import fusion as module
-
-right = module.variants
-def broken(spec):
-    return {**right(spec), "fused": lambda x: (right(spec)["fused"](x) + 1).realize()}
-module.variants = broken
-module._reference = lambda spec, x: right(spec)["contiguous once"](__import__("tinygrad").Tensor(x)).numpy()
-ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
-bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
-spec = module.FusionSpec(elements=[64])
-print(json.dumps([[row.values["variant"], row.values["verdict"], row.values.get("speedup")]
-                  for row in module.fusion.run(spec, bench)]))
-"""
-
-
-def test_a_chain_that_computes_something_else_is_wrong_and_has_no_speedup():
-    command = [sys.executable, "-c", WRONG]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
-    assert json.loads(done.stdout)[0] == ["fused", "wrong", None]
+def test_a_chain_with_a_wrong_result_has_the_verdict_wrong_and_no_speedup(program):
+    row = program["wrong"][0]
+    assert (row["variant"], row["verdict"], row.get("speedup")) == ("fused", "wrong", None)
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,23 @@
-import json
-import subprocess
-import sys
-import tempfile
-
 import pandas as pd
 import pytest
 
 import experiments
 from experiments.bench.columns import VERDICTS, check_record
 from experiments.bench.errors import BadInput
-from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.session import timed_row
 from experiments.bench.spec import parse
 from experiments.bench.timing.measure import Comparison, Timing
 from experiments.compiler.jit import ATOL, MODELS, RTOL, JitSpec, answer, jit
+from tests.experiments.compiler.program_tools import output_of
 
 QUICK = jit.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """Rows and timeline of the quick preset, really run once."""
-    folder = tmp_path_factory.mktemp("jit")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYLAB_DATABASE", f"sqlite:///{folder / 'runs.db'}")
-        patch.setenv("TMPDIR", str(folder))
-        patch.setattr(tempfile, "tempdir", str(folder))
-        rows = experiments.run("jit", preset="quick", device="CPU", time_limit_s=120)
-        return rows, experiments.detail(rows["run_id"].iloc[0], "timeline")
+def ran(apart):
+    """Rows and timeline of a real run of the quick preset."""
+    rows = experiments.run("jit", preset="quick", device="CPU", time_limit_s=120)
+    return rows, experiments.detail(rows["run_id"].iloc[0], "timeline")
 
 
 @pytest.fixture
@@ -278,27 +268,8 @@ def test_every_model_has_a_name_for_the_answer(name):
     assert f"the {MODELS[name]} " in said(row(model=name, size=9))
 
 
-WRONG = """
-import json
-from experiments.bench.timing.measure import Budget
-from experiments.bench.session import Bench
-from experiments.compiler import jit as module
-from experiments.models.functions import FunctionModel, elementwise
-
-right = elementwise()
-wrong = FunctionModel(lambda x, y: (right.function(x, y) + 1).realize(), right.sample, right.reference)
-module.build = lambda spec, device: wrong
-spec = module.JitSpec(model="elementwise", size=[8], calls=3)
-ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
-bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
-print(json.dumps([row.values for row in module.jit.run(spec, bench)]))
-"""
-
-
-def test_a_function_that_computes_something_else_is_wrong_and_has_no_speedup():
-    command = [sys.executable, "-c", WRONG]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
-    for values in json.loads(done.stdout):
+def test_a_function_with_a_wrong_result_has_the_verdict_wrong_and_no_speedup():
+    for values in output_of("tests.experiments.compiler.jit_program"):
         assert values["verdict"] == "wrong"
         assert values["max_abs_error"] == pytest.approx(1, abs=1e-5)
         assert values.get("speedup") is None

@@ -1,17 +1,13 @@
-"""Graph rewrites: the quick preset and all rules really run, the answer's words."""
-
-import json
-import subprocess
-import sys
+"""Graph rewrites: a real run of the quick preset and of all rules, the text of the answer."""
 
 import pandas as pd
 import pytest
 
 import experiments
 from experiments.bench.errors import BadInput
-from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.compiler.rewrites import EXPRESSIONS, RULE_NAMES, RewritesSpec, answer, rewrites
+from tests.experiments.compiler.program_tools import output_of
 
 
 @pytest.fixture(scope="module")
@@ -91,31 +87,13 @@ def test_the_answer_of_a_real_run_says_what_tinygrad_has_already(rows):
     assert "tinygrad does not factor out by itself: that takes x*z + y*z from 3 to 2 operations per number" in said
 
 
-FIRED = """
-import json
-import numpy as np
-from experiments.bench.tinygrad.runtime import tensor
-from experiments.bench.tinygrad.rewrite_rules import operations, rewrite
-from experiments.compiler.rewrites import EXPRESSIONS, RULE_NAMES, arrays
-
-found = {}
-for name, expression in EXPRESSIONS.items():
-    drawn = arrays(expression, 64)
-    inputs = [tensor(one, "CPU") for one in drawn]
-    wanted = expression.of(*(one.astype(np.float64) for one in drawn))
-    for rule in RULE_NAMES:
-        made = rewrite(expression.of(*inputs), [rule])
-        if made.fired:
-            ops = operations(made.tensor)
-            found[f"{name}: {rule}"] = [ops, float(np.abs(made.tensor.numpy() - wanted).max())]
-print(json.dumps(found))
-"""
+@pytest.fixture(scope="module")
+def program():
+    return output_of("tests.experiments.compiler.rewrites_program")
 
 
-def test_every_rule_fires_where_it_should_and_keeps_the_value():
-    command = [sys.executable, "-c", FIRED]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
-    found = json.loads(done.stdout)
+def test_every_rule_fires_where_it_should_and_preserves_the_value(program):
+    found = program["rewritten"]
     assert {name: ops for name, (ops, _) in found.items()} == {
         "scaled twice: fold products": 1,
         "shifted twice: fold sums": 2,
@@ -134,32 +112,9 @@ def test_every_rule_fires_where_it_should_and_keeps_the_value():
     assert all(error < 1e-5 for _, error in found.values())
 
 
-WRONG = """
-import json
-from tinygrad.uop.ops import PatternMatcher, UPat
-from experiments.bench.timing.measure import Budget
-from experiments.bench.session import Bench
-from experiments.compiler import rewrites as module
-from experiments.bench.tinygrad import rewrite_rules as rules
-
-def factor_out():
-    a, b, c = UPat.var("a"), UPat.var("b"), UPat.var("c")
-    return PatternMatcher([(a * c + b * c, lambda a, b, c: (a - b) * c)])
-
-rules.RULES["factor out"] = factor_out
-rules.source = lambda rule: "broken on purpose"
-ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
-bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
-spec = module.RewritesSpec(expressions=["common factor"], rules=["factor out"], elements=64)
-print(json.dumps([[row.values["variant"], row.values["verdict"], row.values.get("speedup")]
-                  for row in module.rewrites.run(spec, bench)]))
-"""
-
-
-def test_a_rule_that_changes_the_result_is_wrong_and_has_no_speedup():
-    command = [sys.executable, "-c", WRONG]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
-    assert json.loads(done.stdout) == [["as written", "baseline", None], ["factor out", "wrong", None]]
+def test_a_rule_that_changes_the_result_has_the_verdict_wrong_and_no_speedup(program):
+    rows = [(row["variant"], row["verdict"], row.get("speedup")) for row in program["wrong"]]
+    assert rows == [("as written", "baseline", None), ("factor out", "wrong", None)]
 
 
 @pytest.mark.parametrize(

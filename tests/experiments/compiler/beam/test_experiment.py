@@ -1,9 +1,3 @@
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -11,11 +5,11 @@ import experiments
 from experiments.bench.columns import VERDICTS
 from experiments.bench.errors import BadInput
 from experiments.bench.kernel_search import Candidate, Optimization, SearchResult
-from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.bench.timing.measure import Comparison, Timing
 from experiments.compiler.beam.experiment import BeamSpec, _break_even, answer, beam
 from experiments.compiler.beam.optimizations import in_words
+from tests.experiments.compiler.program_tools import output_of
 
 QUICK = beam.presets["quick"]
 
@@ -237,85 +231,40 @@ def test_a_candidate_that_did_not_run_leaves_the_best_as_it_was():
     assert [one["kernel"] for one in records] == [1, 1, 1, 2]
 
 
-HANGING = """
-import time
-from experiments.compiler.beam.experiment import prepare
-
-def hangs(device, **given):
-    from tinygrad.codegen.opt import search
-    time_program, timed = search._time_program, []
-    def hanging(*program, **named):
-        timed.append(1)
-        while len(timed) > 1:
-            time.sleep(1)
-        return time_program(*program, **named)
-    search._time_program = hanging
-    return prepare(device, **given)
-"""
-LOOK = """
-import json
-from experiments.bench.timing.measure import Budget
-from experiments.bench.session import Bench
-from experiments.compiler import beam as module
-from experiments.models.functions import FunctionModel
-
-module.PREPARE = "hanging:hangs"
-ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
-bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
-spec = module.BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=4)
-print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
-right = module._workload
-def wrong(spec):
-    one = right(spec)
-    return FunctionModel(one.function, one.sample, lambda *arrays: one.reference(*arrays) + 1)
-module._workload, module.search = wrong, lambda device, make, variant, *_, **__: module.SearchResult(
-    variant, "done", 1.0, 2.0, (), {"of none": ()} if variant.width else {})
-print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
-for slow in ("noopt", "heuristic"):
-    module._workload, module.search = right, lambda device, make, variant, *_, **__: module.SearchResult(
-        variant, "timeout" if variant.name == slow else "done", 4.0, 2.0, (), {})
-    print(json.dumps([row.values for row in module.beam.run(spec, bench)]))
-"""
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The rows of runs whose search hangs at its second candidate, that compute something else, that are too slow."""
-    folder = tmp_path_factory.mktemp("hanging")
-    (folder / "hanging.py").write_text(HANGING)
-    given = {**child_environment("CPU"), "PYTHONPATH": os.pathsep.join([str(folder), str(Path.cwd())])}
-    given["PARALLEL"] = "0"  # no processes that compile: the first candidate is there long before the budget is spent
-    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True, env=given)
-    return [{one["variant"]: one for one in json.loads(line)} for line in done.stdout.splitlines()]
+def endings():
+    """Rows by variant of runs with a search that hangs at its second candidate, wrong results, slow first calls."""
+    # without processes that compile the first candidate is timed long before the budget is spent
+    return output_of("tests.experiments.compiler.beam.program", "endings", PARALLEL="0")
 
 
-def test_a_search_that_hangs_gives_a_row_with_the_best_so_far_and_the_run_goes_on(made):
-    hung = made[0]["beam=1"]
+def test_a_search_that_hangs_gives_a_row_with_the_best_so_far_and_the_run_goes_on(endings):
+    hung = endings["hanging"]["beam=1"]
     assert (hung["verdict"], hung["candidates"]) == ("timeout", 1)
     assert hung["latency_ms"] > 0
     assert hung["speedup_lo"] <= hung["speedup"] <= hung["speedup_hi"]
     assert hung["search_s"] >= 4
     assert hung.get("first_call_ms") is None
-    assert made[0]["heuristic"]["verdict"] == "baseline"
+    assert endings["hanging"]["heuristic"]["verdict"] == "baseline"
 
 
-def test_kernels_that_compute_something_else_are_wrong_and_have_no_speedup(made):
-    for values in made[1].values():
+def test_kernels_that_compute_something_else_are_wrong_and_have_no_speedup(endings):
+    for values in endings["wrong"].values():
         assert values["verdict"] == "wrong"
         assert values["max_abs_error"] == pytest.approx(1, abs=1e-4)
         assert values.get("speedup") is None
         assert values.get("break_even_calls") is None
 
 
-def test_a_variant_whose_first_call_takes_too_long_is_not_timed(made):
-    slow = made[2]["noopt"]
+def test_a_variant_whose_first_call_takes_too_long_is_not_timed(endings):
+    slow = endings["slow noopt"]["noopt"]
     assert (slow["verdict"], slow["note"]) == ("timeout", "the first call had not ended after 4 s")
     assert "latency_ms" not in slow
-    assert made[2]["heuristic"]["verdict"] == "baseline"
+    assert endings["slow noopt"]["heuristic"]["verdict"] == "baseline"
 
 
-def test_without_the_heuristics_time_nothing_is_compared_and_every_row_says_why(made):
-    assert [(one["verdict"], one["note"]) for one in made[3].values()] == [
+def test_without_the_heuristics_time_nothing_is_compared_and_every_row_says_why(endings):
+    assert [(one["verdict"], one["note"]) for one in endings["slow heuristic"].values()] == [
         (None, "the heuristic has no time to be compared with"),
         ("timeout", "the first call had not ended after 4 s"),
         (None, "the heuristic has no time to be compared with"),

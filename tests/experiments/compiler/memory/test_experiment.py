@@ -1,18 +1,14 @@
-import json
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 
 import experiments
 from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
-from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import parse
 from experiments.compiler.memory.access_patterns import PATTERNS
 from experiments.compiler.memory.experiment import MemorySpec, answer, memory
 from experiments.runs import jobs
+from tests.experiments.compiler.program_tools import output_of
 
 QUICK = memory.presets["quick"]
 
@@ -158,26 +154,34 @@ def test_the_answer_tells_the_trap_of_the_matmul():
     )
 
 
-WRONG = """
-import dataclasses, json
-from experiments.bench.timing.measure import Budget
-from experiments.bench.session import Bench
-from experiments.compiler import memory as module
-from experiments.compiler.memory.access_patterns import PATTERNS
-
-PATTERNS["flip"] = dataclasses.replace(PATTERNS["flip"], function=lambda x: x.flip(0).contiguous().realize())
-spec = module.MemorySpec(rows=16, columns=[16], patterns=["flip"])
-ceilings = [{"moved_bytes": 2**20, "gb_s": 1.0}, {"n": 64, "gflops": 1.0}]
-bench = Bench("CPU", lambda event: None, budget=Budget(seconds=0.1), ceilings=ceilings)
-print(json.dumps([row.values for row in module.memory.run(spec, bench)]))
-"""
+@pytest.fixture(scope="module")
+def program():
+    return output_of("tests.experiments.compiler.memory.program")
 
 
-def test_a_pattern_that_computes_something_else_is_wrong_and_has_no_rate():
-    command = [sys.executable, "-c", WRONG]
-    done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
-    copy, flip = json.loads(done.stdout)
+def test_a_pattern_with_a_wrong_result_has_the_verdict_wrong_and_no_rate(program):
+    copy, flip = program["wrong"]
     assert (copy["verdict"], flip["verdict"]) == ("baseline", "wrong")
     assert flip["max_abs_error"] > 0.1
     assert "gb_s" not in flip
     assert "fraction_of_copy" not in flip
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_every_pattern_gives_the_numpy_result(program, name):
+    error, allowed, _ = program["patterns"][name]
+    assert error <= allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("transpose", [50, 36]),
+        ("strided_rows", [3, 50]),
+        ("strided_columns", [36, 4]),
+        ("matmul", [50, 50]),
+        ("gather_random", [450]),
+    ],
+)
+def test_the_result_of_a_pattern_has_its_shape(program, name, shape):
+    assert program["patterns"][name][2] == shape
