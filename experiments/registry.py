@@ -22,7 +22,7 @@ import experiments.compression
 import experiments.deployment
 import experiments.machine
 import experiments.studies
-from experiments.bench.errors import BadInput, first_line
+from experiments.bench.errors import BadInput, one_line
 from experiments.bench.spec import Experiment
 
 GROUPS = (
@@ -67,7 +67,7 @@ def _scan() -> tuple[dict[str, Experiment[Any]], dict[str, str]]:
             try:
                 _add(found, module_of(path))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's file raises is reported
-                causes[str(path)] = f"{type(error).__name__}: {first_line(error)}"[:300]
+                causes[str(path)] = one_line(error)
     return found, causes
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from experiments.bench.errors import first_line
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.builder import CALIBRATION_IMAGES, build_model
 from experiments.models.data.mnist import mnist
@@ -55,7 +56,7 @@ def main(recipe: str, file: str) -> int:
     try:
         Path(file).write_bytes(packed(from_json(recipe), os.environ["TINYLAB_MODEL_DEVICE"], report))
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"{str(error).splitlines()[0]}\n")
+        sys.stderr.write(f"{first_line(error)}\n")
         return 1
     return 0
 

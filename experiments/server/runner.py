@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
+from experiments.bench.errors import one_line
 from experiments.bench.session import max_abs_error, tolerance
 
 CHECKS = 3  # random inputs on which the fast path must agree with the plain one before it is used
@@ -54,7 +55,7 @@ class TinygradRunner:
         except CannotReplay as reason:
             self.why = str(reason)
         except Exception as error:  # noqa: BLE001 - a private interface that has changed may raise anything
-            self.why = f"{type(error).__name__}: {error}"
+            self.why = one_line(error)
         if not self.why:
             self.path, self.input = "fast", replay.input
 

@@ -1,7 +1,6 @@
 """Really searches once; what hangs, fails or ends half way is made to."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -11,70 +10,13 @@ import pytest
 from experiments.bench.kernel_search import Candidate, Optimization, read, search
 from experiments.bench.machine.toolchain import child_environment
 
-STRANGER = """
-import time
-import numpy as np
-from experiments.bench.tinygrad.runtime import tensor
-
-def row_sum(device, n):
-    x = tensor(np.ones((n, n), dtype=np.float32), device)
-    return lambda: x.sum(1).realize()
-
-def hangs_at_the_third_candidate(device, n):
-    import signal
-    from tinygrad.codegen.opt import search
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time_program, timed = search._time_program, []
-    def hanging(*given, **named):
-        timed.append(1)
-        while len(timed) > 2:
-            time.sleep(1)
-        return time_program(*given, **named)
-    search._time_program = hanging
-    return row_sum(device, n)
-
-def raises(device, n):
-    raise MemoryError("no room")
-"""
-APPLY = """
-import json, sys
-from tinygrad import TinyJit
-from experiments.bench.kernel_search import Optimization
-from experiments.bench.tinygrad.kernel_search import applied
-from experiments.bench.tinygrad.capture import kernels
-from stranger import row_sum
-
-kernel, chosen = json.loads(sys.argv[1])
-seen = []
-for variant, given in (
-    (Optimization(optimized=False), {}),
-    (Optimization(), {}),
-    (Optimization(2), {}),
-    (Optimization(1), {kernel: chosen}),
-):
-    jit = TinyJit(row_sum("CPU", 64))
-    with applied(variant, given):
-        for _ in range(3):
-            result = jit()
-    seen.append([kernels(jit)[0].opts, bool((result.numpy() == 64).all())])
-print(json.dumps(seen))
-"""
+FUNCTIONS = "tests.experiments.bench.searched_functions"
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    """A module that the fresh processes import."""
-    folder = tmp_path_factory.mktemp("stranger")
-    (folder / "stranger.py").write_text(STRANGER)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def found(stranger):
+def found():
     """A search that ends by itself."""
-    return search("CPU", "stranger:row_sum", Optimization(1), 60, n=64)
+    return search("CPU", f"{FUNCTIONS}:row_sum", Optimization(1), 60, n=64)
 
 
 def test_a_search_that_ends_says_what_it_cost_and_what_it_tried(found):
@@ -91,15 +33,20 @@ def test_it_chose_one_of_its_candidates_for_its_only_kernel(found):
     assert found.chosen[kernel] in {one.opts for one in found.candidates}
 
 
-def test_a_first_call_without_a_search_tries_nothing(stranger):
-    plain = search("CPU", "stranger:row_sum", Optimization(), 60, n=64)
+def test_a_first_call_without_a_search_tries_nothing():
+    plain = search("CPU", f"{FUNCTIONS}:row_sum", Optimization(), 60, n=64)
     assert (plain.ended, plain.candidates, plain.chosen, plain.seconds) == ("done", (), {}, 0)
     assert plain.first_call_s > 0
 
 
 def test_elsewhere_the_kernel_gets_exactly_what_was_chosen(found):
     unlike = Candidate(found.candidates[0].kernel, 0, (("UPCAST", 0, 2), ("THREAD", 0, 2)), None)
-    command = [sys.executable, "-c", APPLY, json.dumps([unlike.kernel, unlike.opts])]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.experiments.bench.applied_kernels",
+        json.dumps([unlike.kernel, unlike.opts]),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=child_environment("CPU"))
     (noopt, heuristic, not_come_to, chosen) = json.loads(done.stdout)
     assert chosen == [unlike.text, True]
@@ -108,10 +55,10 @@ def test_elsewhere_the_kernel_gets_exactly_what_was_chosen(found):
     assert heuristic[0] not in ("", unlike.text)
 
 
-def test_a_search_that_hangs_is_ended_at_its_budget_with_all_that_it_started(stranger):
+def test_a_search_that_hangs_is_ended_at_its_budget_with_all_that_it_started():
     before = set(psutil.Process().children(recursive=True))
     looked = []
-    hung = search("CPU", "stranger:hangs_at_the_third_candidate", Optimization(1), 6, looked.append, n=64)
+    hung = search("CPU", f"{FUNCTIONS}:hangs_at_the_third_candidate", Optimization(1), 6, looked.append, n=64)
     assert (hung.ended, hung.first_call_s, len(hung.candidates)) == ("timeout", None, 2)
     assert 6 <= hung.seconds < 12
     assert looked in ([1, 2], [2])  # told once each, if both were seen
@@ -120,8 +67,8 @@ def test_a_search_that_hangs_is_ended_at_its_budget_with_all_that_it_started(str
     assert {one for one in psutil.Process().children(recursive=True) if one.is_running()} <= before
 
 
-def test_a_process_that_fails_is_a_failed_search_with_its_cause(stranger):
-    failed = search("CPU", "stranger:raises", Optimization(1), 60, n=64)
+def test_a_process_that_fails_is_a_failed_search_with_its_cause():
+    failed = search("CPU", f"{FUNCTIONS}:raises", Optimization(1), 60, n=64)
     assert (failed.ended, failed.candidates) == ("failed", ())
     assert failed.cause.endswith("MemoryError: no room")
 

@@ -12,57 +12,11 @@ from experiments.compiler.jit import jit
 
 CACHE, MEMORY, MATMUL = 20e9, 10e9, 50e9  # the ceilings that all calls are held to: bytes and operations per second
 BATCH, WIDTH, LAYERS, N = 8, 32, 12, 1000
-LOOK = f"""
-import json, time
-from types import SimpleNamespace
-import numpy as np
-from experiments.bench import profile
-from experiments.bench.machine.roofline import Ceilings
-from experiments.bench.tinygrad import capture
-from experiments.bench.tinygrad.runtime import tensor
-from statistics import median
-from experiments.models.functions import layers
-
-CEILINGS = Ceilings(((2**21, {CACHE} / 1e9), (2**27, {MEMORY} / 1e9)), {MATMUL} / 1e9)
-
-def seconds(jit, inputs):
-    start = time.perf_counter()
-    jit(*inputs)
-    return time.perf_counter() - start
-
-def look(function, jit, inputs, wall_s, ceilings=CEILINGS):
-    found = profile.profile_call("CPU", function, jit, inputs, ceilings)
-    return {{"wall_s": wall_s, "reason": found.reason(wall_s), **found.details}}
-
-seen = {{}}
-ones = tensor(np.ones(({N}, {N}), np.float32), "CPU")
-network = layers("CPU", [{WIDTH}] * {LAYERS + 1}, relu_last=True)
-calls = {{
-    "layers": (network.function, network.inputs({BATCH}, "CPU"), 20),
-    "product": (lambda x, y: (x @ y).realize(), (ones, tensor(2 * np.ones(({N}, {N}), np.float32), "CPU")), 3),
-    "copy": (lambda x: x.to("PYTHON").realize(), (ones,), 3),
-}}
-for name, (function, inputs, times) in calls.items():
-    jit, _ = capture.capture(function, *inputs)
-    seen[name] = look(function, jit, inputs, median([seconds(jit, inputs) for _ in range(times)]))
-
-function, inputs, _ = calls["layers"]
-jit, _ = capture.capture(function, *inputs)
-seen["without ceilings"] = look(function, jit, inputs, 1.0, None)
-nothing = SimpleNamespace(captured=SimpleNamespace(_linear=SimpleNamespace(src=())))
-seen["nothing"] = look(function, nothing, inputs, 1.0)
-
-true = capture.pm_exec
-for name, told in {{"untimed": [None], "silent": None}}.items():
-    capture.pm_exec = SimpleNamespace(rewrite=lambda call, context: true.rewrite(call, context) and told)
-    seen[name] = look(function, jit, inputs, 1.0)
-print(json.dumps(seen))
-"""
 
 
 @pytest.fixture(scope="module")
 def seen():
-    command = [sys.executable, "-c", LOOK]
+    command = [sys.executable, "-m", "tests.experiments.bench.profiled_calls"]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=True)
     return json.loads(done.stdout)
 

@@ -3,6 +3,8 @@
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 
 def counter(device: str, start: int) -> Callable[[int], int]:
@@ -26,3 +28,20 @@ def pid_then_sleep(device: str) -> Callable[[], int]:
         return 0
 
     return sleep
+
+
+def answers(device: str, **given: Any) -> dict[str, Any]:
+    """Prints noise, which is no response, and responds with its kernel cache and its arguments."""
+    print("noise on the way")
+    os.system("echo more noise")  # noqa: S605, S607
+    return {"device": device, "cache": os.environ["CACHEDB"], "used": Path(os.environ["CACHEDB"]).exists(), **given}
+
+
+def raises(device: str) -> None:
+    """Fails with a message of two lines."""
+    raise MemoryError("no room\nfor this")
+
+
+def dies(device: str) -> None:
+    """Ends the process without a word on standard error."""
+    os._exit(7)

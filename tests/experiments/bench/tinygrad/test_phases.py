@@ -107,39 +107,22 @@ def test_what_was_imported_before_cannot_be_timed(monkeypatch):
         split("CPU", lambda: lambda: None)
 
 
-STRANGER = """
-import time
-
-def cold(device, n):
-    from experiments.bench.tinygrad.phases import split
-
-    def build():
-        from tinygrad import Tensor
-
-        x = Tensor.ones(n, n).contiguous().realize()
-        return lambda: ((x @ x).relu().sum(1) + 1).contiguous().sum().realize()
-
-    started = time.perf_counter()
-    seconds = split(device, build)
-    return {**seconds, "wall": time.perf_counter() - started}
-"""
+FUNCTIONS = "tests.experiments.bench.tinygrad.phase_functions"
 
 
 @pytest.fixture(scope="module")
-def own_module(tmp_path_factory):
-    """A module with a function of its own to split, where the child processes find it."""
+def temporary_folder(tmp_path_factory):
+    """The folder for temporary files, of this process and of helper processes."""
     folder = tmp_path_factory.mktemp("phases")
-    (folder / "stranger.py").write_text(STRANGER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{ROOT}")
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield folder
 
 
 @pytest.fixture(scope="module")
-def records(own_module):
-    return phases_records(Bench("CPU", lambda event: None), "stranger:cold", n=32)
+def records(temporary_folder):
+    return phases_records(Bench("CPU", lambda event: None), f"{FUNCTIONS}:cold", n=32)
 
 
 @pytest.fixture(scope="module")
@@ -178,19 +161,19 @@ def test_the_records_keep_to_the_declared_columns(records):
         check_record(record, COLD_PHASES)
 
 
-def test_no_kernel_cache_is_left_behind(records, own_module):
-    assert list(own_module.glob("tinylab-phases-*")) == []
+def test_no_kernel_cache_is_left_behind(records, temporary_folder):
+    assert list(temporary_folder.glob("tinylab-phases-*")) == []
 
 
-def test_the_first_call_fits_into_the_time_around_it(own_module, tmp_path):
-    answer = phases.run_in_process("CPU", "stranger:cold", tmp_path / "kernels.db", n=8)
+def test_the_first_call_fits_into_the_time_around_it(temporary_folder, tmp_path):
+    answer = phases.run_in_process("CPU", f"{FUNCTIONS}:cold", tmp_path / "kernels.db", n=8)
     assert 0 < sum(answer["first"].values()) <= answer["wall"]
     assert (tmp_path / "kernels.db").exists()
 
 
-def test_a_function_that_fails_says_why(own_module):
-    with pytest.raises(RuntimeError, match="the helper process of stranger:nothing failed: AttributeError"):
-        phases_records(Bench("CPU", lambda event: None), "stranger:nothing")
+def test_a_function_that_fails_says_why(temporary_folder):
+    with pytest.raises(RuntimeError, match=r"the helper process of .*:nothing failed: AttributeError"):
+        phases_records(Bench("CPU", lambda event: None), f"{FUNCTIONS}:nothing")
 
 
 def test_the_module_imports_no_tinygrad():
