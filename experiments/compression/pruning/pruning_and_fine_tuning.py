@@ -176,10 +176,8 @@ def _stored(network: Network, tuned: FineTuned, smaller: bool) -> QuantizedNetwo
     return quantize(*shrink(network, tuned.weights, kept), QuantSpec("float32"))
 
 
-def gradients_on(
-    network: Network, split: Split, device: str, batch: int = GRADIENT_BATCH
-) -> Callable[[Mapping[str, Array]], list[Weights]]:
-    """A function from weights to the gradients of the cross-entropy loss, one mapping for each `batch` of images.
+def gradients_on(network: Network, split: Split, device: str) -> Callable[[Mapping[str, Array]], list[Weights]]:
+    """A function from weights to the gradients of the cross-entropy loss, one mapping for each 32 images.
 
     Images that do not fill a batch are dropped; ValueError if none is left. tinygrad compiles it at its first call.
     """
@@ -187,8 +185,8 @@ def gradients_on(
 
     from experiments.bench.tinygrad.runtime import tensor
 
-    if len(split) < batch:
-        raise ValueError(f"{len(split)} images do not fill one batch of {batch}")
+    if len(split) < GRADIENT_BATCH:
+        raise ValueError(f"{len(split)} images do not fill one batch of {GRADIENT_BATCH}")
     buffers = {name: tensor(np.zeros(shape, np.float32), device) for name, shape in network.shapes().items()}
 
     def gradients_of(images: Tensor, labels: Tensor) -> list[Tensor]:
@@ -201,9 +199,9 @@ def gradients_on(
         for name, buffer in buffers.items():
             buffer.assign(tensor(np.ascontiguousarray(weights[name], np.float32), device)).realize()
         batches = []
-        for start in range(0, len(split) - batch + 1, batch):
-            images = tensor(split.images[start : start + batch], device)
-            labels = tensor(split.labels[start : start + batch].astype(np.int32), device)
+        for start in range(0, len(split) - GRADIENT_BATCH + 1, GRADIENT_BATCH):
+            images = tensor(split.images[start : start + GRADIENT_BATCH], device)
+            labels = tensor(split.labels[start : start + GRADIENT_BATCH].astype(np.int32), device)
             batches.append(dict(zip(buffers, (each.numpy() for each in step(images, labels)), strict=True)))
         return batches
 

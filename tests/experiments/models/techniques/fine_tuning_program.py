@@ -57,14 +57,14 @@ def main():
     two_of_four = mask_function(network, "2:4")
     seen["n of m"] = lists(fine_tune(trainer, data, weights, two_of_four, 0.5, steps=20, schedule="one_shot").weights)
 
-    gradients = gradients_on(network, data.train.first(40), "CPU", 8)
+    gradients = gradients_on(network, data.train.first(80), "CPU")
     found = gradients(weights)
     seen["batches"] = len(found)
 
     def loss(now):
-        logits = forward_numpy(network, now, data.train.images[:8])
+        logits = forward_numpy(network, now, data.train.images[:32])
         odds = np.exp(logits - logits.max(1, keepdims=True))
-        return -np.log(odds / odds.sum(1, keepdims=True))[np.arange(8), data.train.labels[:8]].mean()
+        return -np.log(odds / odds.sum(1, keepdims=True))[np.arange(32), data.train.labels[:32]].mean()
 
     slopes = []
     for name in weights:
@@ -81,7 +81,7 @@ def main():
         units = fine_tune(trainer, data, weights, by_units, 0.5, steps=60)
         seen[score] = lists(units.weights)
     try:
-        gradients_on(network, data.train.first(4), "CPU", 8)
+        gradients_on(network, data.train.first(4), "CPU")
     except ValueError as error:
         seen["too few"] = str(error)
     seen["compiled once"] = trainer._step.captured is captured
