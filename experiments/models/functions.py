@@ -60,10 +60,10 @@ def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> Funct
     weights = [(rng.standard_normal(pair) * np.sqrt(2 / pair[0])).astype(np.float32) for pair in pairs]
     biases = [(rng.standard_normal(pair[1]) * 0.1).astype(np.float32) for pair in pairs]
     relu = [number < len(pairs) or relu_last for number in range(1, len(pairs) + 1)]
-    held = list(zip(tensors(device, *weights), tensors(device, *biases), relu, strict=True))
+    parameters = list(zip(tensors(device, *weights), tensors(device, *biases), relu, strict=True))
 
     def function(x: Any) -> Any:
-        for weight, bias, rectified in held:
+        for weight, bias, rectified in parameters:
             x = x @ weight + bias
             x = x.relu() if rectified else x
         return x.realize()

@@ -16,7 +16,7 @@ from experiments.bench.arrays import Array
 
 Weights = dict[str, Array]
 Pool = Literal["none", "max2", "average"]
-TensorShape = tuple[int, ...]
+LayerShape = tuple[int, ...]
 LayerHook = Callable[[str, Any], Any]
 
 CHUNK_FLOATS = 2**22  # im2col of a whole test set would need gigabytes
@@ -31,11 +31,11 @@ class Linear:
     relu: bool = False
 
     @property
-    def weight_shape(self) -> TensorShape:
+    def weight_shape(self) -> LayerShape:
         """[out, in]."""
         return (self.outputs, self.inputs)
 
-    def output_shape(self, shape: TensorShape) -> TensorShape:
+    def output_shape(self, shape: LayerShape) -> LayerShape:
         """The shape of one output for an input of `shape`; ValueError if they do not match."""
         if math.prod(shape) != self.inputs:
             raise ValueError(f"a linear layer of {self.inputs} inputs cannot follow an output of shape {shape}")
@@ -55,11 +55,11 @@ class Conv:
     pool: Pool = "none"
 
     @property
-    def weight_shape(self) -> TensorShape:
+    def weight_shape(self) -> LayerShape:
         """[out, in, height, width]."""
         return (self.outputs, self.inputs, self.kernel, self.kernel)
 
-    def positions(self, shape: TensorShape) -> tuple[int, int]:
+    def positions(self, shape: LayerShape) -> tuple[int, int]:
         """Rows and columns of the result before pooling, for an input of [channels, height, width]."""
         if len(shape) != 3 or shape[0] != self.inputs:
             raise ValueError(f"a convolution of {self.inputs} channels cannot follow an output of shape {shape}")
@@ -68,7 +68,7 @@ class Conv:
             raise ValueError(f"a {self.kernel}x{self.kernel} convolution with pool {self.pool} does not fit {shape}")
         return rows, columns
 
-    def output_shape(self, shape: TensorShape) -> TensorShape:
+    def output_shape(self, shape: LayerShape) -> LayerShape:
         """The shape of one output, after pooling, for an input of [channels, height, width]."""
         rows, columns = self.positions(shape)
         match self.pool:
@@ -89,8 +89,8 @@ class LayerNode:
 
     name: str
     layer: Layer
-    input_shape: TensorShape
-    output_shape: TensorShape
+    input_shape: LayerShape
+    output_shape: LayerShape
 
     @property
     def weight(self) -> str:
@@ -109,7 +109,7 @@ class Network:
 
     name: str
     layers: tuple[Layer, ...]
-    image: TensorShape = (1, 28, 28)
+    image: LayerShape = (1, 28, 28)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -132,9 +132,9 @@ class Network:
             shape = after
         return nodes
 
-    def shapes(self) -> dict[str, TensorShape]:
+    def shapes(self) -> dict[str, LayerShape]:
         """The shape of every weight and bias, by name."""
-        shapes: dict[str, TensorShape] = {}
+        shapes: dict[str, LayerShape] = {}
         for node in self.walk():
             shapes |= {node.weight: node.layer.weight_shape, node.bias: (node.layer.outputs,)}
         return shapes

@@ -12,7 +12,7 @@ from experiments.models import tensor_file
 from experiments.models.data.mnist import Split
 from experiments.models.sequential.network import Network, Weights, forward_tinygrad
 from experiments.models.training.checkpoints import Checkpoint, checkpoint_key
-from experiments.models.training.feeding import shifted_views, teacher_logits
+from experiments.models.training.feeding import TEACHER_VERSION, shifted_views, teacher_logits
 
 BATCH = 1000
 
@@ -22,6 +22,8 @@ def cached_teacher_logits(teacher: Checkpoint, train: Split, shift: int, device:
     name = (
         f"{teacher.network.name}-{checkpoint_key(teacher.network, teacher.settings)}-{shift}-{len(train)}.safetensors"
     )
+    if TEACHER_VERSION != 1:  # release 0.1 had no version in this name
+        name = f"v{TEACHER_VERSION}-{name}"
     file = cache_folder() / "teachers" / name  # the teacher's key includes its data, which are the student's too
     if (cached := _cached(file)) is not None:
         return cached

@@ -13,7 +13,7 @@ TrainingProgress = Callable[[float, str, EpochRecord | None], None]  # fraction,
 class Settings:
     """Adam with a learning rate that falls linearly from `rate` to 0 over all steps; ValueError if impossible.
 
-    `shift` moves each training image by up to this many pixels in x and y, sampled anew per image and epoch.
+    `shift` moves each training image by up to this many pixels in x and y, sampled per image and epoch.
     """
 
     epochs: int = 5

@@ -29,7 +29,7 @@ def apart(tmp_path_factory):
         yield
 
 
-def test_a_model_is_made_once_and_is_then_the_same():
+def test_a_model_is_built_once_and_then_cached():
     first, second = build_model(PRUNED), build_model(PRUNED)
     assert (first.from_cache, second.from_cache) == (False, True)
     assert first.file == second.file
@@ -38,7 +38,7 @@ def test_a_model_is_made_once_and_is_then_the_same():
     assert build_model(from_json(PRUNED.json())).from_cache
 
 
-def test_the_file_restores_the_accuracy_that_is_said():
+def test_the_file_restores_the_reported_accuracy():
     made, test = build_model(SMALL), mnist().test
     restored = unpack(made.file)
     assert accuracy_numpy(restored, test.images, test.labels) == made.correct.mean()
@@ -59,7 +59,7 @@ def test_techniques_are_applied_in_their_order():
     assert (quantized["layers.0.weight"][both["layers.0.weight"] == 0] == 0).all()
 
 
-def test_a_quantized_model_starts_from_the_kept_one_that_it_quantizes(monkeypatch):
+def test_a_quantized_model_starts_from_the_cached_float_model(monkeypatch):
     build_model(PRUNED)
 
     def trains(*_):
@@ -69,7 +69,7 @@ def test_a_quantized_model_starts_from_the_kept_one_that_it_quantizes(monkeypatc
     assert not build_model(Recipe(sparsity=0.6, quant=QuantSpec("weight_only", 4))).from_cache
 
 
-def test_a_damaged_file_is_made_anew():
+def test_a_damaged_file_is_built_again():
     before = build_model(DENSE)
     path = cache_path(DENSE)
     content = bytearray(path.read_bytes())
@@ -86,7 +86,7 @@ def test_other_data_find_nothing(monkeypatch):
     assert cache_path(DENSE) != known
 
 
-def test_the_dense_model_is_the_carried_checkpoint():
+def test_the_dense_model_is_the_bundled_checkpoint():
     test = mnist().test
     made = build_model(DENSE)
     assert (
@@ -97,7 +97,7 @@ def test_the_dense_model_is_the_carried_checkpoint():
     assert (made.parameters, made.nonzero <= made.parameters) == (101_770, True)
 
 
-def test_training_starts_where_the_recipe_says(monkeypatch):
+def test_training_gets_the_network_and_the_seed_of_the_recipe(monkeypatch):
     """Training is replaced: what it is given is what counts here."""
     asked = []
 
@@ -123,9 +123,7 @@ def test_training_starts_where_the_recipe_says(monkeypatch):
         ("feeding", Recipe(distilled=True)),
     ],
 )
-def test_a_new_version_of_a_technique_leaves_the_models_that_use_it_behind_and_no_others(
-    technique, recipe, monkeypatch
-):
+def test_a_new_version_of_a_technique_changes_the_keys_of_the_models_that_use_it_only(technique, recipe, monkeypatch):
     before, other = cache_path(recipe), cache_path(DENSE)
     name = "TEACHER_VERSION" if technique == "feeding" else "VERSION"
     monkeypatch.setattr(getattr(builder, technique), name, 2)

@@ -21,17 +21,17 @@ def seen():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_workload_computes_what_its_twin_does(seen, name):
+def test_a_function_matches_its_reference(seen, name):
     assert seen[name]["error"] <= 1e-6 * seen[name]["largest"] + 1e-6
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_inputs_are_float32_and_the_twin_is_float64(seen, name):
+def test_inputs_are_float32_and_the_reference_is_float64(seen, name):
     assert seen[name]["types"] == ["float32", "float64", "float32"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_inputs_are_drawn_again(seen, name):
+def test_the_same_inputs_are_sampled_again(seen, name):
     assert seen[name]["repeats"]
 
 
@@ -48,7 +48,7 @@ def test_shapes_follow_the_size(seen, name, inputs, output):
     assert (seen[name]["inputs"], seen[name]["shape"]) == (inputs, output)
 
 
-def test_the_last_layer_is_rectified_only_where_asked(seen):
+def test_the_last_layer_has_a_relu_only_if_requested(seen):
     assert seen["mlp3"]["negative"]
     assert not seen["tiny_layers"]["negative"]
 
@@ -63,7 +63,7 @@ def test_the_inputs_of_one_call_differ_from_each_other():
     assert not np.array_equal(x, y)
 
 
-def test_the_twins_are_right_on_numbers_worked_out_by_hand():
+def test_the_references_are_correct_on_numbers_computed_by_hand():
     x, y = np.array([[1.0, -3.0]], np.float32), np.array([[2.0, 1.0]], np.float32)
     assert elementwise().reference(x, y).tolist() == [[6.0, 0.0]]
     a, b = np.array([[1, 2], [3, 4]], np.float32), np.array([[1, 0], [0, -1]], np.float32)

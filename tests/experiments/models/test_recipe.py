@@ -81,7 +81,7 @@ def test_bad_recipes_are_refused_in_one_line(wrong, said):
 PRUNED = Recipe("lenet_5", sparsity=0.7, width=0.5, tune_steps=100)
 
 
-def test_what_is_done_besides_is_said_only_where_it_is_done():
+def test_the_text_holds_newer_fields_only_if_they_are_used():
     assert from_json(PRUNED.json()) == PRUNED
     assert Recipe(distilled=True).json() == Recipe().json().replace('{"network"', '{"distilled":true,"network"')
     assert Recipe(tune_steps=100) == Recipe()  # nothing is taken away, nothing is tuned

@@ -92,13 +92,13 @@ def test_a_type_that_the_format_lacks_is_refused():
         file_of({"x": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}}, b"1234"),
     ],
 )
-def test_what_is_no_whole_safetensors_file_is_refused_in_one_line(content):
+def test_a_damaged_file_is_refused_in_one_line(content):
     with pytest.raises(ValueError, match=r"^damaged, or not a safetensors file") as error:
         decode(content)
     assert "\n" not in str(error.value)
 
 
-def test_a_file_is_written_whole_and_names_itself_when_damaged(tmp_path):
+def test_a_file_is_written_atomically_and_a_damaged_one_is_named_in_the_error(tmp_path):
     file = tmp_path / "new" / "x.safetensors"
     write(file, ARRAYS)
     assert np.array_equal(read(file)[0]["a"], ARRAYS["a"])

@@ -71,7 +71,7 @@ def test_bits_come_back(bits, count):
     assert np.array_equal(unpack_bits(packed, count, bits), values)
 
 
-def test_bits_worked_out_by_hand():
+def test_bits_packed_by_hand():
     assert pack_bits(np.array([5, 1, 7]), 3) == bytes([0b10100111, 0b10000000])
     with pytest.raises(ValueError, match="behind the last integer"):
         unpack_bits(bytes([0b10100111, 0b10000001]), 3, 3)
@@ -117,7 +117,7 @@ def test_the_smallest_storage_is_chosen_for_each_array():
     assert sizes["entropy"] < min(sizes["csr"], sizes["bitmask"]) < sizes["dense"] / 3
 
 
-def test_a_layer_takes_the_bytes_that_were_foretold():
+def test_layer_bytes_is_the_size_of_a_layer_in_the_file():
     for spec in (QuantSpec("static"), QuantSpec("weight_only", 3, symmetry="asymmetric"), QuantSpec("float32")):
         network = trained()[0]
         foretold = sum(layer_bytes(place, spec) for place in network.walk())
@@ -211,7 +211,7 @@ def test_headers_that_are_no_header_are_refused(file):
         unpack(resealed(MAGIC[:-1] + b"\x01" + file[8:-4]))
 
 
-def test_numbers_that_no_grid_has_are_refused(file):
+def test_impossible_quantization_parameters_are_refused(file):
     start = 10 + struct.unpack_from("<H", file, 8)[0]
     for at, kind, value in [
         (0, "<h", -300),  # the lowest integer of the weights
@@ -228,7 +228,7 @@ def test_numbers_that_no_grid_has_are_refused(file):
             unpack(resealed(bytes(content)))
 
 
-def test_a_weight_beyond_its_grid_is_refused():
+def test_a_weight_outside_its_range_of_integers_is_refused():
     file = pack(quantized(QuantSpec("weight_only", 2)))
     content = bytearray(file[:-4])
     content[-4 * 10 - 3] = 0xAA  # the last weights: 2 more than 0, where symmetric integers of 2 bits are 0 to 2

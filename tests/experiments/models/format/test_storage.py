@@ -41,7 +41,7 @@ def test_words_come_back(way, width, density):
     reader.finish()
 
 
-def test_the_smallest_way_depends_on_how_many_zeros_there_are():
+def test_the_smallest_encoding_depends_on_the_density():
     form = ArrayLayout(400, 50, 4)
     chosen = [
         ENCODINGS[encode_array(sparse(form, density), form, "smallest", coded=False)[0]] for density in (1, 0.4, 0.01)
@@ -117,7 +117,7 @@ def test_decisions_take_the_bits_that_their_chances_allow(lanes):
     assert np.array_equal(np.concatenate(found), bits)
 
 
-def test_a_mask_with_a_shape_takes_less_than_its_density_says():
+def test_a_structured_mask_takes_less_than_the_entropy_of_its_density():
     rng = np.random.default_rng(3)
     rows, columns = np.indices((28, 28)).reshape(2, -1)
     middle = ((rows - 14) ** 2 + (columns - 14) ** 2 < 60)[:, None]

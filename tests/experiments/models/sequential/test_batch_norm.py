@@ -58,7 +58,7 @@ def test_numbers_that_are_no_normalisation_are_refused(values, said):
         fold(NETWORK, weights() | {"layers.0.norm.variance": values})
 
 
-def test_the_carried_network_classifies_and_loses_nothing_when_it_is_folded():
+def test_the_bundled_network_classifies_and_folding_loses_nothing():
     network, carried = load_normed()
     test = mnist().test.first(2000)
     said = forward_normed_numpy(network, carried, test.images).argmax(axis=1)

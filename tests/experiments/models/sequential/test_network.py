@@ -81,7 +81,7 @@ def test_initial_weights_are_seeded_and_scaled_to_their_inputs():
     assert not initial_weights(cnn(), 0)["layers.1.bias"].any()
 
 
-def test_a_linear_network_is_right_on_numbers_worked_out_by_hand():
+def test_a_linear_network_is_correct_on_numbers_computed_by_hand():
     network = mlp(2, 2, 1)
     weights = {
         "layers.0.weight": np.array([[1.0, 2.0], [-1.0, 0.0]]),
@@ -101,7 +101,7 @@ def test_a_linear_network_is_right_on_numbers_worked_out_by_hand():
         Conv(2, 3, 3, pool="average"),
     ],
 )
-def test_a_convolution_is_what_its_sum_says(layer):
+def test_a_convolution_equals_an_explicit_sum(layer):
     rng = np.random.default_rng(3)
     network = Network("one", (layer,), (2, 8, 7))
     weight, bias, image = rng.normal(size=layer.weight_shape), rng.normal(size=3), rng.normal(size=(2, 8, 7))

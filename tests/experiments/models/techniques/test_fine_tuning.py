@@ -66,7 +66,7 @@ def test_two_of_four_stays_two_of_four(seen):
 
 
 @pytest.mark.parametrize("score", ["l2", "taylor", "random"])
-def test_half_of_the_units_are_gone_with_all_that_is_theirs(seen, score):
+def test_half_of_the_units_are_removed_with_all_their_weights(seen, score):
     gone = ~weight(seen, score).any(axis=1)
     assert gone.sum() == 4
     assert not weight(seen, score, 1)[:, gone].any()

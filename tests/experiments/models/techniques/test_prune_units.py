@@ -24,7 +24,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("score", ["l1", "l2", "random"])
-def test_the_shrunken_network_computes_what_the_masked_one_computes(name, score):
+def test_the_smaller_network_computes_the_same_as_the_masked_one(name, score):
     network, weights = NETWORKS[name]()
     images = held_out(20).images
     kept = select_units(network, weights, 0.5, score)
@@ -84,7 +84,7 @@ def test_units_with_the_largest_norms_are_worth_more_than_random_ones():
     assert accuracy("l2") > accuracy("random")
 
 
-def test_a_matrix_alone_loses_outputs_where_they_are_said_to_be_units():
+def test_a_single_layer_loses_outputs_if_the_last_layer_may_be_pruned():
     network = Network("matrix", (Linear(6, 4),), (6,))
     weights = initial_weights(network, 0)
     assert select_units(network, weights, 0.5) == {}

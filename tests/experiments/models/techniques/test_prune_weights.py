@@ -76,7 +76,7 @@ def test_two_of_four_keeps_the_two_largest_of_every_four_inputs():
 
 @pytest.mark.parametrize("method", ["magnitude", "lamp", "random"])
 @pytest.mark.parametrize("scope", ["global", "layer"])
-def test_the_share_of_zeros_is_the_one_asked_for_in_every_kind_of_layer(method, scope):
+def test_the_share_of_zeros_is_as_requested_in_every_kind_of_layer(method, scope):
     network, weights = mixed()
     pruned = apply_masks(weights, pruning_masks(network, weights, 0.75, method, scope))
     assert total_sparsity(network, pruned) == pytest.approx(0.75, abs=0.01)
@@ -103,7 +103,7 @@ def test_masks_within_tighter_masks_are_those_masks():
     assert all((again[name] == tight[name]).all() for name in tight)
 
 
-def test_only_the_layers_asked_for_get_masks():
+def test_only_the_given_layers_get_masks():
     assert list(pruning_masks(TWO, WEIGHTS, 0.5, layers=["layers.1"])) == ["layers.1.weight"]
 
 

@@ -104,7 +104,7 @@ def test_it_is_trained_once_and_then_loaded(trained):
     assert trained == [("mlp", "CUDA", f"mlp-{checkpoint_key(SMALL, SETTINGS)}.partial")]
 
 
-def test_it_is_trained_anew_where_asked(trained):
+def test_train_always_trains(trained):
     first = load_checkpoint(SMALL, SETTINGS)
     again = load_checkpoint(SMALL, SETTINGS, train=True)
     assert not same(first, again)
@@ -127,7 +127,7 @@ def test_two_that_want_the_same_at_once_train_it_once(trained, anew):
     assert same(*found)
 
 
-def test_who_waits_for_another_process_is_told(trained):
+def test_waiting_for_another_process_is_reported(trained):
     told = []
     file = cached_file(SMALL, SETTINGS)
     file.parent.mkdir(parents=True)
@@ -199,7 +199,7 @@ def test_weights_with_nan_are_never_stored(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_training_anew_mends_a_damaged_cache(trained):
+def test_training_again_replaces_a_damaged_file(trained):
     load_checkpoint(SMALL, SETTINGS)
     damage(cached_file(SMALL, SETTINGS), "cut")
     with pytest.raises(BadCheckpoint, match="train=true trains it again"):
@@ -216,7 +216,7 @@ def test_nobody_waits_for_the_standard_networks(trained, name):
     assert len(found.curve) == found.settings.epochs
 
 
-def test_other_sizes_settings_or_seeds_are_not_carried():
+def test_other_sizes_settings_or_seeds_are_not_bundled():
     assert bundled_file(mlp(), default_settings("mlp"))
     assert not bundled_file(mlp(hidden=64), default_settings("mlp"))
     assert not bundled_file(mlp(), Settings(seed=1))
@@ -232,7 +232,7 @@ def accuracies():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_carried_checkpoint_has_the_accuracy_that_its_readme_states(accuracies, name):
+def test_a_bundled_checkpoint_has_the_accuracy_that_the_readme_states(accuracies, name):
     stated = re.search(rf"^\| {name} \|.*?\| ([\d.]+)% \| ([\d.]+)% \|", (BUNDLED / "README.md").read_text(), re.M)
     found = load_checkpoint(NETWORKS[name]())
     assert stated
@@ -240,6 +240,6 @@ def test_a_carried_checkpoint_has_the_accuracy_that_its_readme_states(accuracies
     assert accuracies[name] == pytest.approx([found.validation_accuracy, found.test_accuracy], abs=2e-4)
 
 
-def test_the_carried_checkpoints_are_good_enough_to_experiment_with():
+def test_the_bundled_checkpoints_are_accurate_enough_for_experiments():
     least = {"mlp": 0.975, "lenet_300_100": 1 - 0.0164, "cnn": 0.97, "lenet_5": 0.992}
     assert all(load_checkpoint(NETWORKS[name]()).test_accuracy >= accuracy for name, accuracy in least.items())

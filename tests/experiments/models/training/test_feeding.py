@@ -47,7 +47,7 @@ def test_windows_hold_each_image_moved_by_every_shift():
     assert np.array_equal(moved[0, 1, 0], np.hstack([np.zeros((4, 1)), image[:, :-1]]))
 
 
-def test_all_shifts_are_drawn():
+def test_all_shifts_are_sampled():
     ones = Split(np.ones((500, 9), np.float32), np.zeros(500, int))
     images = next(Feeder(ones, Settings(batch=500)).epoch(0, 1)).images.reshape(-1, 9)
     assert len(np.unique(images, axis=0)) == 9

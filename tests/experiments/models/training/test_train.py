@@ -27,7 +27,7 @@ def inside(monkeypatch, tmp_path):
     return asked
 
 
-def test_it_trains_what_is_named_anew_and_prints_a_line_for_the_readme(inside, capsys, tmp_path):
+def test_it_trains_the_named_networks_and_prints_a_row_for_the_readme(inside, capsys, tmp_path):
     assert train.main(["mlp", "cnn", "--device", "CUDA"]) == 0
     assert inside == [("mlp", True, "CUDA"), ("cnn", True, "CUDA")]
     lines = capsys.readouterr().out.splitlines()
@@ -36,14 +36,14 @@ def test_it_trains_what_is_named_anew_and_prints_a_line_for_the_readme(inside, c
     assert not (tmp_path / "pretrained").exists()
 
 
-def test_the_carried_checkpoint_is_only_written_where_asked(inside, tmp_path):
+def test_the_bundled_checkpoint_is_only_written_with_carry(inside, tmp_path):
     assert train.main(["mlp", "--carry"]) == 0
     kept = checkpoints.read_checkpoint(tmp_path / "pretrained" / "mlp.safetensors", mlp(), Settings(1))
     assert kept.validation_accuracy == 0.75
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), train.INTERRUPTED), (ValueError("too bad"), 1)])
-def test_what_goes_wrong_is_said_in_one_line(inside, monkeypatch, capsys, error, status):
+def test_an_error_is_one_line(inside, monkeypatch, capsys, error, status):
     def load(*_, **__):
         raise error
 

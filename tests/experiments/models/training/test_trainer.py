@@ -46,7 +46,7 @@ def test_a_step_is_adam_with_a_falling_rate(seen):
 
 
 @pytest.mark.parametrize(("number", "factor"), [(0, 3.0**2), (1, 1.0)])
-def test_a_taught_student_descends_the_divergence_from_its_teacher(seen, number, factor):
+def test_a_distilled_student_descends_the_divergence_from_its_teacher(seen, number, factor):
     def taught(step, logits, labels):
         soft = chances(logits / 3.0) - chances(np.array(seen["soft"][step]) / 3.0)
         return 0.3 * untaught(step, logits, labels) + 0.7 * factor * soft / 3.0 / len(labels)
@@ -108,7 +108,7 @@ def test_a_masked_weight_is_exactly_zero_and_the_others_learn(seen, when):
     assert weight[:, 1::2].all()
 
 
-def test_progress_tells_the_fraction_and_a_record_after_each_epoch(seen):
+def test_progress_gets_the_fraction_and_a_record_after_each_epoch(seen):
     fractions = [fraction for fraction, _, _ in seen["told"]]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
@@ -139,7 +139,7 @@ def test_a_damaged_state_starts_the_training_again(seen):
     assert seen["damaged state"] == seen["first"]
 
 
-def test_another_judge_may_be_given(seen):
+def test_the_evaluation_can_be_replaced(seen):
     assert seen["judged"] == [0.25] * 3
 
 
@@ -148,7 +148,7 @@ def test_a_teacher_without_weight_changes_nothing(seen):
     assert alike(seen["untaught"], seen["first"])
 
 
-def test_a_student_believes_a_wrong_teacher(seen):
+def test_a_student_follows_a_wrong_teacher(seen):
     assert seen["alpha 1"] < 0.2
 
 

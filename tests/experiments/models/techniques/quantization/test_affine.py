@@ -22,7 +22,7 @@ UNEVEN = [-1.0, 0.0, 0.4, 2.0]
         (UNEVEN, 8, False, 3 / 255, 85, [0, 85, 119, 255], [-1, 0, 0.4, 2]),
     ],
 )
-def test_four_numbers_on_a_grid(values, bits, symmetric, scale, zero, integers, reals):
+def test_four_numbers_quantized_and_dequantized(values, bits, symmetric, scale, zero, integers, reals):
     grid, given = qparams_from_range(min(values), max(values), bits, symmetric), np.array(values, np.float32)
     assert (grid.scale, grid.zero_point) == (np.float32(scale), zero)
     assert grid.quantize(given).tolist() == integers
@@ -63,6 +63,6 @@ def test_an_output_of_zeros_keeps_its_zeros():
 
 
 @pytest.mark.parametrize("bits", [1, 0, 9, -8])
-def test_one_bit_is_no_grid(bits):
+def test_one_bit_is_refused(bits):
     with pytest.raises(ValueError, match=f"bits: {bits} is not allowed; give 2 to 8"):
         qparams_from_range(-1, 1, bits, True)

@@ -108,7 +108,7 @@ def test_entropy_takes_piled_up_zeros_for_no_reason_to_clip():
     assert piled == pytest.approx(plain, rel=0.1)
 
 
-def test_the_fit_says_what_a_range_does():
+def test_the_quantization_error_of_a_range():
     done = quantization_error(UNIFORM, (0.0, 0.5), 8, True)
     assert done.clipped == pytest.approx(0.5, abs=1e-3)
     assert done.mse == pytest.approx(1 / 24, rel=0.01)  # the upper half is off by 0 to 0.5: 0.5 * 0.25 / 3

@@ -51,7 +51,7 @@ def model(request, images):
 
 
 @pytest.mark.parametrize("spec", STATIC, ids=str)
-def test_the_integer_path_equals_its_twin(model, spec):
+def test_integer_and_fake_quantized_logits_are_equal(model, spec):
     network, weights, calibration, inputs = model
     quantized = quantize(network, weights, spec, calibration)
     integer, twin = integer_forward_numpy(quantized, inputs), fake_quantized_forward_numpy(quantized, inputs)
@@ -59,7 +59,7 @@ def test_the_integer_path_equals_its_twin(model, spec):
     assert (integer.argmax(axis=1) == twin.argmax(axis=1)).all()
 
 
-def test_the_integer_path_equals_its_twin_on_all_test_images():
+def test_integer_and_fake_quantized_predictions_are_equal_on_all_test_images():
     network, weights = trained()
     data = held_out(10_000)
     quantized = quantize(network, weights, QuantSpec(), calibrate(network, weights, data.images[:256]))
@@ -70,7 +70,7 @@ def test_the_integer_path_equals_its_twin_on_all_test_images():
 
 
 @pytest.mark.parametrize("symmetry", ["symmetric", "asymmetric"])
-def test_dynamic_equals_its_twin_but_for_a_step_here_and_there(model, symmetry):
+def test_dynamic_equals_its_fake_quantized_model_except_for_rare_steps(model, symmetry):
     network, weights, _, inputs = model
     quantized = quantize(network, weights, QuantSpec("dynamic", symmetry=symmetry))
     integer, twin = integer_forward_numpy(quantized, inputs), fake_quantized_forward_numpy(quantized, inputs)
@@ -120,7 +120,7 @@ def test_channels_of_unequal_size_need_their_own_scales(images, labels):
     assert accuracies["per_channel"] > 0.8 > accuracies["per_tensor"] + 0.2
 
 
-def test_weights_worked_out_by_hand():
+def test_weights_quantized_by_hand():
     network = Network("two", (Linear(2, 2),), (2,))
     weights = {"layers.0.weight": np.array([[1, -2], [0.5, 0]], np.float32), "layers.0.bias": np.ones(2, np.float32)}
     seen = calibrate(network, weights, np.array([[0, 2.55]], np.float32))
