@@ -63,7 +63,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    """A parser that knows all commands by name, and the options of `command`."""
+    """A parser with all commands, and with the options of `command` alone."""
     parser = _OneLineParser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module_name, text) in COMMANDS.items():

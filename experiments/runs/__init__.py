@@ -1,1 +1,1 @@
-"""How a run is queued, isolated and kept."""
+"""Runs: submission, isolated execution, storage, bundles and comparison."""

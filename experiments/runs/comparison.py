@@ -85,8 +85,8 @@ def differences(runs: Sequence[RowMapping], where: str) -> tuple[pd.DataFrame, p
     """
     facts = {run["id"]: {name: _text(name, value) for name, value in (run[where] or {}).items()} for run in runs}
     names = list(dict.fromkeys(name for one in facts.values() for name in one))
-    said = {run_id: [one.get(name) for name in names] for run_id, one in facts.items()}
-    table = pd.DataFrame(said, index=pd.Index(names, dtype="str"), dtype="string")
+    texts = {run_id: [one.get(name) for name in names] for run_id, one in facts.items()}
+    table = pd.DataFrame(texts, index=pd.Index(names, dtype="str"), dtype="string")
     unlike = table.nunique(axis=1, dropna=False) > 1
     return table[unlike], table[~unlike]
 

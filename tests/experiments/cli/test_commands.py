@@ -153,9 +153,7 @@ def test_each_of_several_mistakes_has_its_line(capsys: Said) -> None:
 
 @pytest.mark.usefixtures("any_device")
 @pytest.mark.parametrize("command", [["runs"], ["cancel", "abc"], ["run", "jit", "--preset", "quick"]])
-def test_a_broken_database_is_said_in_one_line_and_stays_as_it_is(
-    capsys: Said, tmp_path: Path, command: list[str]
-) -> None:
+def test_a_broken_database_is_one_line_and_unchanged(capsys: Said, tmp_path: Path, command: list[str]) -> None:
     path = tmp_path / "runs.db"
     path.write_bytes(content := b"this is no database" * 500)
     assert main(command) == 2
@@ -232,7 +230,7 @@ def test_show_names_fields_presets_and_columns_with_units(capsys: Said) -> None:
         assert part in out
 
 
-def test_show_says_what_each_preset_plans(capsys: Said) -> None:
+def test_show_prints_the_plan_of_each_preset(capsys: Said) -> None:
     assert main(["show", "tradeoffs"]) == 0
     out = capsys.readouterr().out
     assert "course         batch=32" in out
@@ -299,7 +297,7 @@ def test_an_interrupt_without_store_leaves_no_folder_and_no_process(url: str, tm
 
 
 @pytest.mark.usefixtures("lab")
-def test_a_run_goes_on_when_nobody_reads_its_progress(url: str) -> None:
+def test_a_run_goes_on_when_standard_error_is_closed(url: str) -> None:
     started = start("steps", "rows=5", "pause_s=0.05")
     assert started.stdout is not None
     assert started.stderr is not None
@@ -329,7 +327,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.usefixtures("no_compiler")
-def test_without_a_compiler_run_says_the_one_command_that_mends_it() -> None:
+def test_without_a_compiler_run_names_the_command_that_installs_one() -> None:
     done = call("run", "jit", "--preset", "quick", "device=CPU")
     assert done.returncode == 2
     assert done.stdout == ""
@@ -339,7 +337,7 @@ def test_without_a_compiler_run_says_the_one_command_that_mends_it() -> None:
 
 
 @pytest.mark.usefixtures("no_compiler")
-def test_without_a_compiler_doctor_says_so_and_that_the_default_device_is_missing() -> None:
+def test_without_a_compiler_doctor_reports_it_and_the_missing_default_device() -> None:
     done = call("doctor")
     lines = {line[:20].strip(): line for line in done.stdout.splitlines()}
     assert toolchain.NO_COMPILER in lines["no   C compiler"]
@@ -373,7 +371,7 @@ def test_doctor_names_a_broken_database_and_exits_with_1(capsys: Said, tmp_path:
 
 @pytest.mark.usefixtures("lab", "any_device")
 class TestSharing:
-    def test_a_run_is_carried_to_another_database_and_told_when_it_is_there_already(
+    def test_a_run_is_moved_to_another_database_and_a_second_import_changes_nothing(
         self, capsys: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert main(["run", "steps", "rows=1", DEVICE]) == 0

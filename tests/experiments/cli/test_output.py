@@ -38,13 +38,13 @@ def test_progress_is_a_line_for_each_step_in_a_file() -> None:
     assert shown(io.StringIO()) == "  0%  starts  (0 rows)\n 50%  goes on  (1 rows)\n"
 
 
-def test_progress_is_one_line_rewritten_on_a_terminal_and_gone_at_the_end() -> None:
+def test_progress_is_one_line_rewritten_on_a_terminal_and_cleared_at_the_end() -> None:
     written = shown(Screen())
     assert "\n" not in written
     assert written.endswith("\r\x1b[K")
 
 
-def test_progress_that_nobody_reads_stops_nothing() -> None:
+def test_a_closed_stream_of_progress_stops_nothing() -> None:
     assert shown(Closed()) == ""
 
 

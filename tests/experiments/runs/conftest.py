@@ -1,4 +1,4 @@
-"""Stores to test with, and a run carried out in a thread."""
+"""Databases to test with, and a run executed in a thread."""
 
 import threading
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def any_db(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def execute_in_thread(db_url: str) -> Iterator[ExecuteInThread]:
-    """Carries out a run in a thread, as the app does; waits for all of them at the end."""
+    """Executes a run in a thread, as the app does; waits for all of them at the end."""
     started: list[threading.Thread] = []
 
     def start(run_id: str, runner: str = "tester") -> threading.Thread:

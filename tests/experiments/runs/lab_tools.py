@@ -59,7 +59,7 @@ def queue_run(db: Engine, experiment: str, *, device: str = DEVICE, limit: float
 
 
 def plain_run(db: Engine, **values: Any) -> str:
-    """Writes a run that nobody will carry out; `values` are those of the table."""
+    """Writes a run that no runner will execute; `values` are columns of the table."""
     usual = {"experiment": "steps", "spec": {}, "device": DEVICE, "host": "elsewhere", "time_limit_s": 1.0}
     return store.add_run(db, **usual | values)
 

@@ -120,7 +120,9 @@ class TestRoundTrip:
             assert one.equals(other)
             assert len(one)
 
-    def test_importing_again_changes_nothing_and_says_so(self, any_db: Engine, elsewhere: Engine, run_id: str) -> None:
+    def test_importing_again_changes_nothing_and_reports_it(
+        self, any_db: Engine, elsewhere: Engine, run_id: str
+    ) -> None:
         data = bundle.export(any_db, run_id)
         bundle.add(elsewhere, data)
         store.describe(elsewhere, run_id, "renamed here", "", "")
@@ -136,16 +138,16 @@ class TestRoundTrip:
             f"artifacts/{hashlib.sha256(FILE).hexdigest()}",
         }
 
-    def test_a_run_of_an_experiment_that_is_not_installed_here_is_kept(self, db: Engine, elsewhere: Engine) -> None:
+    def test_a_run_of_an_experiment_that_is_not_installed_is_imported(self, db: Engine, elsewhere: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of", status="failed", message="it said no")
         assert bundle.add(elsewhere, bundle.export(db, run_id)) == (run_id, True)
 
-    def test_a_run_that_no_bundle_can_hold_is_not_exported_and_says_why(self, db: Engine) -> None:
+    def test_a_run_that_fits_no_bundle_is_refused_with_the_reason(self, db: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of", status="done", environment={"load": float("nan")})
         with pytest.raises(BadInput, match=f"run: {run_id} cannot be exported: run.json is no JSON"):
             bundle.export(db, run_id)
 
-    def test_a_row_that_json_cannot_hold_is_not_exported_and_says_why(self, db: Engine) -> None:
+    def test_a_row_that_json_cannot_represent_is_refused_with_the_reason(self, db: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of")
         assert store.claim(db, run_id, "tester")
         batch = store.Batch()
@@ -185,7 +187,7 @@ class TestRoundTrip:
         assert (repr(first["x"]), second) == (repr(value), {})
         assert repr(store.read_detail(elsewhere, run_id, "d")[0]["y"]) == repr(value)
 
-    def test_a_long_message_and_timings_in_whole_seconds_are_carried(self, db: Engine, elsewhere: Engine) -> None:
+    def test_a_long_message_and_timings_in_whole_seconds_arrive(self, db: Engine, elsewhere: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of")
         assert store.claim(db, run_id, "tester")
         batch = store.Batch()

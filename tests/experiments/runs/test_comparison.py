@@ -73,7 +73,7 @@ def test_unlike_machines_have_unlike_names_and_a_reboot_changes_none(db: Engine)
     assert named[3] == "CUDA · a GPU · abc"
 
 
-def test_facts_that_differ_are_told_from_those_that_do_not(db: Engine) -> None:
+def test_facts_that_differ_are_separated_from_those_that_agree(db: Engine) -> None:
     one = run_of(db, "jit", spec={"batch": [1, 2], "calls": 5})
     other = run_of(db, "jit", spec={"batch": [1, 2], "calls": 9, "new": True})
     unlike, like = comparison.differences([one, other], "spec")

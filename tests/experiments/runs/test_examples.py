@@ -1,4 +1,4 @@
-"""The carried examples are whole runs of registered experiments, and leave as they came."""
+"""The bundled examples are complete runs of registered experiments."""
 
 from sqlalchemy import Engine
 
@@ -6,7 +6,7 @@ from experiments.registry import registered
 from experiments.runs import examples, frames, store
 
 
-def test_every_example_is_a_done_run_of_the_experiment_and_the_id_that_its_name_says(db: Engine) -> None:
+def test_every_example_is_a_done_run_with_the_experiment_and_id_of_its_file_name(db: Engine) -> None:
     assert examples.load(db, examples.bundled()) == len(examples.bundled()) > 0
     for one in examples.bundled():
         run = store.get_run(db, one.run_id)

@@ -1,4 +1,4 @@
-"""Submitting refuses bad input before anything is queued; the embedded runner carries out what waits, once."""
+"""Submitting refuses bad input before anything is queued; the embedded runner executes each queued run once."""
 
 import contextlib
 import threading
@@ -93,14 +93,14 @@ def test_a_device_that_does_not_work_is_refused_with_its_cause(db: Engine, monke
 
 
 @pytest.mark.usefixtures("any_device")
-def test_an_experiment_that_nobody_knows_is_refused(db: Engine) -> None:
+def test_an_unknown_experiment_is_refused(db: Engine) -> None:
     with pytest.raises(BadInput, match="experiment: nothing is unknown; the experiments are "):
         jobs.submit("nothing", steps())
     assert store.count_runs(db) == 0
 
 
 @pytest.mark.usefixtures("any_device")
-def test_run_now_carries_its_run_out_before_it_returns(db: Engine) -> None:
+def test_run_now_executes_its_run_before_it_returns(db: Engine) -> None:
     run_id = jobs.run_now("steps", steps(rows=2))
     assert state(db, run_id) == "done"
     assert numbers(db, run_id) == [0, 1]
@@ -176,7 +176,7 @@ def test_a_runner_leaves_no_threads_and_no_descriptors_behind(db: Engine, url: s
 
 
 @on_both
-def test_two_apps_on_one_database_carry_each_run_out_once(db: Engine, db_url: str) -> None:
+def test_two_apps_on_one_database_execute_each_run_once(db: Engine, db_url: str) -> None:
     with contextlib.ExitStack() as stack:
         apps = [stack.enter_context(module_process("tests.experiments.runs.app", db_url)) for _ in range(2)]
         for app in apps:

@@ -43,7 +43,7 @@ def test_a_database_that_is_read_only_still_shows_its_runs() -> None:
     assert "read-only transaction" in said
 
 
-def test_a_role_that_may_not_write_is_told_so(postgres: Engine) -> None:
+def test_a_role_without_write_privileges_is_refused_with_the_reason(postgres: Engine) -> None:
     with postgres.begin() as connection:
         connection.exec_driver_sql("DROP ROLE IF EXISTS tinylab_reader")
         connection.exec_driver_sql("CREATE ROLE tinylab_reader")
@@ -61,7 +61,7 @@ def test_a_database_of_a_newer_version_is_refused(postgres: Engine) -> None:
     assert f"schema 99, this version knows {schema.VERSION}: update tinygrad lab" in refused(POSTGRES)
 
 
-def test_what_does_not_fit_its_column_is_said_in_one_line(postgres: Engine) -> None:
+def test_a_value_that_does_not_fit_its_column_is_one_line(postgres: Engine) -> None:
     with pytest.raises(store.StoreError, match="value too long for type character varying"):
         plain_run(postgres, device="x" * 100)
 

@@ -218,7 +218,7 @@ def test_four_writers_at_once_lose_nothing(any_db: Engine) -> None:
     }
 
 
-def test_text_that_no_database_holds_is_kept_without_what_is_wrong_with_it(any_db: Engine) -> None:
+def test_text_is_stored_without_characters_that_a_database_refuses(any_db: Engine) -> None:
     run_id = claimed(any_db)
     assert store.finish(any_db, run_id, "one", "failed", "half \ud800 and\0null", "a\0traceback")
     run = store.get_run(any_db, run_id)

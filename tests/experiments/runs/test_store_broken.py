@@ -1,4 +1,4 @@
-"""A database that cannot be used is said in one line that names it, and is never written over."""
+"""A database that cannot be used is reported in one line with its name, and never overwritten."""
 
 import os
 import sqlite3
@@ -67,7 +67,7 @@ def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) 
         ("postgresql+nosuchdriver://user:secret@host/name", "TINYLAB_DATABASE: not understood"),
     ],
 )
-def test_a_url_that_leads_nowhere_is_said_without_its_password(url: str, said: str) -> None:
+def test_an_unusable_url_is_reported_without_its_password(url: str, said: str) -> None:
     line = refused(url)
     assert said in line
     assert "secret" not in line

@@ -1,4 +1,4 @@
-"""One run from claim to end: every way to end is told apart, keeps the rows, and leaves no process behind."""
+"""One run from claim to end: every end state is correct, keeps the rows, and leaves no process behind."""
 
 import time
 from collections.abc import Callable
@@ -68,20 +68,20 @@ def test_a_column_that_was_not_declared_fails_the_run(db: Engine, url: str) -> N
 
 
 @on_both
-def test_a_child_that_dies_by_a_signal_is_crashed_and_its_rows_are_kept(db: Engine, db_url: str) -> None:
+def test_a_child_that_dies_by_a_signal_is_crashed_with_its_rows(db: Engine, db_url: str) -> None:
     run_id = queue_run(db, "segfault", rows=5)
     assert execute(db_url, run_id, "tester") == "crashed"
     assert "SIGSEGV" in ended(db, run_id)["message"]
     assert numbers(db, run_id) == [0, 1, 2, 3, 4]
 
 
-def test_a_child_that_leaves_with_a_last_word_is_crashed_and_the_word_is_shown(db: Engine, url: str) -> None:
+def test_a_child_that_exits_with_a_message_is_crashed_and_the_message_is_shown(db: Engine, url: str) -> None:
     run_id = queue_run(db, "leaves", rows=1)
     assert execute(url, run_id, "tester") == "crashed"
     assert ended(db, run_id)["message"] == "the child process ended with exit code 1: the driver has left"
 
 
-def test_an_experiment_that_the_child_does_not_know_is_failed(
+def test_an_experiment_that_is_unknown_to_the_child_is_failed(
     db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = queue_run(db, "steps")
@@ -108,7 +108,7 @@ def test_a_run_that_has_ended_by_itself_is_not_called_late(
     assert ended(db, run_id)["message"] == "RuntimeError: the steps have ended"
 
 
-def test_the_memory_limit_ends_a_run_and_says_so(db: Engine, url: str) -> None:
+def test_the_memory_limit_ends_a_run_with_a_message(db: Engine, url: str) -> None:
     run_id = queue_run(db, "hog", memory=200 * 2**20)
     assert execute(url, run_id, "tester") == "crashed"
     assert ended(db, run_id)["message"].startswith("stopped at its memory limit: 0.")
@@ -128,7 +128,7 @@ def test_a_running_run_is_cancelled_and_keeps_its_rows(db: Engine, execute_in_th
     assert kept
 
 
-def test_a_run_that_was_cancelled_in_the_queue_is_not_carried_out(db: Engine, url: str) -> None:
+def test_a_run_that_was_cancelled_in_the_queue_is_not_executed(db: Engine, url: str) -> None:
     run_id = queue_run(db, "steps")
     store.request_cancel(db, run_id)
     assert execute(url, run_id, "tester") == ""
@@ -137,7 +137,7 @@ def test_a_run_that_was_cancelled_in_the_queue_is_not_carried_out(db: Engine, ur
     assert numbers(db, run_id) == []
 
 
-def test_a_child_that_hears_no_sigterm_is_killed(db: Engine, execute_in_thread: ExecuteInThread) -> None:
+def test_a_child_that_ignores_sigterm_is_killed(db: Engine, execute_in_thread: ExecuteInThread) -> None:
     run_id = queue_run(db, "sleeper")
     thread = execute_in_thread(run_id)
     wait_for(lambda: numbers(db, run_id))
@@ -188,7 +188,7 @@ def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, execute_in_thr
     assert store.get_run(db, run_id) is None
 
 
-def test_a_claimed_run_waits_for_its_device_says_so_and_starts_later(
+def test_a_claimed_run_waits_for_its_device_with_a_message_and_starts_later(
     db: Engine, execute_in_thread: ExecuteInThread
 ) -> None:
     with device_lock(DEVICE):
@@ -235,9 +235,7 @@ def test_whatever_the_runner_meets_ends_the_run_and_its_child(
     assert ended(db, run_id)["message"] == message
 
 
-def test_rows_that_were_under_way_at_an_interrupt_are_kept(
-    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_in_transit_at_an_interrupt_are_stored(db: Engine, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     true_write: Callable[..., tuple[bool, bool]] = store.write
     interrupted: list[int] = []
 

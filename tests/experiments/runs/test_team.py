@@ -129,7 +129,7 @@ def test_a_run_is_cancelled_from_afar(team: Team) -> None:
     assert ended(team.db, run_id)["status"] == "cancelled"
 
 
-def test_two_apps_hand_over_the_same_runs_and_each_is_carried_out_once(team: Team) -> None:
+def test_two_apps_submit_the_same_runs_and_each_is_executed_once(team: Team) -> None:
     other = Dispatcher(team.url, team.scheduler).start()
     ids = [submitted(host, rows=2) for host in ("alpha", "beta", "alpha")]
     runs = [ended(team.db, run_id) for run_id in ids]
@@ -150,7 +150,7 @@ def test_a_killed_worker_loses_its_run_alone_and_comes_back_for_the_next(team: T
     assert numbers(team.db, lost) == kept  # not carried out again
 
 
-def test_runs_wait_while_the_scheduler_is_gone_and_the_page_says_so(
+def test_runs_wait_while_the_scheduler_is_down_and_the_page_shows_it(
     team: Team, services_of_team: tuple[Team, contextlib.ExitStack]
 ) -> None:
     app = services.dispatcher()
@@ -172,7 +172,7 @@ def test_runs_wait_while_the_scheduler_is_gone_and_the_page_says_so(
     assert app.endpoint(DEVICE, "alpha") == WorkerEndpoint(DEVICE, "alpha")
 
 
-def test_certificates_let_app_and_worker_reach_a_scheduler_and_strangers_not(
+def test_only_holders_of_the_certificate_reach_a_scheduler(
     services_of_team: tuple[Team, contextlib.ExitStack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = services_of_team[0].db

@@ -1,4 +1,4 @@
-"""What a team refuses, each in one line: open addresses, other versions, vanished devices, places nobody offers."""
+"""Refusals of a team, each in one line: open addresses, other versions, missing devices, unknown endpoints."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,12 +78,12 @@ def test_an_sqlite_file_is_not_for_other_hosts(url: str, tmp_path: Path, monkeyp
         Dispatcher(url, "tls://gpu-box:8786")
 
 
-class TestWhereARunMayGo:
-    """The dispatcher knows three places: one there, one away, one of another version."""
+class TestEndpoint:
+    """A dispatcher with three endpoints: one connected, one disconnected, one of another version."""
 
     @pytest.fixture
     def app(self, url: str) -> Iterator[Dispatcher]:
-        """A dispatcher that looks at nothing by itself."""
+        """A dispatcher that does not poll."""
         found = Dispatcher(url, NOWHERE)
         offers = [
             WorkerStatus(WorkerEndpoint("CPU", "alpha"), VERSION, connected=False),
@@ -93,7 +93,7 @@ class TestWhereARunMayGo:
         found.workers, found.problem = {one.endpoint: one for one in offers}, ""
         yield found
 
-    def test_an_unnamed_place_is_one_that_is_there(self, app: Dispatcher) -> None:
+    def test_an_unnamed_endpoint_is_a_connected_one(self, app: Dispatcher) -> None:
         assert (
             app.endpoint("", "")
             == app.endpoint("CPU", "")
@@ -109,21 +109,23 @@ class TestWhereARunMayGo:
             ("METAL", "", "device: no worker has offered METAL @ any host"),
         ],
     )
-    def test_a_place_that_takes_no_run_is_refused_with_the_reason(
+    def test_an_endpoint_that_takes_no_run_is_refused_with_the_reason(
         self, app: Dispatcher, device: str, host: str, said: str
     ) -> None:
         with pytest.raises(BadInput, match=said):
             app.endpoint(device, host)
 
-    def test_while_the_scheduler_is_away_a_run_may_wait_for_a_place_that_was_there(self, app: Dispatcher) -> None:
+    def test_while_the_scheduler_is_down_a_run_may_wait_for_an_endpoint_that_was_connected(
+        self, app: Dispatcher
+    ) -> None:
         app.problem = "the scheduler does not answer"
         assert app.endpoint("CPU", "alpha") == WorkerEndpoint("CPU", "alpha")
         with pytest.raises(BadInput, match="the scheduler does not answer"):
             app.endpoint("METAL", "")
 
 
-class Handed:
-    """A run that came back with an error, as Dask's future of it says."""
+class FailedFuture:
+    """Dask's future of a run that raised an error."""
 
     status = "error"
 
@@ -131,17 +133,20 @@ class Handed:
         self._error = error
 
     def done(self) -> bool:
-        """It has come back."""
+        """True: it has ended."""
         return True
 
     def exception(self) -> Exception:
-        """Why."""
+        """The error."""
         return self._error
 
 
 def test_a_worker_that_cannot_reach_the_database_fails_the_run_with_the_reason(db: Engine, url: str) -> None:
     app, run_id, place = Dispatcher(url, NOWHERE), plain_run(db), WorkerEndpoint("CPU", "alpha")
-    app._dispatched[place] = (run_id, Handed(store.StoreError("the database x cannot be used: connection failed")))
+    app._dispatched[place] = (
+        run_id,
+        FailedFuture(store.StoreError("the database x cannot be used: connection failed")),
+    )
     app._collect()
     run = store.get_run(db, run_id)
     assert run is not None
@@ -151,7 +156,7 @@ def test_a_worker_that_cannot_reach_the_database_fails_the_run_with_the_reason(d
     )
 
 
-def test_doctor_says_what_is_wrong_with_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYLAB_SCHEDULER", NOWHERE)
     monkeypatch.setattr(devices, "probed", lambda device: devices.Probe(device, False, "not asked"))
     [line] = [one.line for one in doctor.examine() if one.what == "scheduler"]
@@ -160,8 +165,8 @@ def test_doctor_says_what_is_wrong_with_the_scheduler(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("lab")
-class TestWhatTheWorkerFinds:
-    """Checks that the app could not make."""
+class TestChecksOfTheWorker:
+    """Checks that only the host of the worker can make."""
 
     def test_a_device_that_vanished_fails_the_run_with_the_reason(
         self, db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
@@ -181,7 +186,7 @@ class TestWhatTheWorkerFinds:
         assert run is not None
         assert run["message"].startswith("too large: a claim of 100000 GB needs 100000.0 GB; CPU has")
 
-    def test_a_run_that_somebody_took_or_deleted_is_left_alone_and_no_device_is_tried(
+    def test_a_claimed_or_deleted_run_is_left_alone_and_no_device_is_probed(
         self, db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run_id = queue_run(db, "steps")
@@ -192,7 +197,7 @@ class TestWhatTheWorkerFinds:
         assert state(db, run_id) == store.RUNNING
 
     @pytest.mark.usefixtures("any_device")
-    def test_a_run_that_somebody_takes_while_its_device_is_tried_is_left_alone(
+    def test_a_run_that_is_claimed_while_its_device_is_probed_is_left_alone(
         self, db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run_id = queue_run(db, "steps")

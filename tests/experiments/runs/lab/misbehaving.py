@@ -56,21 +56,21 @@ def undeclared(spec: BadSpec, bench: Bench) -> Iterator[Row]:
 
 @experiment(**DECLARED)
 def segfault(spec: BadSpec, bench: Bench) -> Iterator[Row]:
-    """Dies as a broken driver dies."""
+    """Dies of a segmentation fault, as with a broken driver."""
     yield from _rows(spec)
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
 @experiment(**DECLARED)
 def leaves(spec: BadSpec, bench: Bench) -> Iterator[Row]:
-    """Ends its process with an exit code and a last word."""
+    """Ends its process with an exit code and a message."""
     yield from _rows(spec)
     sys.exit("the driver has left")
 
 
 @experiment(**DECLARED)
 def hog(spec: BadSpec, bench: Bench) -> Iterator[Row]:
-    """Takes 256 MB and keeps them."""
+    """Allocates 256 MB and holds them."""
     yield from _rows(spec)
     kept = bytearray(os.urandom(1024)) * (256 * 1024)
     time.sleep(120)
@@ -79,7 +79,7 @@ def hog(spec: BadSpec, bench: Bench) -> Iterator[Row]:
 
 @experiment(**DECLARED)
 def sleeper(spec: BadSpec, bench: Bench) -> Iterator[Row]:
-    """Hears no SIGTERM."""
+    """Ignores SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     yield from _rows(spec)
     time.sleep(120)
@@ -87,7 +87,7 @@ def sleeper(spec: BadSpec, bench: Bench) -> Iterator[Row]:
 
 @experiment(**DECLARED)
 def spawner(spec: BadSpec, bench: Bench) -> Iterator[Row]:
-    """Starts a process of its own, says its id, and waits for it."""
+    """Starts a child process, reports its id, and waits for it."""
     started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
     yield Row({"variant": "grandchild", "number": started.pid})
     yield from _rows(spec)
