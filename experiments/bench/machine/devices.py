@@ -1,6 +1,6 @@
 """The devices of this machine: names, probes in helper processes with a time limit, free memory.
 
-No module-level import of tinygrad: a device is tried in a process of its own, so that a failing or hanging driver
+No module-level import of tinygrad: a device is tried in a helper process, so that a failing or hanging driver
 cannot take the page down.
 """
 

@@ -1,6 +1,6 @@
 """The C compiler of tinygrad's CPU device: clang if installed, else ziglang from requirements.txt.
 
-tinygrad calls `$CC -c -x c … --target=ARCH-none-unknown-elf -march=native - -o -`. gcc knows no
+tinygrad calls `$CC -c -x c … --target=ARCH-none-unknown-elf -march=native - -o -`. gcc has no
 `--target`, so a user's `CC=gcc` must never reach the child. zig's clang accepts the call after a small
 translation by the shim below.
 """

@@ -62,9 +62,9 @@ def _accuracies(correct: Array, resamples: int, rng: np.random.Generator) -> Arr
     packed = np.ascontiguousarray(np.packbits(correct, axis=0).T)
     _, first, counts = np.unique(packed, axis=0, return_index=True, return_counts=True)
     images = correct.shape[1]
-    drawn = rng.multinomial(images, counts / images, resamples)
+    counted = rng.multinomial(images, counts / images, resamples)
     # sums of whole numbers below 2**24 are exact in float32, so that equal variants stay tied
-    hits = correct[:, first].astype(np.float32) @ drawn.T.astype(np.float32)
+    hits = correct[:, first].astype(np.float32) @ counted.T.astype(np.float32)
     return np.asarray(hits / np.float32(images))
 
 
@@ -77,12 +77,12 @@ def _log_latencies(seconds: Array, resamples: int, rng: np.random.Generator) -> 
     logs = np.log(seconds)
     common = np.median(logs, axis=0)
     blocks = logs.shape[1]
-    drawn = rng.multinomial(blocks, np.full(blocks, 1 / blocks), resamples).T.astype(np.int16)
-    return np.asarray(np.stack([_medians(one - common, drawn) for one in logs]) + np.median(common))
+    counted = rng.multinomial(blocks, np.full(blocks, 1 / blocks), resamples).T.astype(np.int16)
+    return np.asarray(np.stack([_medians(one - common, counted) for one in logs]) + np.median(common))
 
 
 def _medians(values: Array, counts: Array) -> Array:
-    """The medians of `values` (n,), repeated as often as each column of `counts` (n, resamples) says."""
+    """The medians of `values` (n,), each value repeated `counts` (n, resamples) times."""
     order = np.argsort(values)
     upto, n = counts[order].cumsum(axis=0, dtype=np.int16), len(values)
     low, high = ((upto < rank).sum(axis=0) for rank in ((n + 1) // 2, n // 2 + 1))

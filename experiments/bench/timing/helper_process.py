@@ -1,4 +1,4 @@
-"""One protocol for helper processes: a function runs in a process of its own and answers requests.
+"""One protocol for helper processes: a function runs in a separate process and answers requests.
 
 `python -m experiments.bench.timing.helper_process module:function` reads one line of JSON, the function's arguments,
 from standard input. The function prepares and returns either its response or a handler. The helper then writes
@@ -135,7 +135,7 @@ def _end(processes: list[psutil.Process]) -> None:
 
 
 def run_in_process(device: str, function: str, cache: Path | None = None, **arguments: Any) -> Any:
-    """The response of `module:function`, prepared and called in a process of its own."""
+    """The response of `module:function`, prepared and called in a helper process."""
     process = HelperProcess(device, function, cache, **arguments)
     process.wait_until_ready()
     return process.ask_and_close()

@@ -34,7 +34,7 @@ def normal(rng: np.random.Generator, *shape: int, device: str, scale: float = 1.
 
 
 def contiguous_upcast(tensor: Any, axis: int, amount: int) -> Any:
-    """`tensor` in a buffer of its own, by a kernel with `axis` upcast by `amount` (a vector or an unrolled loop)."""
+    """`tensor` in a new buffer, by a kernel with `axis` upcast by `amount` (a vector or an unrolled loop)."""
     return tensor.contiguous(arg=(Opt(OptOps.UPCAST, axis, amount),))
 
 

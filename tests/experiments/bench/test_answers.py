@@ -85,7 +85,7 @@ def test_a_plain_answer_tells_each_variant_at_the_last_point():
     )
 
 
-def test_an_axis_that_does_not_apply_is_not_told():
+def test_an_axis_that_does_not_apply_is_left_out():
     assert plain(row(), grid=("batch", "size")).startswith("On CPU, at batch 16, compared with eager: jit ")
     assert plain(row(), grid=()).startswith("On CPU, compared with eager: jit ")
 

@@ -23,7 +23,7 @@ def test_the_unit_is_the_end_of_the_name(name, unit):
     assert Column(name, "number", "…").unit == unit
 
 
-def test_a_unit_that_is_given_is_kept():
+def test_a_given_unit_is_used():
     assert Column("age_s", "number", "…", unit="h").unit == "h"
 
 

@@ -1,4 +1,4 @@
-"""Really searches once; what hangs, fails or ends half way is made to."""
+"""One real search; searches that hang, fail or end early are provoked."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def found():
     return search("CPU", f"{FUNCTIONS}:row_sum", Optimization(1), 60, n=64)
 
 
-def test_a_search_that_ends_says_what_it_cost_and_what_it_tried(found):
+def test_a_finished_search_has_its_duration_and_its_candidates(found):
     assert found.ended == "done"
     assert 0 < found.seconds < found.first_call_s
     times = [one.at_s for one in found.candidates]
@@ -39,7 +39,7 @@ def test_a_first_call_without_a_search_tries_nothing():
     assert plain.first_call_s > 0
 
 
-def test_elsewhere_the_kernel_gets_exactly_what_was_chosen(found):
+def test_another_process_applies_exactly_the_chosen_optimizations(found):
     unlike = Candidate(found.candidates[0].kernel, 0, (("UPCAST", 0, 2), ("THREAD", 0, 2)), None)
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""Takes real captured calls apart, once, in a child process; the tests look at what came out."""
+"""Profiles real captured calls once in a child process; the tests check the output."""
 
 import json
 import subprocess
@@ -129,7 +129,7 @@ def test_on_a_device_without_a_clock_the_time_of_the_host_is_taken(seen, name):
     assert all(one["host_us"] == 0 for one in seen[name]["kernels"])
 
 
-def test_without_ceilings_there_are_times_and_rates_but_no_roofs(seen):
+def test_without_ceilings_there_are_times_and_rates_but_no_bound(seen):
     assert seen["without ceilings"]["reason"] == {}
     for one in seen["without ceilings"]["kernels"]:
         assert not {"bound", "roof_fraction"} & one.keys()

@@ -124,7 +124,7 @@ def test_a_detail_is_a_list_of_records(bench, events):
     assert events == [DetailEvent("timeline", [{"call": 1}, {"call": 2}])]
 
 
-def test_an_artifact_is_kept_by_its_hash(bench, events):
+def test_an_artifact_is_stored_by_its_hash(bench, events):
     digest = bench.artifact("model.bin", b"\x00\x01")
     assert digest == hashlib.sha256(b"\x00\x01").hexdigest()
     assert events == [ArtifactEvent("model.bin", digest, b"\x00\x01")]
@@ -157,7 +157,7 @@ def test_a_cold_process_has_an_empty_kernel_cache_of_its_own(cold):
     assert not Path(answer["cache"]).parent.exists()
 
 
-def test_a_cold_process_that_fails_says_why_in_one_line(cold):
+def test_a_failing_cold_process_reports_its_cause_in_one_line(cold):
     with pytest.raises(RuntimeError) as failed:
         cold(f"{HELPERS}:raises")
     assert str(failed.value) == f"the helper process of {HELPERS}:raises failed: MemoryError: no room"

@@ -107,7 +107,7 @@ def test_what_is_no_finite_number_is_refused(field, value):
     assert problem.startswith(f"{field}: {value} is not allowed")
 
 
-def test_every_problem_is_told_in_one_line_of_its_own():
+def test_every_problem_is_a_separate_line():
     told = problems(calls="1", rate="x", batch="0", wrong="1")
     assert {line.partition(":")[0] for line in told} == {"calls", "rate", "batch", "wrong"}
     assert len(told) == 4
@@ -120,7 +120,7 @@ def test_a_line_break_in_the_input_makes_no_second_line():
     assert "\n" not in problems(device="CPU\n")[0]
 
 
-def test_a_list_with_two_bad_items_is_told_item_by_item():
+def test_a_list_with_two_bad_items_has_two_problems():
     assert [line.partition(" is not")[0] for line in problems(batch="0,5,-1")] == ["batch: 0", "batch: -1"]
 
 
@@ -145,11 +145,11 @@ def test_an_endless_value_is_cut():
         ("half_width", "a number from 0.001 to 0.5"),
     ],
 )
-def test_what_is_allowed_is_said_in_words(field, allowed):
+def test_allowed_values_are_described(field, allowed):
     assert fields(Sweep)[field].allowed == allowed
 
 
-def test_a_field_knows_what_a_form_needs():
+def test_a_field_has_what_a_form_needs():
     info = fields(Sweep)["batch"]
     assert (info.title, info.description, info.default) == ("Batch sizes", "rows of the input", "1,32")
     assert (info.kind, info.is_list, info.low, info.high, info.max_items) == ("integer", True, 1, 65536, 16)
@@ -174,7 +174,7 @@ def test_the_budget_is_what_the_fields_ask_for():
     assert Sweep().budget == Budget()
 
 
-def test_a_spec_needs_no_memory_unless_it_says_so():
+def test_a_spec_needs_no_memory_by_default():
     assert Sweep().need() == Need(0, "")
 
 
@@ -229,7 +229,7 @@ def test_an_unknown_preset_is_refused_with_the_names():
         declared().preset("slow")
 
 
-def test_a_plan_is_said_where_there_is_one():
+def test_an_experiment_with_a_plan_describes_it():
     assert declared().plan(Sweep()) == ""
     assert declared(plan=lambda spec: f"{len(spec.batch)} sizes").plan(Sweep()) == "2 sizes"
 

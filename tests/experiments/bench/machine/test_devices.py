@@ -74,24 +74,24 @@ def test_a_card_beyond_all_cards_fails_with_its_cause_in_one_line():
     assert "\n" not in tried.what
 
 
-def test_a_probe_that_dies_is_an_answer(monkeypatch):
+def test_a_probe_that_dies_is_a_failure_with_its_exit_code(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert probe("PYTHON") == Probe("PYTHON", False, "the probe failed: exit code 1")
 
 
-def test_a_probe_that_cannot_start_is_an_answer(monkeypatch):
+def test_a_probe_that_cannot_start_is_a_failure_with_its_cause(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     tried = probe("PYTHON")
     assert not tried.works
     assert tried.what.startswith("the probe did not start: ")
 
 
-def test_a_probe_that_hangs_is_an_answer(monkeypatch):
+def test_a_probe_that_hangs_is_a_failure_after_the_time_limit(monkeypatch):
     monkeypatch.setattr(devices, "PROBE_TIMEOUT_S", 0.01)
     assert probe("PYTHON") == Probe("PYTHON", False, "the probe failed: no answer within 0.01 s")
 
 
-def test_without_a_compiler_the_processor_says_what_to_install(monkeypatch):
+def test_without_a_compiler_the_probe_names_what_to_install(monkeypatch):
     monkeypatch.setattr(devices, "compiler", lambda: None)
     assert probe("CPU") == Probe("CPU", False, NO_COMPILER)
     assert "pip install ziglang" in NO_COMPILER
@@ -165,7 +165,7 @@ def test_probes_are_remembered_until_they_are_forgotten(machine):
     assert devices.probed("CUDA").works
 
 
-def test_the_processors_memory_is_known_and_a_strange_ones_is_not():
+def test_free_memory_is_known_for_the_processor_and_unknown_for_webgpu():
     assert free_memory("CPU") > 0
     assert free_memory("WEBGPU") is None
 

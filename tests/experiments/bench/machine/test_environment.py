@@ -19,7 +19,7 @@ def test_another_machine_has_another_key(change):
     assert key(FACTS | change) != key(FACTS)
 
 
-def test_two_looks_at_this_machine_have_one_key():
+def test_the_key_of_this_machine_is_stable():
     assert key(fingerprint("CPU")) == key(fingerprint("CPU"))
 
 
@@ -34,7 +34,7 @@ def test_the_fingerprint_of_the_processor_names_what_decides_its_speed():
     assert all(facts.values())
 
 
-def test_a_processor_without_a_compiler_says_so(monkeypatch):
+def test_a_missing_compiler_is_in_the_fingerprint(monkeypatch):
     monkeypatch.setattr(environment, "compiler", lambda: None)
     assert fingerprint("CPU")["compiler"] == "none"
 
@@ -56,7 +56,7 @@ def test_a_card_is_named_with_its_driver(monkeypatch, name, gpu):
         ("flags\t\t: fpu\n", "unknown"),
     ],
 )
-def test_processors_of_one_name_are_told_apart_by_their_instructions(monkeypatch, text, words):
+def test_processors_of_one_name_differ_in_their_instructions(monkeypatch, text, words):
     monkeypatch.setattr(Path, "read_text", lambda path, errors: text)
     monkeypatch.setattr(Path, "exists", lambda path: True)
     monkeypatch.setattr("sys.platform", "linux")

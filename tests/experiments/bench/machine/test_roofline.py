@@ -47,7 +47,7 @@ def test_the_ideal_times_are_work_over_ceilings():
     ("ops", "moved", "roof"),
     [(10**9, 10**9, "memory"), (10**11, 10**9, "compute"), (0, 10**6, "memory"), (5 * 10**9, 10**9, "memory")],
 )
-def test_the_roof_is_that_which_takes_longer(ops, moved, roof):
+def test_the_nearest_ceiling_is_the_one_that_takes_longer(ops, moved, roof):
     assert launch(ops, moved).nearest_ceiling(CEILINGS) == roof
 
 
@@ -57,18 +57,18 @@ def test_a_call_that_waits_for_the_host_is_bound_by_launch():
     assert reason.kernel_ms == pytest.approx(6e-3)
 
 
-def test_a_call_that_its_kernels_half_fill_is_bound_by_a_roof():
+def test_a_call_half_filled_by_its_kernels_is_bound_by_a_ceiling():
     reason = explain([launch(moved=10**9, seconds=0.5)], 1.0, CEILINGS)
     assert (reason.bound, reason.launch_share, reason.roof_fraction) == ("memory", 0.5, 0.1)
 
 
-def test_the_roof_of_a_call_is_where_most_of_its_time_goes():
+def test_the_ceiling_of_a_call_is_that_of_most_of_its_time():
     memory, compute = launch(moved=10**9, seconds=0.4), launch(ops=10**11, seconds=0.6)
     assert explain([memory, compute], 1.0, CEILINGS).bound == "compute"
     assert explain([memory, memory, compute], 1.4, CEILINGS).bound == "memory"
 
 
-def test_a_kernel_at_its_roof_is_the_whole_of_it():
+def test_a_kernel_at_its_ceiling_has_the_fraction_one():
     assert explain([launch(moved=10**9, seconds=0.1)], 0.1, CEILINGS).roof_fraction == pytest.approx(1.0)
 
 

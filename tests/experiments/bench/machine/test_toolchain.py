@@ -55,7 +55,7 @@ def test_a_clang_that_does_not_start_is_not_taken(tools):
     assert compiler().version.startswith("zig cc ")
 
 
-def test_a_clang_that_says_nothing_is_not_taken(tools):
+def test_a_clang_without_output_is_not_used(tools):
     program(tools, "clang", "")
     assert compiler().version.startswith("zig cc ")
 
@@ -102,7 +102,7 @@ def test_the_shim_compiles_a_kernel_as_tinygrad_asks_for_it(tools, monkeypatch):
     assert b"kernel" in done.stdout
 
 
-def test_the_shim_says_what_is_wrong_with_a_kernel(tools):
+def test_the_shim_passes_on_compile_errors(tools):
     environment = child_environment("CPU")
     command = [environment["CC"], *AS_TINYGRAD_CALLS]
     done = subprocess.run(command, input=b"void kernel( {", capture_output=True, env=environment, check=False)

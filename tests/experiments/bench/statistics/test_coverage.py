@@ -103,7 +103,7 @@ def test_a_real_difference_is_found(noise):
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_equals_cannot_be_told_apart(noise):
+def test_equal_variants_are_not_significantly_different(noise):
     assert simulated(noise, 1.0).verdicts["cannot tell"] >= LEAST_COVERAGE
 
 

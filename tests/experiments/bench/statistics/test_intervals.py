@@ -1,4 +1,4 @@
-"""Exact small cases, worked out by hand; what holds under noise is simulated in test_coverage.py."""
+"""Exact small cases computed by hand and by scipy; behavior under noise is simulated in test_coverage.py."""
 
 import math
 import random
@@ -219,17 +219,17 @@ def test_holm_multiplies_by_the_comparisons_that_are_left(given, adjusted):
     assert holm(given) == pytest.approx(adjusted)
 
 
-def test_the_fastest_is_told_from_every_other():
+def test_the_fastest_is_significantly_faster_than_every_other():
     assert fastest({"a": [1.0] * 12, "b": [1.1] * 12, "c": [3.0] * 12}) == "a"
 
 
-def test_nobody_is_fastest_where_two_are_level():
+def test_there_is_no_fastest_variant_if_two_are_level():
     level = [1.1] * 9 + [0.9] * 3
     assert fastest({"a": [1.0] * 12, "b": level}) is None
     assert fastest({"a": [1.0] * 12, "b": level, "c": [3.0] * 12}) is None
 
 
-def test_nobody_is_fastest_with_five_blocks():
+def test_there_is_no_fastest_variant_with_five_blocks():
     assert fastest({"a": [1.0] * 5, "b": [2.0] * 5}) is None
 
 
@@ -252,7 +252,7 @@ def test_one_variant_alone_is_the_fastest_and_none_has_none():
     assert fastest({}) is None
 
 
-def test_a_handful_of_values_has_students_interval():
+def test_a_few_values_have_students_interval():
     interval = mean_interval([1, 2, 3])
     assert (interval.median, interval.lo, interval.hi) == pytest.approx((2, -0.484, 4.484), abs=5e-4)
     same = mean_interval([0.5] * 5)
@@ -285,7 +285,7 @@ def test_ranks_are_those_of_scipys_binomial_quantiles():
 
 
 @pytest.mark.parametrize("count", [0, 1, 21])
-def test_what_is_no_handful_has_no_t_interval(count):
+def test_too_few_or_too_many_values_have_no_t_interval(count):
     with pytest.raises(ValueError, match=f"no t interval of {count} values"):
         mean_interval([1.0] * count)
 
@@ -308,7 +308,7 @@ def test_wilson_gives_the_published_intervals(successes, n, lo, hi):
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 5)])
-def test_wilson_refuses_what_is_no_proportion(successes, n):
+def test_wilson_refuses_invalid_counts(successes, n):
     with pytest.raises(ValueError, match="not a proportion"):
         wilson(successes, n)
 
@@ -358,6 +358,6 @@ def test_a_paired_difference_covers_the_truth_in_95_percent():
 
 
 @pytest.mark.parametrize("given", [(-1, 0, 10), (6, 5, 10), (0, 0, 0)])
-def test_a_paired_difference_refuses_what_is_no_proportion(given):
+def test_a_paired_difference_refuses_invalid_counts(given):
     with pytest.raises(ValueError, match="not proportions"):
         paired_difference(*given)

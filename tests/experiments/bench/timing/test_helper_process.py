@@ -10,14 +10,6 @@ import pytest
 from experiments.bench.timing.helper_process import HelperFailed, HelperProcess, run_in_process
 
 HELPERS = "tests.experiments.bench.timing.helpers"
-PARENT = f"""
-from experiments.bench.timing.helper_process import HelperProcess
-process = HelperProcess("CPU", "{HELPERS}:pid_then_sleep")
-process.wait_until_ready()
-process.request()
-print("computing", flush=True)
-input()
-"""
 
 
 def test_a_helper_answers_several_requests_and_keeps_its_state():
@@ -57,7 +49,11 @@ def test_a_helper_ends_with_its_parent_also_while_it_computes(tmp_path):
     environment = os.environ | {"PID_FILE": str(tmp_path / "pid")}
     root = Path(__file__).parents[4]
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.experiments.bench.timing.helper_parent"],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert parent.stdout.readline() == b"computing\n"
     parent.kill()

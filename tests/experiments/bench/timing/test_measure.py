@@ -96,7 +96,7 @@ def test_the_time_goes_on_until_it_is_spent(machine):
     assert len(blocks_of(Budget(seconds=9), slow, machine.clock)["a"]) == 28  # 3 draws a block: 24 take 9 s sharp
 
 
-def test_the_interval_is_looked_at_every_fourth_block_from_the_twelfth():
+def test_the_interval_is_checked_every_fourth_block_from_the_twelfth():
     looks = []
     interleave(
         ["a", "b"],
@@ -201,7 +201,7 @@ def test_a_twin_of_the_baseline_is_its_equal_where_a_call_after_another_is_slowe
     assert set(comparison.timings["b"].blocks) == {2**-5}
 
 
-def test_single_calls_are_kept_but_not_without_end(machine):
+def test_single_calls_are_stored_up_to_a_limit(machine):
     comparison = compared(machine, {"a": machine.call("a", 2**-18), "b": machine.call("b", 2**-4)})
     assert len(comparison.timings["a"].singles) == MAX_SINGLES
     assert comparison.timings["b"].singles == [2**-4] * 12

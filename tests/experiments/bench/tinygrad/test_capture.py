@@ -1,4 +1,4 @@
-"""Runs tinygrad once, in a child process; the tests look at what it saw."""
+"""Runs tinygrad once in a child process; the tests check its output."""
 
 import json
 import subprocess

@@ -171,7 +171,7 @@ def test_the_first_call_fits_into_the_time_around_it(temporary_folder, tmp_path)
     assert (tmp_path / "kernels.db").exists()
 
 
-def test_a_function_that_fails_says_why(temporary_folder):
+def test_a_failing_function_reports_its_cause(temporary_folder):
     with pytest.raises(RuntimeError, match=r"the helper process of .*:nothing failed: AttributeError"):
         phases_records(Bench("CPU", lambda event: None), f"{FUNCTIONS}:nothing")
 
