@@ -34,11 +34,11 @@ def serve(given: Namespace) -> int:
     """Serves until a signal; 0 after a graceful shutdown, 1 if there is no model or engine to serve with."""
     if package := missing():
         raise BadInput(f"serve: {package} is not installed; `pip install {package}`, or all of requirements.txt")
-    source = Path(given.model) if given.model else _recipe(given)
     try:
         device = check_name(given.device)
     except ValueError as error:
         raise BadInput(f"--device: {error}") from None
+    source = Path(given.model) if given.model else _recipe(given)
     device = first_working().device if device == "auto" else device
     policy = BatchingPolicy(given.max_batch, given.max_wait_ms, given.queue, given.deadline_ms)
     with _model_file(source, device) as file, _listening(given.host, given.port) as listening:
