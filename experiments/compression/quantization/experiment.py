@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from experiments.models.techniques.quantization.post_training import Calibration, QuantizedNetwork
 
 Bits = Annotated[int, Field(ge=2, le=8)]
-ATOL, RTOL = 1e-4, 1e-3  # tolerance of the logits; relative: of the largest one
 
 
 class QuantizationSpec(MeasuredSpec):
@@ -265,6 +264,7 @@ def _measure(
     from experiments.bench.tinygrad.capture import capture, captured_work
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.compression.quantization.programs import programs_of
+    from experiments.models.compiled import ATOL, RTOL
     from experiments.models.techniques.quantization.numpy_backend import fake_quantized_forward_numpy
 
     inputs = tensor(np.ascontiguousarray(images, dtype=np.float32), bench.device)

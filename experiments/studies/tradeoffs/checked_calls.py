@@ -10,13 +10,11 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.bench.kernel_search import Optimization, search
 from experiments.bench.session import max_abs_error, tolerance
+from experiments.models.compiled import ATOL, RTOL
 
 if TYPE_CHECKING:
     from experiments.bench.tinygrad.capture import CallWork
     from experiments.models.builder import BuiltModel
-
-
-ATOL, RTOL = 1e-4, 1e-3  # tolerance of the logits; relative: of the largest one
 
 
 @dataclass(frozen=True)
