@@ -140,7 +140,7 @@ def test_a_quick_run_ends_with_its_answer_figures_and_rows(visitor, app, quick):
 
 def test_figures_and_table_have_names_for_screen_readers(visitor, quick):
     page = visitor().open(f"/jit?run={quick}")
-    expect(page.locator("[aria-label^='Latency. Median of one synchronised call']")).to_be_visible()
+    expect(page.locator("[aria-label^='Latency. Median of one synchronized call']")).to_be_visible()
     expect(page.locator(f"[aria-label='Rows of run {quick}']")).to_be_visible()
 
 
