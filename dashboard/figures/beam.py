@@ -35,10 +35,10 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 def point_tables(rows: pd.DataFrame, details: Details) -> list[Table]:
     """The optimizations of each variant for one size, in words."""
-    told = rows[rows["in_words"].notna()]
-    if told.empty:
+    described = rows[rows["in_words"].notna()]
+    if described.empty:
         return []
-    chosen = told.set_index("variant")["in_words"].map(_by_kernel).rename_axis(None)
+    chosen = described.set_index("variant")["in_words"].map(_by_kernel).rename_axis(None)
     return [Table("Optimizations in words", chosen.to_frame("optimizations applied to the kernels, in order"))]
 
 

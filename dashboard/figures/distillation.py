@@ -148,11 +148,11 @@ def _map(taught: pd.DataFrame, column: str) -> Panel:
 
 def _cells(shown: pd.DataFrame, signed: bool) -> go.Heatmap:
     """The cells of one form with their numbers; signed numbers have a question mark where inconclusive."""
-    said = shown["percent"].map(lambda percent: f"{percent:{'+' if signed else ''}.2f}")
+    labels = shown["percent"].map(lambda percent: f"{percent:{'+' if signed else ''}.2f}")
     doubt = shown["gain_verdict"].eq(INCONCLUSIVE).map({True: "?" if signed else "", False: ""})
     keys = {"index": "alpha", "columns": "temperature", "aggfunc": "first"}
     table = shown.pivot_table(values="percent", **keys)
-    text = shown.assign(said=said + doubt).pivot_table(values="said", **keys)
+    text = shown.assign(label=labels + doubt).pivot_table(values="label", **keys)
     return go.Heatmap(
         x=[f"{temperature:g}" for temperature in table.columns],
         y=[f"{alpha:g}" for alpha in table.index],

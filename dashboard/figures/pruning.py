@@ -53,7 +53,7 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     return [Panel("Speedup at this target", figure, caption)] if figure else []
 
 
-def _gone_axis(figure: go.Figure, what: str, left: Sequence[float]) -> None:
+def _sparsity_axis(figure: go.Figure, what: str, left: Sequence[float]) -> None:
     """A logarithmic, reversed x axis of the remaining share, with ticks for the pruned share."""
     low = min([share for share in left if share > 0], default=1.0)
     ticks = [tick for tick in TICKS if 1 - tick / 100 >= low * 0.95]
@@ -69,7 +69,7 @@ def _gone_axis(figure: go.Figure, what: str, left: Sequence[float]) -> None:
 
 def _sparsity(tested: pd.DataFrame, looks: Looks) -> Panel:
     figure = _accuracies(tested, looks, "left", "seed_accuracy")
-    _gone_axis(figure, "Weights gone", tested["left"].tolist())
+    _sparsity_axis(figure, "Pruned weights", tested["left"].tolist())
     caption = (
         "Mean over the seeds of the fine-tuned networks, each restored from its file, with its 95 % interval; the "
         "dense network was trained as long. On the accuracy axis equal steps are equal ratios of errors."
@@ -87,7 +87,7 @@ def _bytes(tested: pd.DataFrame, looks: Looks) -> Panel:
 
 def _before(tested: pd.DataFrame, looks: Looks) -> Panel:
     figure = _accuracies(tested, looks, "left", "accuracy_before_fine_tune")
-    _gone_axis(figure, "Weights gone", tested["left"].tolist())
+    _sparsity_axis(figure, "Pruned weights", tested["left"].tolist())
     caption = (
         "First seed, pruned at once and not fine-tuned: the loss that fine-tuning has to recover. Its result is "
         "in the figure of accuracy against sparsity."
@@ -115,7 +115,7 @@ def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.F
                 "width": 5,
             }
         look = looks[str(variant)]
-        said = "%{customdata[0]:.2f} %" + (", 95 % %{customdata[1]:.2f} to %{customdata[2]:.2f}" if bars else "")
+        value = "%{customdata[0]:.2f} %" + (", 95 % %{customdata[1]:.2f} to %{customdata[2]:.2f}" if bars else "")
         figure.add_trace(
             go.Scatter(
                 name=str(variant),
@@ -126,7 +126,7 @@ def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.F
                 mode="lines+markers",
                 line={"color": look.color, "dash": look.dash},
                 marker={"color": look.color, "symbol": look.symbol, "size": 9},
-                hovertemplate=f"{said}<br>{x} %{{x}}<extra>{variant}</extra>",
+                hovertemplate=f"{value}<br>{x} %{{x}}<extra>{variant}</extra>",
             )
         )
     layout(figure, "", "Test accuracy [%]")
@@ -157,7 +157,7 @@ def _latency(rows: pd.DataFrame, looks: Looks) -> Panel:
         look = looks[str(variant)]
         points(figure, one, "target_left", "latency_ms", "latency_lo_ms", "latency_hi_ms", str(variant), "ms", look)
     layout(figure, "", "Latency of one call [ms]")
-    _gone_axis(figure, "Pruned share of the weights, or of the hidden units", chosen["target_left"].tolist())
+    _sparsity_axis(figure, "Pruned share of the weights, or of the hidden units", chosen["target_left"].tolist())
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "Median of one replay with its 95 % interval. Zeros in a tensor of the same size change nothing: the kernels "
@@ -189,7 +189,7 @@ def _storage(sizes: pd.DataFrame, once: pd.DataFrame) -> Panel | None:
             )
         )
     layout(figure, "", "File [bytes]")
-    _gone_axis(figure, "Weights gone", chosen["left"].tolist())
+    _sparsity_axis(figure, "Pruned weights", chosen["left"].tolist())
     log_axis(figure, "y", chosen["size_bytes"])
     caption = (
         f"Files of {variant}: all weights; a bitmask and the remaining weights; the gaps between them as narrow "
@@ -236,7 +236,7 @@ def _sensitivity(records: pd.DataFrame) -> Panel:
     for layer, one in shown.groupby("layer", sort=False):
         points(figure, one, "left", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
     layout(figure, "", "Validation accuracy [%]")
-    _gone_axis(figure, "Pruned share of this layer, by magnitude", shown["left"].tolist())
+    _sparsity_axis(figure, "Pruned share of this layer, by magnitude", shown["left"].tolist())
     caption = (
         "One layer at a time, without fine-tuning, on 2,000 validation images with the 95 % Wilson interval: the "
         "layer whose accuracy drops first is the most sensitive."

@@ -103,9 +103,9 @@ def _span(values: pd.Series) -> tuple[float, float]:
 
 def _sources(rows: pd.DataFrame) -> str:
     """The sources of the published points; empty without any."""
-    said = [
+    sources = [
         f"{name} {times}x at {error} % (arXiv {source})"
         for network in rows["network"].unique()
         for name, (times, error, source) in PUBLISHED.get(str(network), {}).items()
     ]
-    return f" Gray crosses, as published: {'; '.join(said)}." if said else ""
+    return f" Gray crosses, as published: {'; '.join(sources)}." if sources else ""

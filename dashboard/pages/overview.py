@@ -26,9 +26,9 @@ def show() -> None:
         if not probe.works and probe.device == "CPU":
             st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
     first = tour.first_experiment()
-    carried = {one.run_id for one in examples.bundled()}
-    latest = store.list_runs(services.database(), limit=LATEST + len(carried))
-    own = [run for run in latest if run["id"] not in carried][:LATEST]
+    bundled = {one.run_id for one in examples.bundled()}
+    latest = store.list_runs(services.database(), limit=LATEST + len(bundled))
+    own = [run for run in latest if run["id"] not in bundled][:LATEST]
     if not own:
         st.info(
             f"No runs of your own yet. The quick {first.title} preset takes seconds and shows what an experiment page "
@@ -47,7 +47,7 @@ def show() -> None:
         st.subheader("Latest runs")
         for run in own:
             _run(run)
-    if loaded := [run for run in latest if run["id"] in carried]:
+    if loaded := [run for run in latest if run["id"] in bundled]:
         with st.expander(
             f"Example results, measured on other machines ({len(loaded)})", icon=":material/auto_stories:"
         ):
@@ -64,14 +64,14 @@ def show() -> None:
 
 def _examples() -> None:
     """Buttons to import the example runs, for runners, and to remove them, for admins because they have no owner."""
-    db, loaded, carried = services.database(), examples.loaded(services.database()), examples.bundled()
+    db, loaded, bundled = services.database(), examples.loaded(services.database()), examples.bundled()
     user = auth.current_user()
     refused = bool(user.refusal_to_run)
-    if len(loaded) < len(carried):
-        machines = ", ".join(dict.fromkeys(one.measured_on for one in carried))
-        label = f"Show example results ({len(carried)} runs: {escape_markdown(machines)})"
+    if len(loaded) < len(bundled):
+        machines = ", ".join(dict.fromkeys(one.measured_on for one in bundled))
+        label = f"Show example results ({len(bundled)} runs: {escape_markdown(machines)})"
         if st.button(label, icon=":material/auto_stories:", disabled=refused) and not refused:
-            examples.load(db, carried)
+            examples.load(db, bundled)
             st.rerun()
     if loaded and user.role == "admin" and st.button("Remove the example results", icon=":material/delete_sweep:"):
         examples.remove(db)

@@ -102,7 +102,7 @@ class RewritesSpec(MeasuredSpec):
 
 @experiment(
     section="Compiler",
-    title="GraphVariant rewrites",
+    title="Graph rewrites",
     question="Which algebraic rules make a kernel do less, and which does tinygrad apply by itself?",
     compares="as written, each rule, all rules",
     spec=RewritesSpec,

@@ -95,7 +95,7 @@ def main() -> None:
     one = study()
     measure(f"front of {VARIANTS} variants, {RESAMPLES} resamples", lambda: front(one, resample(one)), ", goal 1 s")
     from dashboard.figures.tradeoffs.figures import point_panels
-    from tests.dashboard.made_studies import details, rows
+    from tests.dashboard.study_records import details, rows
 
     frame, others = rows(VARIANTS), details()
     measure("its figures made", lambda: [panel.figure.to_json() for panel in point_panels(frame, others)], ", goal 1 s")

@@ -34,7 +34,7 @@ def test_the_program_classifies_test_images_and_a_drawing_with_no_network(visito
     for label in mnist().test.labels[:4]:
         page.get_by_role("button", name="Next test image").click()
         expect(digit).to_have_text(str(label))
-    expect(page.locator(".words")).to_contain_text("rightly: test image 4")
+    expect(page.locator(".words")).to_contain_text("correct: test image 4")
     expect(page.locator(".time")).to_contain_text("µs a call in this browser")
     page.get_by_role("button", name="Clear").click()
     expect(digit).to_have_text("–")

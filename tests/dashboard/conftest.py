@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import services
 from experiments.runs import store
-from tests.dashboard.made_runs import add
+from tests.dashboard.run_records import add
 
 Opened = Callable[..., AppTest]
 APP = Path(__file__).parents[2] / "streamlit_app.py"

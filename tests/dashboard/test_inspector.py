@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments.runs import store
-from tests.dashboard.made_kernels import CEILINGS, CODE, MEMORY, copy, kernel, launched
+from tests.dashboard.kernel_records import CEILINGS, CODE, MEMORY, copy, kernel, launched
 
 SECTION = "#### Why: kernels and ceilings"
 TWO = (kernel(1), kernel(2))

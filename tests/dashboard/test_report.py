@@ -11,7 +11,7 @@ from dashboard.figures import Table
 from dashboard.figures import jit as figures
 from experiments.compiler.jit import jit
 from experiments.runs import comparison, store
-from tests.dashboard.made_runs import first_calls, records, rows_frame, timeline_frame
+from tests.dashboard.run_records import first_calls, record, records, rows_frame, timeline_frame
 
 EVIL = "<script>alert(1)</script>"
 
@@ -91,3 +91,10 @@ def test_a_comparison_has_its_figure_and_what_differs(db, stored):
     assert "How it was measured: JIT" in Parsed(text).text
     assert "different machines" not in Parsed(text).text
     assert Parsed(text).addresses == []
+
+
+def test_a_report_shows_inconclusive_instead_of_the_stored_verdict(db, stored):
+    rows = rows_frame([record("eager", 16), record("jit", 16, verdict="cannot tell")])
+    text = report.of_run(jit, store.get_run(db, stored()), rows, [])
+    assert "<td>inconclusive</td>" in text
+    assert "<td>cannot tell</td>" not in text

@@ -13,7 +13,7 @@ from experiments.bench.rows import Row
 from experiments.compiler.jit import jit
 from experiments.registry import registered
 from experiments.runs import bundle, frames, store
-from tests.dashboard.made_runs import BLOCKS, first_calls, record, timeline_frame
+from tests.dashboard.run_records import BLOCKS, first_calls, record, timeline_frame
 
 
 @pytest.fixture
@@ -158,3 +158,13 @@ def test_rows_that_an_experiment_cannot_read_are_still_shown_and_downloaded(jit_
     assert "cannot be shown (" in page.warning[0].value
     assert len(page.dataframe[0].value) == 1
     assert f"jit-{run_id}-rows.csv" in downloads
+
+
+def test_a_verdict_is_shown_as_inconclusive_and_stored_as_before(jit_page, stored, downloads):
+    undecided = record("jit", 16, speedup=1.0, speedup_lo=0.9, speedup_hi=1.1, verdict="cannot tell")
+    run_id = stored(batches=(16,), rows=[record("eager", 16), undecided])
+    page = jit_page(run=run_id)
+    assert page.dataframe[0].value["verdict"].tolist() == ["baseline", "inconclusive"]
+    csv = downloads[f"jit-{run_id}-rows.csv"]()
+    assert "cannot tell" in csv
+    assert "inconclusive" not in csv

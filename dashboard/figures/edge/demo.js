@@ -4,7 +4,7 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-/* The module's predict() on a row of its own memory: inputs at the start of the free memory, outputs behind them. */
+/* predict() on a row in the module's memory: inputs at the start of the free memory, outputs behind them. */
 async function load(module) {
   const { instance } = await WebAssembly.instantiate(bytes(module), {});
   const { memory, predict, __heap_base: base } = instance.exports;
@@ -18,7 +18,7 @@ async function load(module) {
   };
 }
 
-/* A browser's clock is coarse: as many calls as it can see, five times; the fastest had the optimised code. */
+/* A browser's clock is coarse: time batches of at least MIN_MS, five times; the fastest ran optimized code. */
 function microseconds(call) {
   let calls = 64, best = Infinity;
   const batch = () => {
@@ -31,8 +31,8 @@ function microseconds(call) {
   return (1000 * best) / calls;
 }
 
-/* A drawing as MNIST has its digits: the longer side 20 pixels, the centre of mass in the middle of 28 x 28. */
-function normalised(canvas) {
+/* Scales a drawing like an MNIST digit: longer side 20 pixels, center of mass in the middle of 28 x 28. */
+function normalized(canvas) {
   const size = canvas.width, pixels = canvas.getContext("2d").getImageData(0, 0, size, size).data;
   let left = size, right = -1, top = size, bottom = -1;
   for (let y = 0; y < size; y++)
@@ -76,13 +76,13 @@ export default function ({ data, parentElement }) {
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
   };
-  const tell = async (row, label) => {
+  const classify = async (row, label) => {
     if (!row) return;
     const run = await running, { logits, microseconds } = run(row), sure = shares(logits);
     const digit = logits.indexOf(Math.max(...logits));
     find(".digit").textContent = digit;
-    const right = label === undefined ? "" : label === digit ? `, rightly: test image ${example + 1}` : `; the label says ${label}`;
-    find(".words").textContent = `${data.name} sees a ${digit}, softmax ${(100 * sure[digit]).toFixed(1)} %${right}.`;
+    const verdict = label === undefined ? "" : label === digit ? `, correct: test image ${example + 1}` : `; the label is ${label}`;
+    find(".words").textContent = `${data.name} predicts ${digit}, softmax ${(100 * sure[digit]).toFixed(1)} %${verdict}.`;
     find(".time").textContent = `${microseconds.toPrecision(3)} µs a call in this browser, the mean of the fastest of five batches`;
     find(".bars").replaceChildren(...sure.map((share, number) => {
       const bar = document.createElement("div");
@@ -111,7 +111,7 @@ export default function ({ data, parentElement }) {
     context.lineTo(...at(event));
     context.stroke();
   };
-  canvas.onpointerup = () => { drawing = false; tell(normalised(canvas)); };
+  canvas.onpointerup = () => { drawing = false; classify(normalized(canvas)); };
   canvas.onpointercancel = canvas.onpointerup;
   find(".clear").onclick = () => {
     clear();
@@ -131,7 +131,7 @@ export default function ({ data, parentElement }) {
       context.fillStyle = `rgb(${value} ${value} ${value})`;
       context.fillRect((pixel % SIDE) * step, Math.floor(pixel / SIDE) * step, step, step);
     });
-    tell(Float32Array.from(pixels, (value) => value / 255), data.labels[example]);
+    classify(Float32Array.from(pixels, (value) => value / 255), data.labels[example]);
   };
   clear();
 }

@@ -35,11 +35,11 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     nodes, edges = details["nodes"], details["edges"]
     sources = dict(zip(details["rules"]["variant"], details["rules"]["source"], strict=True))
     variants = [name for name in dict.fromkeys(nodes["variant"]) if name != WRITTEN]
-    told = rows.drop_duplicates("variant").set_index("variant")
+    by_variant = rows.drop_duplicates("variant").set_index("variant")
     return [
-        _side_by_side(nodes, edges, str(variant), told.loc[variant], str(sources.get(variant, "")))
+        _side_by_side(nodes, edges, str(variant), by_variant.loc[variant], str(sources.get(variant, "")))
         for variant in variants
-        if variant in told.index
+        if variant in by_variant.index
     ]
 
 

@@ -38,8 +38,9 @@ WINNERS: tuple[Criterion, ...] = ("smallest", "fastest")  # within 1 point of th
 HOW_TO_READ = (
     "Bars: 95 % intervals, for accuracy of the difference from the baseline on the same images. Line: the Pareto front "
     "of these two; its band: between the better and the worse ends of the intervals. Faded: dominated in accuracy, "
-    "size and latency. Labeled: the best within 1 point of the baseline. Select points to filter the table and its CSV."
+    "size and latency. Labeled: the best within 1 point of the baseline."
 )
+SELECT = " Select points to filter the table and its CSV."
 COMPARED = (
     "Line and border: the Pareto front and the points of one study. Faded: dominated in accuracy, size and latency."
 )
@@ -150,7 +151,7 @@ def _pair(shown: pd.DataFrame, x: Axis, y: Axis, title: str, labeled: Labeled) -
             _points(figure, chosen, x, y, technique, f"rgb({tints[device]})" if number else style(technique).color)
     _keys(figure, shown, executions=True)
     _finish(figure, shown, x, y, labeled)
-    caption = COMPARED if len(devices) > 1 else HOW_TO_READ if x is LATENCY and y is not BYTES else AS_BEFORE
+    caption = COMPARED if len(devices) > 1 else HOW_TO_READ + SELECT if x is LATENCY and y is not BYTES else AS_BEFORE
     return Panel(title, figure, caption, selects=len(devices) == 1)
 
 

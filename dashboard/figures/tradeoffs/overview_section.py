@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import auth, links, services
 from dashboard.figures import Panel
-from dashboard.figures.tradeoffs.figures import point_panels
+from dashboard.figures.tradeoffs.figures import SELECT, point_panels
 from dashboard.links import RUN
 from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.machine.environment import host
@@ -49,7 +49,7 @@ def overview() -> None:
     for column, study in zip(st.columns(len(shown)), shown, strict=True):
         with column.container(border=True, height="stretch"):
             _card(study, panels.get(study.run["id"]))
-    st.caption(next((one.caption for one in panels.values()), ""))
+    st.caption(next((one.caption.removesuffix(SELECT) for one in panels.values()), ""))
     if len(shown) > 1 and st.button("Compare them (imports the example runs)", icon=":material/compare_arrows:"):
         _compare(shown)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dashboard.figures import jit
-from tests.dashboard.made_runs import first_calls, record, records, rows_frame, timeline_frame
+from tests.dashboard.run_records import first_calls, record, records, rows_frame, timeline_frame
 
 NO_ROWS, NO_CALLS = rows_frame([]), timeline_frame([])
 

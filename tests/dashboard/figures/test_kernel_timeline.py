@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.figures.kernel_timeline import MAX_KERNELS, kernel_timeline
-from tests.dashboard.made_kernels import detail_frame, launched
+from tests.dashboard.kernel_records import detail_frame, launched
 
 
 def panel(made):

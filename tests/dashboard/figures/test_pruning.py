@@ -64,7 +64,7 @@ def test_accuracy_is_drawn_against_what_is_left_with_the_interval_over_the_seeds
     assert magnitude.error_y.array == pytest.approx((0.1, 0.1))
     assert magnitude.error_y.arrayminus == pytest.approx((0.1, 0.1))
     assert sparsity.figure.layout.xaxis.ticktext[:2] == ("0", "25")
-    assert sparsity.figure.layout.xaxis.title.text == "Weights gone [%]"
+    assert sparsity.figure.layout.xaxis.title.text == "Pruned weights [%]"
     assert trace(size, "magnitude").x == (40_000, 200_000)
 
 

@@ -16,7 +16,7 @@ from experiments.models import tensor_file
 from experiments.models.recipe import Recipe
 from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.runs import store
-from tests.dashboard.made_studies import STUDY, rows
+from tests.dashboard.study_records import STUDY, rows
 
 RECIPE = Recipe(sparsity=0.9, tune_steps=1500, quant=QuantSpec("static", 8))
 

@@ -4,7 +4,7 @@ import plotly.io
 import pytest
 
 from dashboard.figures.roofline import roofline
-from tests.dashboard.made_kernels import CACHE_GB_S, CEILINGS, COPY_GB_S, MATMUL_GFLOPS, copy, detail_frame, kernel
+from tests.dashboard.kernel_records import CACHE_GB_S, CEILINGS, COPY_GB_S, MATMUL_GFLOPS, copy, detail_frame, kernel
 
 
 def drawn(runs, ceilings=None):

@@ -10,7 +10,7 @@ from dashboard.figures.tradeoffs.contributions import waterfall
 from dashboard.figures.tradeoffs.figures import FADED, compared_panels, panels, point_panels
 from experiments.runs import frames
 from experiments.studies.tradeoffs.recommendation import technique_path
-from tests.dashboard.made_studies import STUDY, details, rows
+from tests.dashboard.study_records import STUDY, details, rows
 
 TITLES = ["Accuracy against latency", "Accuracy against size", "Size against latency", "All three at once"]
 

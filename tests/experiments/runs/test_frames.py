@@ -128,3 +128,13 @@ def test_every_raw_timing_is_a_line_of_the_samples_frame(stored: Any, db: Engine
         [1, "b", "block", 8, 0, 1.0],
     ]
     assert str(frame["inner"].dtype) == "Int64"
+
+
+def test_a_displayed_frame_has_labels_for_stored_values_and_the_same_types() -> None:
+    frame = frames.frame_of(
+        [{"verdict": "cannot tell", "n": 1}, {"n": None}], (Column("verdict", "text", ""), Column("n", "integer", ""))
+    )
+    shown = frames.displayed(frame)
+    assert shown["verdict"].fillna("").tolist() == ["inconclusive", ""]
+    assert shown.dtypes.tolist() == frame.dtypes.tolist()
+    assert frame["verdict"].iloc[0] == "cannot tell"

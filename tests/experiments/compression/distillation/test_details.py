@@ -8,18 +8,18 @@ from experiments.compression.distillation.details import (
     soft_targets,
     target_records,
 )
-from tests.experiments.compression.distillation.made_runs import made_runs
+from tests.experiments.compression.distillation.run_records import run_records
 
 
 def test_records_of_seeds_have_the_gain_over_the_student_alone():
-    alone, better = made_runs("alone", [0, 1, 2, 9], [0, 9, 9, 9]), made_runs("better", [0, 1, 2, 3], [0, 1, 9, 9])
+    alone, better = run_records("alone", [0, 1, 2, 9], [0, 9, 9, 9]), run_records("better", [0, 1, 2, 3], [0, 1, 9, 9])
     assert [one["gain"] for one in seed_records(better, alone)] == [0.25, 0.25]
     assert [one["gain"] for one in seed_records(alone, alone)] == [None, None]
 
 
 def test_confusions_are_counted_over_all_seeds():
     counts = {
-        (one["label"], one["said"]): one["count"] for one in confusion_records(made_runs("a", [0, 1, 2, 9], [1] * 4))
+        (one["label"], one["said"]): one["count"] for one in confusion_records(run_records("a", [0, 1, 2, 9], [1] * 4))
     }
     assert len(counts) == 100
     assert counts[3, 9] == 1

@@ -3,7 +3,7 @@
 import pytest
 import streamlit as st
 
-from tests.dashboard.made_runs import record
+from tests.dashboard.run_records import record
 
 MET = {"speedup": 6.0, "speedup_lo": 5.5, "speedup_hi": 6.5}
 

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 
 from experiments.runs import schema, store
+from tests.dashboard.run_records import record
 
 PAGE = "from dashboard.pages import compare\ncompare.show()\n"
 
@@ -171,3 +172,17 @@ def test_values_that_no_axis_can_show_are_left_out_of_the_figure(compared, store
     [figure] = figures(compared(runs=run_id, x="batch", y="speedup"))
     assert all(math.isfinite(edge) for edge in figure["layout"]["yaxis"]["range"])
     assert sum(len(trace["x"]) for trace in figure["data"]) == 1
+
+
+def test_verdicts_are_shown_as_inconclusive_and_downloaded_as_stored(compared, stored, monkeypatch):
+    files = {}
+    monkeypatch.setattr("streamlit.download_button", lambda label, make, name, *_, **__: files.update({name: make}))
+    same = {"speedup": 1.0, "speedup_lo": 0.9, "speedup_hi": 1.1, "verdict": "cannot tell"}
+    ids = [stored(rows=[record("eager", 16), record("jit", 16, **same)]) for _ in range(2)]
+    page = compared(runs=",".join(ids), x="verdict", y="latency_ms")
+    assert {x for trace in figures(page)[0]["data"] for x in trace["x"]} == {"baseline", "inconclusive"}
+    [ratios] = [one.value for one in page.dataframe if "ratio" in one.value]
+    assert set(ratios["verdict"]) == {"inconclusive"}
+    assert "cannot tell" in files["comparison.csv"]()
+    assert "inconclusive" in files["comparison.html"]()
+    assert "cannot tell" not in files["comparison.html"]().split("<h2>Rows</h2>")[1].split("<h2>")[0]
