@@ -1,4 +1,4 @@
-"""What fusing an elementwise chain into one kernel saves in bytes and in time."""
+"""Bytes and time saved by fusing an elementwise chain into one kernel."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -31,14 +31,14 @@ FUSED, CONTIGUOUS_ONCE, CONTIGUOUS_EVERY, REALIZE_EVERY = (
 
 
 class ChainStep(NamedTuple):
-    """One operation of the chain: on a tensor, and on a float64 array."""
+    """One operation of the chain: on a tensor, and on a float64 array as reference."""
 
     name: str
     tensor: Callable[[Any], Any]
     numpy: Callable[[Array], Array]
 
 
-# The first four are the course's chain. No step undoes or repeats its neighbour, so that none can be folded away.
+# The first four are the course's chain. No step inverts or repeats its neighbor, so none can be folded away.
 CHAIN = (
     ChainStep("x*2", lambda x: x * 2.0, lambda x: x * 2.0),
     ChainStep("+1", lambda x: x + 1.0, lambda x: x + 1.0),
@@ -52,24 +52,28 @@ CHAIN = (
 
 
 class FusionSpec(MeasuredSpec):
-    """How long the chain is, over how many numbers it goes, and where it is cut once."""
+    """Length of the chain, vector sizes, and the step after which it is cut once."""
 
     steps: int = Field(
         5,
         ge=2,
         le=len(CHAIN),
-        title="Steps of the chain",
-        description="the first so many of " + ", ".join(step.name for step in CHAIN),
+        title="Chain length [steps]",
+        description="the first steps of " + ", ".join(step.name for step in CHAIN),
     )
     cut_after: int = Field(
-        2, ge=1, le=len(CHAIN) - 1, title="Cut after step", description="where `contiguous once` writes its result out"
+        2,
+        ge=1,
+        le=len(CHAIN) - 1,
+        title="Cut after step",
+        description="`contiguous once` writes to memory here",
     )
     elements: list[Annotated[int, Field(ge=1, le=2**28)]] = Field(
         [2**10, 2**14, 2**18, 2**21, 2**24],
         min_length=1,
         max_length=12,
         title="Elements",
-        description="float32 numbers of the vector that the chain is applied to",
+        description="size of the float32 vector that the chain is applied to",
     )
 
     @field_validator("cut_after")
@@ -81,7 +85,7 @@ class FusionSpec(MeasuredSpec):
         return cut
 
     def need(self) -> Need:
-        """Per number: some 80 bytes for input, reference and results, and 8 for every step written out."""
+        """Per element: some 80 bytes for input, reference and results, and 8 for every step written to memory."""
         most, each = max(self.elements), 80 + 8 * self.steps
         return Need(each * most, f"a chain of {self.steps} steps over {most:,} numbers, {each} bytes each,")
 
@@ -98,11 +102,11 @@ class FusionSpec(MeasuredSpec):
         "quick": FusionSpec(elements=[2**12, 2**18, 2**21], budget_s=0.5),
     },
     columns=[
-        Column("elements", "integer", "numbers that the chain is applied to"),
+        Column("elements", "integer", "size of the vector that the chain is applied to"),
         Column("steps", "integer", "operations of the chain"),
         *TIMED,
         *COMPILED,
-        Column("traffic", "number", "bytes of a call over those of the fused chain"),
+        Column("traffic", "number", "bytes of a call divided by those of the fused chain"),
         *REASON,
         "max_abs_error",
     ],
@@ -112,17 +116,17 @@ class FusionSpec(MeasuredSpec):
     answer=lambda frame: answer(frame),
 )
 def fusion(spec: FusionSpec, bench: Bench) -> Iterator[Row]:
-    """Replays one elementwise chain, fused by tinygrad and cut into more kernels on purpose, at each size.
+    """Replays one elementwise chain, fused by tinygrad and deliberately cut into more kernels, at each size.
 
-    `fused` leaves the chain as it is written. `contiguous once` writes the result out after one step,
-    `contiguous every op` after every step, which is what a library without fusion does; it is the baseline.
-    `realize every op` asks for the same kernels in as many schedules; captured by a TinyJit it should differ
-    in nothing. The same arithmetic in all of them: what differs is how often the numbers go through memory.
-    Kernels and unique bytes are counted from the captured kernels: a chain of n steps that is not fused reads
-    and writes every number n times where the fused one does so once, so it moves exactly n times the bytes.
-    ReLU counts as two operations, a comparison and a choice; it is one step.
-    Not measured: eager calls, where each schedule costs the host more besides (see the JIT), reductions and
-    matrix products, and whether a chain is too long to be fused.
+    `fused` leaves the chain as written. `contiguous once` writes the result to memory after one step,
+    `contiguous every op` after every step, as a library without fusion does; it is the baseline.
+    `realize every op` schedules the same kernels one by one; captured by a TinyJit it should not differ.
+    The arithmetic is the same in all of them; only the number of passes through memory differs.
+    Kernels and unique bytes are counted from the captured kernels: an unfused chain of n steps reads and writes
+    every number n times, the fused one once, so it moves exactly n times the bytes.
+    ReLU is one step of two operations, a comparison and a selection.
+    Not measured: eager calls, where each schedule also costs host time (see the JIT), reductions and matrix
+    products, and the length from which a chain is no longer fused.
     Results are compared with numpy in float64 and with eager execution; atol 1e-6 + rtol 1e-5 of the largest value.
     Source: the kernel fusion part of the tinygrad course.
     """
@@ -133,7 +137,7 @@ def fusion(spec: FusionSpec, bench: Bench) -> Iterator[Row]:
 
 
 def variants(spec: FusionSpec) -> dict[str, Callable[[Any], Any]]:
-    """The chain of `spec` as functions of a realised tensor, cut in different places; by the variant's name."""
+    """The chain of `spec` as functions of a realized tensor, cut in different places; by variant name."""
     every = range(1, spec.steps + 1)
 
     def cut(after: range | tuple[int, ...], write: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -154,7 +158,6 @@ def variants(spec: FusionSpec) -> dict[str, Callable[[Any], Any]]:
 
 
 def _measure(spec: FusionSpec, bench: Bench, elements: int) -> Iterator[Row]:
-
     from experiments.bench.tinygrad.capture import capture, captured_work
     from experiments.bench.tinygrad.runtime import normal
 
@@ -193,25 +196,25 @@ def _error(replayed: Array, reference: Array, eager: Array) -> float:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """One sentence: the bytes that fusing saves, the time at the largest size, and from which size on it pays."""
+    """Bytes saved by fusion, the speedup at the largest size, and the size from which fusion is faster."""
     fused = frame[frame["variant"] == FUSED].sort_values("elements")
-    apart = frame[frame["variant"] == CONTIGUOUS_EVERY].sort_values("elements")
-    if fused.empty or apart.empty:
+    unfused = frame[frame["variant"] == CONTIGUOUS_EVERY].sort_values("elements")
+    if fused.empty or unfused.empty:
         return ""
-    largest, most = fused.iloc[-1], apart.iloc[-1]
-    traffic = float(most["traffic"])
+    largest, baseline = fused.iloc[-1], unfused.iloc[-1]
+    traffic = float(baseline["traffic"])
     times = f"exactly {traffic:.0f}x" if traffic.is_integer() else f"{traffic:.3g}x"
-    said = (
+    text = (
         f"On {largest['device']} a chain of {largest['steps']} steps moves {times} the bytes if every step writes its "
-        f"result to memory ({most['bytes'] / 1e6:.3g} MB instead of {largest['bytes'] / 1e6:.3g} MB at "
+        f"result to memory ({baseline['bytes'] / 1e6:.3g} MB instead of {largest['bytes'] / 1e6:.3g} MB at "
         f"{largest['elements']:,} elements); fusing them into one kernel {describe_speedup(largest, 'the chain')} there"
     )
-    said += "" if largest["verdict"] == "wrong" else bound_reason(largest)
-    return f"{said}. {_pays(fused)}."
+    text += "" if largest["verdict"] == "wrong" else bound_reason(largest)
+    return f"{text}. {_pays(fused)}."
 
 
 def pays_from(frame: "pd.DataFrame") -> int | None:
-    """The measured size from which on fusing is faster, at it and at all larger ones; None where there is none."""
+    """The smallest measured size at which and above which fusion is always faster; None if there is none."""
     fused = frame[frame["variant"] == FUSED].sort_values("elements", ascending=False)
     slower = [str(verdict) != "faster" for verdict in fused["verdict"]]
     paying = fused["elements"].iloc[: slower.index(True)] if True in slower else fused["elements"]
@@ -221,10 +224,10 @@ def pays_from(frame: "pd.DataFrame") -> int | None:
 def _pays(fused: "pd.DataFrame") -> str:
     paying = pays_from(fused)
     if paying is None:
-        return "No size was measured from which on fusing pays for certain"
+        return "Fusing is not significantly faster at the largest size"
     smaller = fused[fused["elements"] < paying]
     if smaller.empty:
-        return f"Fusing pays at every size that was measured, from {paying:,} elements on"
+        return f"Fusing is faster at every measured size, from {paying:,} elements on"
     below = smaller.iloc[-1]
-    seen = "no gain can be told" if below["verdict"] == "cannot tell" else f"the verdict is {below['verdict']}"
-    return f"Fusing pays from {paying:,} elements on; at {below['elements']:,} {seen}"
+    verdict = "inconclusive" if below["verdict"] == "cannot tell" else below["verdict"]
+    return f"Fusing is faster from {paying:,} elements on; at {below['elements']:,} the verdict is {verdict}"

@@ -1,4 +1,4 @@
-"""What TinyJit buys over eager execution, and when its capture has paid."""
+"""The speedup of TinyJit over eager execution, and the break-even of its capture."""
 
 import itertools
 import time
@@ -38,7 +38,7 @@ VARIANTS = ("eager", "jit")
 
 
 class JitSpec(MeasuredSpec):
-    """A model, its shapes, and how many first calls to look at."""
+    """A model, its shapes, and the number of first calls to time."""
 
     model: Literal["mlp3", "elementwise", "matmul_chain", "tiny_layers"] = Field(
         "mlp3",
@@ -51,7 +51,7 @@ class JitSpec(MeasuredSpec):
         min_length=1,
         max_length=16,
         title="Batch sizes",
-        description="rows of the input, for mlp3 and tiny_layers",
+        description="input rows, for mlp3 and tiny_layers",
     )
     size: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
         [1000],
@@ -68,17 +68,17 @@ class JitSpec(MeasuredSpec):
         description="inputs, two hidden layers and outputs of mlp3",
     )
     calls: int = Field(
-        10, ge=3, le=200, title="First calls", description="how many calls of the cold process the timeline shows"
+        10, ge=3, le=200, title="First calls", description="number of calls of the fresh process in the timeline"
     )
 
     @property
     def grid(self) -> list[dict[str, int]]:
-        """The points to measure: one per batch size or matrix size, in the order given, each once."""
+        """The points to measure: one per batch size or matrix size, in the given order, each once."""
         axis, values = ("batch", self.batch) if self.model in BY_BATCH else ("size", self.size)
         return [{axis: value} for value in dict.fromkeys(values)]
 
     def n_of(self, point: dict[str, int]) -> int:
-        """The number that makes the inputs of a grid point: its batch or its size."""
+        """The size of the inputs at a grid point: its batch size or matrix size."""
         return next(iter(point.values()))
 
     def need(self) -> Need:
@@ -95,7 +95,7 @@ class JitSpec(MeasuredSpec):
 @experiment(
     section="Compiler",
     title="JIT",
-    question="How much faster does TinyJit make a call, and after how many calls has the capture paid?",
+    question="How much faster does TinyJit make a call, and after how many calls has the capture paid off?",
     compares="eager, jit",
     spec=JitSpec,
     presets={
@@ -106,12 +106,12 @@ class JitSpec(MeasuredSpec):
         "quick": JitSpec(model="mlp3", batch=[16, 64], widths=[64, 32, 16, 10], budget_s=0.5, calls=5),
     },
     columns=[
-        Column("model", "text", "the function that is called"),
-        Column("batch", "integer", "rows of the input; empty for models that have none"),
-        Column("size", "integer", "n of the n x n matrices; empty for models that have none"),
+        Column("model", "text", "the measured function"),
+        Column("batch", "integer", "input rows; empty for models without a batch"),
+        Column("size", "integer", "n of the n x n matrices; empty for models without matrices"),
         *TIMED,
         *("first_call_ms", "capture_ms", "break_even_calls"),
-        Column("captures", "integer", "programs that the shapes have cost so far"),
+        Column("captures", "integer", "programs captured so far, one per shape"),
         *COMPILED,
         *REASON,
         "max_abs_error",
@@ -119,14 +119,14 @@ class JitSpec(MeasuredSpec):
     details={
         "timeline": [
             Column("variant", "text", "eager or jit"),
-            Column("batch", "integer", "rows of the input"),
+            Column("batch", "integer", "input rows"),
             Column("size", "integer", "n of the n x n matrices"),
-            Column("call", "integer", "number of the call in its own fresh process, from 1"),
+            Column("call", "integer", "number of the call in its fresh process, from 1"),
             Column("phase", "text", "eager, capture or replay"),
-            Column("call_ms", "number", "time of this call, synchronised"),
+            Column("call_ms", "number", "time of this call, synchronized"),
         ],
         "cold_phases": [
-            Column("batch", "integer", "rows of the input"),
+            Column("batch", "integer", "input rows"),
             Column("size", "integer", "n of the n x n matrices"),
             *COLD_PHASES,
         ],
@@ -136,8 +136,8 @@ class JitSpec(MeasuredSpec):
     inspects=True,
     answer=lambda frame: answer(frame),
     challenge=Challenge(
-        goal="Make a call of the three-layer network at least 4x faster than eager at batch 128 or more, the whole "
-        "interval above 4, and say why it is not more.",
+        goal="Make a call of the three-layer network at least 4x faster than eager at batch 128 or more, with the "
+        "whole interval above 4, and explain why it is not more.",
         question="Why is it not more? What would have to become cheaper: the launches, the arithmetic or the memory?",
         start="exercise",
         met=lambda frame: four_times(frame),
@@ -146,14 +146,14 @@ class JitSpec(MeasuredSpec):
 def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
     """Compares one call of a function, eager and captured by TinyJit, at each batch size or matrix size.
 
-    Latency is one synchronised call with realised inputs, from the third call on for the JIT, everything
-    compiled. First call and capture come from a process of their own per variant and point with an empty
-    kernel cache; the start of Python, the opening of the device and a throw-away compile are not in them.
-    At the first point the parts of a cold call are measured too, kernels compiled one after another (tinygrad's
-    pool of compiling processes, which first_call_ms has in it, would hide them).
-    The first call of a TinyJit is a plain eager call, so break-even compares the two curves of cumulative
-    time from the second call on: those first calls as measured, then the steady latency.
-    Not measured: training, changing shapes (a new shape is a new capture), calls that nobody waits for.
+    Latency is one synchronized call with realized inputs, from the third call on for the JIT, everything
+    compiled. First call and capture are timed in a fresh process per variant and point with an empty kernel
+    cache; they exclude the start of Python, the opening of the device and a warm-up compile.
+    At the first point the phases of a cold call are measured too, with kernels compiled one after another
+    (tinygrad's pool of compiling processes, which first_call_ms includes, would hide them).
+    The first call of a TinyJit is an eager call, so break-even compares the cumulative times from the second
+    call on: the first calls as measured, then the steady-state latency.
+    Not measured: training, changing shapes (a new shape is a new capture), asynchronous calls.
     Results are compared with numpy in float64, the JIT's also with eager; atol 1e-5 + rtol 1e-4 of the
     largest value. Source: the JIT part of the tinygrad course.
     """
@@ -178,7 +178,7 @@ def jit(spec: JitSpec, bench: Bench) -> Iterator[Row]:
             bench.detail("timeline", _timeline(variant, point, seconds))
         bench.progress(done + 0.5 / len(spec.grid), f"{where}: measuring")
         yield from _measure(spec, bench, point, workload, jitted, cold)
-    bench.progress(1.0, "where the time of a cold call goes")
+    bench.progress(1.0, "phases of a cold call")
     bench.detail("cold_phases", _cold_phases(spec, bench, spec.grid[0]))
 
 
@@ -228,7 +228,7 @@ def _measure(
 
 
 def _gains(comparison: Comparison, wrong: bool) -> bool:
-    """Whether there is a gain that can pay for the capture: no crossing follows from a difference nobody can tell."""
+    """Whether the JIT is significantly faster: otherwise there is no break-even."""
     return not wrong and comparison.verdict("jit") == "faster"
 
 
@@ -255,7 +255,7 @@ def _timeline(variant: str, point: dict[str, int], seconds: list[float]) -> list
 
 
 def first_calls(device: str, variant: str, spec: str, n: int) -> Callable[[], dict[str, list[float]]]:
-    """In a fresh process: seconds of the first calls of one variant, its inputs realised before they are asked for."""
+    """In a fresh process: seconds of the first calls of one variant, with inputs realized before."""
     from tinygrad import TinyJit
 
     from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
@@ -310,25 +310,25 @@ def build(spec: JitSpec, device: str) -> FunctionModel:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """One sentence: the speedup at the first and the last grid point, and when the capture has paid."""
+    """One sentence: the speedup at the first and the last grid point, and the break-even of the capture."""
     rows = frame[frame["variant"] == "jit"]
     if rows.empty:
         return ""
     first, last = rows.iloc[0], rows.iloc[-1]
     model = MODELS.get(str(first["model"]), str(first["model"]))
-    said = f"On {first['device']} the JIT {describe_speedup(first, f'the {model}')} at {_where(first)}"
-    said += "" if first["verdict"] == "wrong" else bound_reason(first)
+    text = f"On {first['device']} the JIT {describe_speedup(first, f'the {model}')} at {_where(first)}"
+    text += "" if first["verdict"] == "wrong" else bound_reason(first)
     if len(rows) > 1:
-        said += f" and {describe_speedup(last, 'it')} at {_where(last)}"
-    right = rows[rows["verdict"] != "wrong"]
-    if right.empty:
-        return said + "."
-    paid = [int(calls) for calls in right["break_even_calls"].dropna()]
-    if len(paid) < len(right):
-        never = "its capture never pays" if (right["verdict"] == "slower").all() else "no gain that pays can be told"
-        return f"{said}; {'its capture does not always pay' if paid else never}."
-    most, least = max(paid), min(paid)
-    return said + f"; its capture has paid after {least if least == most else f'{least} to {most}'} calls."
+        text += f" and {describe_speedup(last, 'it')} at {_where(last)}"
+    correct = rows[rows["verdict"] != "wrong"]
+    if correct.empty:
+        return text + "."
+    paid = [int(calls) for calls in correct["break_even_calls"].dropna()]
+    if len(paid) < len(correct):
+        never = "its capture never pays off" if (correct["verdict"] == "slower").all() else "no break-even is certain"
+        return f"{text}; {'its capture does not always pay off' if paid else never}."
+    largest, fewest = max(paid), min(paid)
+    return text + f"; its capture has paid off after {fewest if fewest == largest else f'{fewest} to {largest}'} calls."
 
 
 def _where(row: Any) -> str:
@@ -337,10 +337,10 @@ def _where(row: Any) -> str:
 
 def four_times(frame: "pd.DataFrame") -> Achievement | None:
     """The best row that meets the challenge: mlp3, batch 128 or more, at least 4x with its whole interval."""
-    right = (frame["variant"] == "jit", frame["model"] == "mlp3", frame["verdict"] == "faster")
-    rows = rows_where(frame, *right, frame["batch"] >= 128, frame["speedup_lo"] >= 4)
+    conditions = (frame["variant"] == "jit", frame["model"] == "mlp3", frame["verdict"] == "faster")
+    rows = rows_where(frame, *conditions, frame["batch"] >= 128, frame["speedup_lo"] >= 4)
     if rows.empty:
         return None
     best = rows.sort_values("speedup").iloc[-1]
     what = f"The JIT {describe_speedup(best, MODELS['mlp3'])} at batch {best['batch']} on {best['device']}."
-    return Achievement(what, bound_reason(best).strip(" ()") or "That call was not inspected.")
+    return Achievement(what, bound_reason(best).strip(" ()") or "That call was not profiled.")

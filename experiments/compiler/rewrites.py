@@ -1,4 +1,4 @@
-"""What rules on tinygrad's graph of operations buy, and which of them it applies by itself."""
+"""The effect of rewrite rules on tinygrad's graph of operations, and which of them tinygrad applies itself."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ RuleName = Literal[
 
 @dataclass(frozen=True)
 class Expression:
-    """What is computed from three arrays of like shape, on tensors and in numpy alike; of integers where it says so."""
+    """A function of three arrays of equal shape, for tensors and for numpy; `integers` if the arrays are int32."""
 
     text: str
     of: Callable[[Any, Any, Any], Any]
@@ -65,7 +65,7 @@ RULE_NAMES: tuple[RuleName, ...] = get_args(RuleName)
 
 
 class RewritesSpec(MeasuredSpec):
-    """Which expressions, which rules, and over how many numbers."""
+    """The expressions, the rules, and the array size."""
 
     expressions: list[ExpressionName] = Field(
         list(EXPRESSIONS),
@@ -79,11 +79,9 @@ class RewritesSpec(MeasuredSpec):
         min_length=1,
         max_length=len(RULE_NAMES),
         title="Rules",
-        description="each applied to every expression by itself, and all together where more than one fires",
+        description="each is applied to every expression alone, and all together where more than one fires",
     )
-    elements: int = Field(
-        2**20, ge=1, le=2**26, title="Elements", description="numbers of each of the arrays x, y and z"
-    )
+    elements: int = Field(2**20, ge=1, le=2**26, title="Elements", description="size of each of the arrays x, y and z")
     budget_s: float = Field(
         1.0,
         ge=0.1,
@@ -93,7 +91,7 @@ class RewritesSpec(MeasuredSpec):
     )
 
     def need(self) -> Need:
-        """Per number: arrays and their float64 twins some 112 bytes, and a result for every graph of an expression."""
+        """Per element: some 112 bytes for arrays and float64 references, and a result of every graph."""
         each = 112 + 4 * (len(self.rules) + 2)
         return Need(
             each * self.elements, f"arrays, results, reference of {self.elements:,} numbers, {each} bytes each,"
@@ -117,13 +115,13 @@ class RewritesSpec(MeasuredSpec):
         ),
     },
     columns=[
-        Column("expression", "text", "what is computed"),
+        Column("expression", "text", "name of the expression"),
         Column("written", "text", "the expression as a formula"),
-        Column("fired", "integer", "how often the rule was applied"),
-        Column("ops_before", "integer", "arithmetic operations in the graph as it is written"),
-        Column("ops_after", "integer", "and after the rule"),
-        Column("kernel_ops_before", "integer", "operations per number in the kernel compiled from the written graph"),
-        Column("kernel_ops_after", "integer", "and from the rewritten one"),
+        Column("fired", "integer", "number of times the rule fired"),
+        Column("ops_before", "integer", "arithmetic operations in the graph as written"),
+        Column("ops_after", "integer", "arithmetic operations in the graph after the rule"),
+        Column("kernel_ops_before", "integer", "operations per element in the kernel of the graph as written"),
+        Column("kernel_ops_after", "integer", "operations per element in the kernel of the rewritten graph"),
         Column("already", "boolean", "true where tinygrad compiles the same code without the rule"),
         *TIMED,
         *COMPILED,
@@ -132,21 +130,21 @@ class RewritesSpec(MeasuredSpec):
     ],
     details={
         "nodes": [
-            Column("expression", "text", "what is computed"),
+            Column("expression", "text", "name of the expression"),
             Column("variant", "text", "as written, or the rule that was applied"),
             Column("node", "integer", "number of the node in its graph"),
             Column("label", "text", "an input, a constant or the sign of an operation"),
             Column("layer", "integer", "distance from the inputs and constants, which are layer 0"),
         ],
         "edges": [
-            Column("expression", "text", "what is computed"),
+            Column("expression", "text", "name of the expression"),
             Column("variant", "text", "as written, or the rule that was applied"),
-            Column("operand", "integer", "number of the node that is used"),
-            Column("node", "integer", "number of the node that uses it"),
+            Column("operand", "integer", "number of the operand node"),
+            Column("node", "integer", "number of the node that has this operand"),
         ],
         "rules": [
             Column("variant", "text", "the rule"),
-            Column("source", "text", "its code"),
+            Column("source", "text", "Python code of the rule"),
         ],
     },
     grid=("expression",),
@@ -158,18 +156,18 @@ class RewritesSpec(MeasuredSpec):
     answer=lambda frame: answer(frame),
 )
 def rewrites(spec: RewritesSpec, bench: Bench) -> Iterator[Row]:
-    """Rewrites the graph of an expression by a rule, before tinygrad sees it, and compares what is compiled.
+    """Rewrites the graph of an expression with a rule before tinygrad compiles it, and compares the kernels.
 
-    Each rule is a pattern with what takes its place, written with tinygrad's PatternMatcher; its source is kept with
+    Each rule is a pattern and its replacement, written with tinygrad's PatternMatcher; its source is stored with
     the run. `ops_before` and `ops_after` count arithmetic operations in the graph, a shared one once; the kernel
-    operations are tinygrad's own count of the compiled kernels, per number. A rule is `already` tinygrad's own where
-    the kernel's code is the same with and without it: it folds such things itself on the way to the kernel, so the
-    rule changes a picture and no time. `factor out` is one that it does not apply, because floating-point results
-    may differ in the last digits. A rule that does not fire leaves the graph as it is and has nothing to time.
-    Not measured: the time of rewriting, which a captured call does not pay again, and rules on reductions,
-    movements of data or control flow.
+    operations are tinygrad's count for the compiled kernels, per element. `already` is true where the kernel's code
+    is the same with and without the rule: tinygrad applies an equivalent rule itself, so only the graph differs and
+    no time. It does not apply `factor out`, because floating-point results may differ in the last digits. A rule
+    that does not fire leaves the graph unchanged and is not timed.
+    Not measured: the time of rewriting, which a captured call does not repeat, and rules on reductions, data
+    movement or control flow.
     Results are compared with numpy in float64 and with eager execution of the written expression; atol 1e-6 + rtol
-    1e-5 of the largest value. Source: the custom optimisation part of the tinygrad course.
+    1e-5 of the largest value. Source: the custom optimization part of the tinygrad course.
     """
     from experiments.bench.tinygrad.rewrite_rules import source
 
@@ -183,7 +181,7 @@ def rewrites(spec: RewritesSpec, bench: Bench) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class GraphVariant:
-    """The graph of one variant: how many operations it has, and how often its rules fired."""
+    """The graph of one variant: its rules, how often they fired, and its number of operations."""
 
     rules: Sequence[RuleName]
     fired: int
@@ -192,7 +190,7 @@ class GraphVariant:
 
 @dataclass(frozen=True)
 class CompiledVariant:
-    """What became of the graph of one variant: its captured call, what that does, its code, how wrong it is."""
+    """The compiled graph of one variant: its captured call, the call's work, kernel code and largest error."""
 
     function: Callable[..., Any]
     jit: Any
@@ -250,7 +248,7 @@ def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequ
 def _graphs(
     bench: Bench, name: ExpressionName, inputs: Sequence[Any], rules: Sequence[RuleName]
 ) -> dict[str, GraphVariant]:
-    """The graph as written, after each rule alone, and after all where more than one fires; kept as details."""
+    """The graph as written, after each rule alone, and after all where more than one fires; stored as details."""
     from experiments.bench.tinygrad.rewrite_rules import nodes, operations, rewrite
 
     alone = {rule: rewrite(EXPRESSIONS[name].of(*inputs), [rule]).fired for rule in rules}
@@ -292,7 +290,7 @@ def _reasons(
     latencies_s: dict[str, float],
     inputs: Sequence[Any],
 ) -> dict[str, dict[str, Value]]:
-    """Why each variant takes its time; those with the same code are inspected once, in the name of the first."""
+    """The bound of each variant; variants with the same code are profiled once, under the name of the first."""
     by_code: dict[str, list[str]] = {}
     for variant, one in compiled.items():
         by_code.setdefault(one.code, []).append(variant)
@@ -305,36 +303,36 @@ def _reasons(
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """How many of the rewrites tinygrad has already, and what the rules buy that it does not apply."""
+    """How many rewrites tinygrad makes itself, and the effect of the rules that it does not apply."""
     fired = frame[(frame["fired"] > 0) & (frame["variant"] != ALL_RULES)]
     if fired.empty:
         return ""
     already = fired["already"].astype("boolean").fillna(False).astype(bool)
     rules, expressions = fired["variant"].nunique(), fired["expression"].nunique()
     known = int(already.sum())
-    said = (
-        f"On {fired['device'].iloc[0]} {_counted(rules, 'rule')} made {_counted(len(fired), 'rewrite')} of "
-        f"{_counted(expressions, 'expression')}"
+    text = (
+        f"On {fired['device'].iloc[0]} {_plural(rules, 'rule')} made {_plural(len(fired), 'rewrite')} of "
+        f"{_plural(expressions, 'expression')}"
     )
     if known:
-        said += f"; {known} of them change{'s' * (known == 1)} nothing that runs, as tinygrad compiles the same kernel "
-        said += "without the rule"
-    said += "."
-    buys = (_buys(rule, rows) for rule, rows in fired[~already].groupby("variant", sort=False))
-    return " ".join((said, *buys))
+        text += f"; {known} of them change{'s' * (known == 1)} no kernel, as tinygrad compiles the same code "
+        text += "without the rule"
+    text += "."
+    effects = (_effect(rule, rows) for rule, rows in fired[~already].groupby("variant", sort=False))
+    return " ".join((text, *effects))
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number > 1)}"
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number > 1)}"
 
 
-def _buys(rule: object, rows: "pd.DataFrame") -> str:
-    """What a rule that tinygrad does not apply does: in full at its first expression, in short at the others."""
+def _effect(rule: object, rows: "pd.DataFrame") -> str:
+    """The effect of a rule that tinygrad does not apply: in full for the first expression, in short for the others."""
     first, *others = [row for _, row in rows.iterrows()]
-    said = f"tinygrad does not {rule} by itself: that takes {_cut(first)} and {describe_speedup(first, 'it')}"
-    said += "" if first["verdict"] == "wrong" else bound_reason(first)
-    return said + "".join(f", and {_cut(row)}" for row in others) + "."
+    text = f"tinygrad does not {rule} itself: the rule takes {_cut(first)} and {describe_speedup(first, 'it')}"
+    text += "" if first["verdict"] == "wrong" else bound_reason(first)
+    return text + "".join(f", and {_cut(row)}" for row in others) + "."
 
 
 def _cut(row: Any) -> str:
-    return f"{row['written']} from {row['kernel_ops_before']} to {row['kernel_ops_after']} operations per number"
+    return f"{row['written']} from {row['kernel_ops_before']} to {row['kernel_ops_after']} operations per element"

@@ -1,4 +1,4 @@
-"""The ceilings of a device: how fast it copies, by size, and how fast it multiplies matrices."""
+"""The ceilings of a device: copy bandwidth by size, and the rate of matrix products."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class CeilingsSpec(MeasuredSpec):
-    """Which arrays to copy and which matrices to multiply."""
+    """Sizes of the arrays to copy and of the matrices to multiply."""
 
     moved_bytes: list[Annotated[int, Field(ge=2**10, le=2**33)]] = Field(
         [2**16, 2**18, 2**20, 2**22, 2**24, 2**26, 2**28],
         min_length=1,
         max_length=16,
         title="Bytes moved",
-        description="read and written by a copy: small ones stay in a cache",
+        description="read and written by a copy: small arrays stay in a cache",
     )
     n: list[Annotated[int, Field(ge=16, le=16384)]] = Field(
         [300, 600, 1000],
@@ -34,15 +34,15 @@ class CeilingsSpec(MeasuredSpec):
     )
 
     def need(self) -> Need:
-        """The largest copy with its source, or three matrices; each twice, as a CPU holds them: in numpy too."""
+        """The largest copy with its source, or three matrices; each twice, as numpy holds them too."""
         return Need(max(2 * max(self.moved_bytes), 24 * max(self.n) ** 2), "the largest copy or product")
 
 
 @experiment(
     section="Machine",
     title="Ceilings",
-    question="What is the most that this device can do: bytes per second by size, and operations per second?",
-    compares="copies by size and matrix products, tinygrad beside numpy",
+    question="What are this device's peak rates: bytes per second by size, and operations per second?",
+    compares="copies by size and matrix products, tinygrad and numpy",
     spec=CeilingsSpec,
     presets={
         "standard": CeilingsSpec(),
@@ -62,13 +62,13 @@ class CeilingsSpec(MeasuredSpec):
     answer=lambda frame: answer(frame),
 )
 def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
-    """Times copies by size and products by size, replayed by tinygrad, and on a CPU by numpy beside it.
+    """Times copies and matrix products of several sizes, replayed by tinygrad, and on a CPU also by numpy.
 
-    The latency is that of a call, launch included; the rates are those of tinygrad's kernel alone, and of numpy's
-    call. They are what a roofline needs: a kernel cannot be expected to move bytes faster than the copy of its
-    size, nor to compute faster than the best product. numpy runs on one thread, as tinygrad's CPU device does;
-    it shows how far tinygrad's kernels are from the hardware. Not measured: half precision, tensor cores by
-    BEAM, several cores or cards. Source: the empirical roofline toolkit's idea, with tinygrad as the program.
+    Latency is of the whole call, launch included; rates are of tinygrad's kernel alone, and of numpy's call. They
+    are the ceilings of the roofline: a kernel should not move bytes faster than the copy of its size, nor compute
+    faster than the best product. numpy runs on one thread, as tinygrad's CPU device does; it shows how far
+    tinygrad's kernels are from the hardware. Not measured: half precision, tensor cores with BEAM, several cores
+    or devices. Source: the approach of the empirical roofline toolkit, with tinygrad.
     """
     from experiments.bench.machine.ceilings import NUMPY, TINYGRAD, Peak, copy, launch_floor, matmul
     from experiments.bench.tinygrad.runtime import synchronizer
@@ -79,9 +79,9 @@ def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
         ("moved_bytes", size, copy) for size in dict.fromkeys(spec.moved_bytes)
     ]
     points += [("n", size, matmul) for size in dict.fromkeys(spec.n)]
-    for number, (axis, size, make) in enumerate(points):
-        bench.progress(number / len(points), f"{make.__name__}: {axis} {size:,}")
-        peak = make(bench.device, size)
+    for number, (axis, size, measure) in enumerate(points):
+        bench.progress(number / len(points), f"{measure.__name__}: {axis} {size:,}")
+        peak = measure(bench.device, size)
         measured = bench.compare(peak.calls, NUMPY if NUMPY in peak.calls else TINYGRAD)
         for by in peak.calls:
             seconds = peak.seconds(by, measured, synchronize)
@@ -98,7 +98,7 @@ def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The best copy and the best product, and who reached them."""
+    """The best copy and the best product, and which library reached them."""
     copies, products = frame[frame["gb_s"].notna()], frame[frame["gflops"].notna()]
     if copies.empty or products.empty:
         return ""

@@ -15,18 +15,18 @@ from experiments.models.functions import layers
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTHS, BATCH = (64, 32, 16, 10), 16  # a replay of some 0.1 ms: the smallest thing that the other pages compare
+WIDTHS, BATCH = (64, 32, 16, 10), 16  # a replay of some 0.1 ms: the shortest call that other experiments compare
 
 
 class ControlSpec(MeasuredSpec):
-    """How many comparisons, each by the rule that all experiments use."""
+    """The number of comparisons, each made as in all experiments."""
 
     comparisons: int = Field(
         200,
         ge=12,
         le=2000,
         title="Comparisons",
-        description="of a call with itself; 200 tell 5 % from 10 % false alarms",
+        description="of a call with itself; 200 are enough to distinguish 5 % from 10 % false alarms",
     )
     budget_s: float = Field(
         0.2,
@@ -40,7 +40,7 @@ class ControlSpec(MeasuredSpec):
 @experiment(
     section="Machine",
     title="A/A control",
-    question="How often does this machine see a difference where there is none?",
+    question="How often do comparisons on this machine report a difference where there is none?",
     compares="a call against itself",
     spec=ControlSpec,
     presets={"standard": ControlSpec(), "quick": ControlSpec(comparisons=20, budget_s=0.1)},
@@ -52,10 +52,10 @@ class ControlSpec(MeasuredSpec):
 def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
     """Compares a captured small network (64-32-16-10 at batch 16) with itself, as the experiments compare variants.
 
-    Both names stand for the same call, so every verdict but `cannot tell` is a false alarm. Of intervals that
-    hold the truth in 95 % of cases at most 5 % may be one. More of them mean that something disturbs this
-    machine in bursts longer than a block; the intervals of all pages are then too narrow by as much.
-    Not measured: a slow drift, which blocks cancel, and differences that another variant brings with it.
+    Both names are the same call, so every verdict other than inconclusive is a false alarm. With 95 % intervals
+    at most 5 % are expected. More of them mean that other load disturbs this machine in bursts longer than a
+    block; the intervals of all experiments are then too narrow.
+    Not measured: slow drift, which blocks cancel, and effects that one variant has on another.
     Source: the A/A test of online experiments, applied to timings.
     """
     from experiments.bench.tinygrad.capture import capture
@@ -70,18 +70,18 @@ def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The share of false alarms with its 95 % Wilson interval, and what follows."""
+    """The rate of false alarms with its 95 % Wilson interval, and whether it is as expected."""
     if frame.empty:
         return ""
     total, alarms = len(frame), int((frame["verdict"] != "cannot tell").sum())
     share = wilson(alarms, total)
-    said = (
-        f"On {frame['device'].iloc[0]} {alarms} of {total} comparisons of a call with itself saw a difference: "
+    text = (
+        f"On {frame['device'].iloc[0]} {alarms} of {total} comparisons of a call with itself report a difference: "
         f"{share.median:.1%} false alarms (95 % {share.lo or 0:.1%} to {share.hi or 0:.1%})"
     )
     if share.lo is not None and share.lo > 0.05:
         return (
-            said
-            + ", more than the 5 % that a 95 % interval allows: this machine is disturbed, doubt small differences."
+            text + ", more than the 5 % expected of 95 % intervals: other load disturbs this machine, "
+            "do not trust small differences."
         )
-    return said + ", which agrees with the 5 % that a 95 % interval allows."
+    return text + ", consistent with the 5 % expected of 95 % intervals."

@@ -45,7 +45,7 @@ def test_the_arithmetic_is_the_same_however_the_chain_is_cut(rows):
     assert (rows["ops"] == 6 * rows["elements"]).all()  # ReLU compares and chooses
 
 
-def test_the_results_are_right(rows):
+def test_the_results_are_correct(rows):
     assert (rows["max_abs_error"] < ATOL + 4 * RTOL).all()  # the largest result is near 2
 
 
@@ -108,7 +108,7 @@ def test_the_need_is_that_of_the_longest_vector():
     )
 
 
-def told(*verdicts):
+def answer_of(*verdicts):
     """Fused and unfused rows of sizes 1000, 2000 … with these verdicts."""
     common = {"device": "CPU", "steps": 5, "bound": None}
     made = []
@@ -125,18 +125,21 @@ def told(*verdicts):
 @pytest.mark.parametrize(
     ("verdicts", "ends"),
     [
-        (["faster", "faster"], "Fusing pays at every size that was measured, from 1,000 elements on."),
-        (["cannot tell", "faster", "faster"], "Fusing pays from 2,000 elements on; at 1,000 no gain can be told."),
-        (["faster", "slower", "faster"], "Fusing pays from 3,000 elements on; at 2,000 the verdict is slower."),
-        (["faster", "cannot tell"], "No size was measured from which on fusing pays for certain."),
+        (["faster", "faster"], "Fusing is faster at every measured size, from 1,000 elements on."),
+        (
+            ["cannot tell", "faster", "faster"],
+            "Fusing is faster from 2,000 elements on; at 1,000 the verdict is inconclusive.",
+        ),
+        (["faster", "slower", "faster"], "Fusing is faster from 3,000 elements on; at 2,000 the verdict is slower."),
+        (["faster", "cannot tell"], "Fusing is not significantly faster at the largest size."),
     ],
 )
-def test_the_answer_says_from_which_size_on_fusion_pays(verdicts, ends):
-    assert told(*verdicts).endswith(ends)
+def test_the_answer_names_the_size_from_which_fusion_is_faster(verdicts, ends):
+    assert answer_of(*verdicts).endswith(ends)
 
 
 def test_the_answer_gives_bytes_and_time():
-    assert told("faster").startswith(
+    assert answer_of("faster").startswith(
         "On CPU a chain of 5 steps moves exactly 5x the bytes if every step writes its result to memory (0.04 MB "
         "instead of 0.008 MB at 1,000 elements); fusing them into one kernel makes the chain 4x faster (95 % 3.9 to "
         "4.1) there. "

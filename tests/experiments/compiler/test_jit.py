@@ -66,7 +66,7 @@ def test_the_control_of_a_grid_point_stands_in_all_its_rows(rows):
     assert rows.groupby("batch")[["control_lo", "control_hi"]].nunique().eq(1).all(axis=None)
 
 
-def test_the_results_are_right(rows):
+def test_the_results_are_correct(rows):
     assert (rows["max_abs_error"] < ATOL + RTOL).all()  # the outputs are of the order of one
 
 
@@ -167,7 +167,7 @@ def test_the_largest_network_asks_for_more_than_its_weights():
         ({"calls": "2"}, "calls"),
     ],
 )
-def test_what_is_out_of_bounds_is_refused(given, field):
+def test_out_of_bounds_values_are_rejected(given, field):
     with pytest.raises(BadInput, match=f"^{field}: "):
         parse(JitSpec, given)
 
@@ -201,16 +201,16 @@ def said(*rows):
 @pytest.mark.parametrize(
     ("changes", "begins", "ends"),
     [
-        ({}, "makes the 3-layer network 4x faster (95 % 3.9 to 4.1)", "has paid after 14 calls."),
+        ({}, "makes the 3-layer network 4x faster (95 % 3.9 to 4.1)", "has paid off after 14 calls."),
         (
             {"verdict": "slower", "speedup": 0.5, "speedup_lo": 0.4, "speedup_hi": 0.6, "break_even_calls": None},
             "makes the 3-layer network 2x slower (ratio 0.5, 95 % 0.4 to 0.6)",
-            "never pays.",
+            "never pays off.",
         ),
         (
             {"verdict": "cannot tell", "speedup": 1.01, "speedup_lo": 0.98, "speedup_hi": 1.03},
             "makes no significant difference to the 3-layer network (ratio 1.01, 95 % 0.98 to 1.03)",
-            "has paid after 14 calls.",
+            "has paid off after 14 calls.",
         ),
     ],
 )
@@ -225,7 +225,7 @@ def test_the_answer_to_a_wrong_result_promises_nothing():
 def test_a_wrong_point_says_nothing_about_the_capture_of_the_others():
     assert said(row(), row(batch=32, **WRONG_RESULT)) == (
         "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
-        "and computes it incorrectly at batch 32; its capture has paid after 14 calls."
+        "and computes it incorrectly at batch 32; its capture has paid off after 14 calls."
     )
 
 
@@ -234,7 +234,7 @@ def test_the_answer_gives_the_reason_of_the_first_point():
     assert said(row(**why), row(batch=32, bound="compute", roof_fraction=0.5)) == (
         "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
         "(90% of that call is launch overhead: 3 kernels of 2 µs each) "
-        "and makes it 4x faster (95 % 3.9 to 4.1) at batch 32; its capture has paid after 14 calls."
+        "and makes it 4x faster (95 % 3.9 to 4.1) at batch 32; its capture has paid off after 14 calls."
     )
 
 
@@ -246,12 +246,12 @@ def test_the_answer_names_the_first_and_the_last_point():
     last = row(batch=64, speedup=2.0, speedup_lo=1.9, speedup_hi=2.1, break_even_calls=9)
     assert said(row(), row(batch=32), last) == (
         "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
-        "and makes it 2x faster (95 % 1.9 to 2.1) at batch 64; its capture has paid after 9 to 14 calls."
+        "and makes it 2x faster (95 % 1.9 to 2.1) at batch 64; its capture has paid off after 9 to 14 calls."
     )
 
 
 def test_the_answer_says_where_a_capture_does_not_always_pay():
-    assert said(row(), row(batch=32, break_even_calls=None)).endswith("its capture does not always pay.")
+    assert said(row(), row(batch=32, break_even_calls=None)).endswith("its capture does not always pay off.")
 
 
 def test_the_answer_writes_a_matrix_as_its_shape():

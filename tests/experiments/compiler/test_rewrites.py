@@ -37,7 +37,7 @@ def test_a_fold_shortens_the_graph_and_not_the_kernel_because_tinygrad_folds_it_
     assert row["already"]
 
 
-def test_factoring_shortens_the_kernel_too_because_tinygrad_does_not_do_it(rows):
+def test_factoring_shortens_the_kernel_too_because_tinygrad_does_not_apply_it(rows):
     row = at(rows, "common factor", "factor out")
     assert counts(row) == [1, 3, 2, 3, 2]
     assert not row["already"]
@@ -55,7 +55,7 @@ def test_where_several_rules_fire_they_are_also_applied_together(rows):
     assert rows.loc[rows["variant"] == "all rules", "expression"].tolist() == ["negated twice"]
 
 
-def test_what_is_timed_is_right_and_compared_with_the_expression_as_written(rows):
+def test_what_is_timed_is_correct_and_compared_with_the_expression_as_written(rows):
     timed = rows[rows["latency_ms"].notna()]
     assert (timed["max_abs_error"] < 1e-5).all()
     assert set(timed["verdict"]) <= {"baseline", "faster", "slower", "cannot tell"}
@@ -63,7 +63,7 @@ def test_what_is_timed_is_right_and_compared_with_the_expression_as_written(rows
     assert timed["bound"].notna().all()
 
 
-def test_the_graphs_before_and_after_are_kept(ran):
+def test_the_graphs_before_and_after_are_stored(ran):
     nodes, edges = (ran[1][name] for name in ("nodes", "edges"))
     before = nodes[(nodes["expression"] == "scaled twice") & (nodes["variant"] == "as written")]
     after = nodes[(nodes["expression"] == "scaled twice") & (nodes["variant"] == "fold products")]
@@ -74,17 +74,17 @@ def test_the_graphs_before_and_after_are_kept(ran):
     assert len(drawn) == 4
 
 
-def test_every_rule_is_kept_with_its_source(ran):
+def test_every_rule_is_stored_with_its_source(ran):
     sources = ran[1]["rules"].set_index("variant")["source"]
     assert set(sources.index) == set(rewrites.presets["quick"].rules)
     assert sources["fold products"].startswith("def fold_products() -> PatternMatcher:")
     assert "UPat.cvar" in sources["fold products"]
 
 
-def test_the_answer_of_a_real_run_says_what_tinygrad_has_already(rows):
+def test_the_answer_of_a_real_run_names_the_rewrites_that_tinygrad_makes_itself(rows):
     said = answer(rows)
-    assert said.startswith("On CPU 3 rules made 4 rewrites of 3 expressions; 3 of them change nothing that runs, ")
-    assert "tinygrad does not factor out by itself: that takes x*z + y*z from 3 to 2 operations per number" in said
+    assert said.startswith("On CPU 3 rules made 4 rewrites of 3 expressions; 3 of them change no kernel, ")
+    assert "tinygrad does not factor out itself: the rule takes x*z + y*z from 3 to 2 operations per element" in said
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +164,16 @@ def row(**changes):
 def test_the_answer_names_the_rule_once_and_each_expression_it_shortens():
     frame = pd.DataFrame([row(), row(expression="mixture", written="mixed", kernel_ops_before=4, kernel_ops_after=3)])
     assert answer(frame) == (
-        "On CPU 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out by itself: that takes x*z + y*z "
-        "from 3 to 2 operations per number and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
-        "operations per number."
+        "On CPU 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out itself: the rule takes x*z + y*z "
+        "from 3 to 2 operations per element and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
+        "operations per element."
     )
 
 
 def test_the_answer_says_where_tinygrad_has_all_of_them():
     assert answer(pd.DataFrame([row(already=True)])) == (
-        "On CPU 1 rule made 1 rewrite of 1 expression; 1 of them changes nothing that runs, as tinygrad compiles the "
-        "same kernel without the rule."
+        "On CPU 1 rule made 1 rewrite of 1 expression; 1 of them changes no kernel, as tinygrad compiles the same code "
+        "without the rule."
     )
 
 

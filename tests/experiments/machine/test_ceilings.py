@@ -33,7 +33,7 @@ def records(ran):
     return [{name: None if pd.isna(cell) else cell for name, cell in one.items()} for one in ran[1].to_dict("records")]
 
 
-def test_every_copy_and_every_product_is_made_by_tinygrad_and_by_numpy(rows):
+def test_every_copy_and_every_product_is_timed_in_tinygrad_and_in_numpy(rows):
     points = [("copy", size) for size in QUICK.moved_bytes] + [("matmul", size) for size in QUICK.n]
     size = rows["moved_bytes"].fillna(rows["n"])
     assert list(zip(rows["what"], size, rows["variant"], strict=True)) == [
@@ -62,7 +62,7 @@ def test_numpys_rate_is_the_work_over_its_latency(rows):
     assert products["gflops"].tolist() == pytest.approx(by_hand.tolist())
 
 
-def test_the_kept_ceilings_are_the_rows_with_a_date_and_first_an_empty_kernel(rows, records):
+def test_the_stored_ceilings_are_an_empty_kernel_then_the_rows_with_a_date(rows, records):
     empty, *records = records
     assert empty["what"] == "empty"
     assert 0 < empty["floor_us"] < 1000
@@ -71,7 +71,7 @@ def test_the_kept_ceilings_are_the_rows_with_a_date_and_first_an_empty_kernel(ro
     assert all(pd.Timestamp(one["measured"]) <= pd.Timestamp.now("UTC").tz_localize(None) for one in records)
 
 
-def test_the_kept_ceilings_are_enough_for_a_roofline(rows, records):
+def test_the_stored_ceilings_are_enough_for_a_roofline(rows, records):
     known = Ceilings.of(records)
     assert known is not None
     assert [size for size, _ in known.copies] == sorted(QUICK.moved_bytes)
@@ -99,7 +99,7 @@ COPIES = [row("tinygrad", moved_bytes=2**20, gb_s=90.0), row("numpy", moved_byte
 SLOW_COPY, PRODUCT = row("tinygrad", moved_bytes=2**28, gb_s=9.0), row("numpy", n=600, gflops=101.24)
 
 
-def test_the_answer_tells_cache_from_memory_and_says_who_reached_what():
+def test_the_answer_separates_cache_from_memory_and_names_the_library():
     assert answer(frame(*COPIES, SLOW_COPY, PRODUCT)) == (
         "CPU copies 90 GB/s at best (tinygrad) and 12.5 GB/s at the largest size (numpy), "
         "and multiplies float32 matrices at 101.2 GFLOP/s (numpy)."
@@ -121,7 +121,7 @@ def test_without_a_copy_or_without_a_product_there_is_no_answer(made):
         ({"moved_bytes": ",".join(["1024"] * 17)}, "moved_bytes: 1024,1024,"),
     ],
 )
-def test_what_is_out_of_bounds_is_refused_in_one_line(given, problem):
+def test_out_of_bounds_values_are_rejected_in_one_line(given, problem):
     with pytest.raises(BadInput) as refused:
         parse(CeilingsSpec, given)
     [said] = refused.value.problems

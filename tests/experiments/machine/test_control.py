@@ -37,7 +37,7 @@ def test_every_comparison_has_its_interval_of_at_least_twelve_blocks(rows):
 
 def test_the_answer_of_a_real_run_counts_its_comparisons(rows):
     alarms = int((rows["verdict"] != "cannot tell").sum())
-    assert answer(rows).startswith(f"On CPU {alarms} of {QUICK.comparisons} comparisons of a call with itself saw")
+    assert answer(rows).startswith(f"On CPU {alarms} of {QUICK.comparisons} comparisons of a call with itself report")
 
 
 def made(alarms, total):
@@ -45,22 +45,22 @@ def made(alarms, total):
     return pd.DataFrame({"device": "CPU", "verdict": pd.Series(verdicts, dtype="string")})
 
 
-def test_no_false_alarm_agrees_with_what_an_interval_promises():
+def test_no_false_alarm_is_consistent_with_the_intervals():
     assert answer(made(0, 200)) == (
-        "On CPU 0 of 200 comparisons of a call with itself saw a difference: 0.0% false alarms (95 % 0.0% to 1.9%), "
-        "which agrees with the 5 % that a 95 % interval allows."
+        "On CPU 0 of 200 comparisons of a call with itself report a difference: 0.0% false alarms "
+        "(95 % 0.0% to 1.9%), consistent with the 5 % expected of 95 % intervals."
     )
 
 
-def test_false_alarms_that_may_be_five_percent_agree_too():
-    assert "5.0% false alarms (95 % 2.7% to 9.0%), which agrees" in answer(made(10, 200))
-    assert "7.5% false alarms (95 % 4.6% to 12.0%), which agrees" in answer(made(15, 200))
+def test_a_rate_of_false_alarms_that_may_be_five_percent_is_consistent():
+    assert "5.0% false alarms (95 % 2.7% to 9.0%), consistent" in answer(made(10, 200))
+    assert "7.5% false alarms (95 % 4.6% to 12.0%), consistent" in answer(made(15, 200))
 
 
-def test_more_false_alarms_than_an_interval_allows_are_said_to_be_a_disturbed_machine():
+def test_more_false_alarms_than_expected_mean_a_disturbed_machine():
     said = answer(made(30, 200))
     assert "15.0% false alarms (95 % 10.7% to 20.6%), more than the 5 %" in said
-    assert said.endswith("this machine is disturbed, doubt small differences.")
+    assert said.endswith("other load disturbs this machine, do not trust small differences.")
 
 
 def test_without_rows_there_is_no_answer():
