@@ -19,7 +19,7 @@ WIDTHS, BATCH = (64, 32, 16, 10), 16  # a replay of some 0.1 ms: the shortest ca
 
 
 class ControlSpec(MeasuredSpec):
-    """The number of comparisons, each made as in all experiments."""
+    """The number of comparisons, and the time for each."""
 
     comparisons: int = Field(
         200,

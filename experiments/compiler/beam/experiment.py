@@ -1,4 +1,4 @@
-"""What BEAM search adds to tinygrad's heuristic, what it costs, and when it has paid."""
+"""The speedup of BEAM search over tinygrad's heuristic, its cost, and its break-even."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PREPARE = f"{__name__}:prepare"
 NOOPT, HEURISTIC = Optimization(optimized=False), Optimization()
 BASELINE = HEURISTIC.name
-BYTES_PER_NUMBER = 32  # bytes for each number of inputs and result, all variants and their check included
+BYTES_PER_NUMBER = 32  # bytes for each number of inputs and results, all variants and their check included
 ATOL = 1e-5
 RTOL: dict[NumberFormat, float] = {"float32": 1e-4, "float16": 2e-3}  # against float64, of the largest value
 
@@ -43,26 +43,26 @@ class BeamSpec(MeasuredSpec):
         min_length=1,
         max_length=8,
         title="Sizes n",
-        description="n of the n x n matrices; of conv2d: pixels of an image's side",
+        description="n of the n x n matrices; for conv2d: width and height of an image in pixels",
     )
     widths: list[Annotated[int, Field(ge=1, le=32)]] = Field(
         [1, 2],
         min_length=1,
         max_length=6,
         title="BEAM widths",
-        description="candidates that survive each round: a wider search tries more and takes longer",
+        description="candidates that each round keeps: a wider search tries more and takes longer",
     )
     search_budget_s: float = Field(
         60,
         ge=0.5,
         le=3600,
         title="Budget per search [s]",
-        description="a search that takes longer is ended, and the best that it had found is timed",
+        description="a search that takes longer is stopped, and its best kernel so far is timed",
     )
-    dtype: NumberFormat = Field("float32", title="Number format", description="float16 is for matmul and conv2d alone")
-    images: int = Field(4, ge=1, le=256, title="Images", description="in the batch of conv2d")
-    channels: int = Field(16, ge=1, le=512, title="Channels", description="of an image of conv2d")
-    filters: int = Field(32, ge=1, le=512, title="Filters", description="of conv2d, each 3 x 3")
+    dtype: NumberFormat = Field("float32", title="Number format", description="float16 is for matmul and conv2d only")
+    images: int = Field(4, ge=1, le=256, title="Images", description="batch size of conv2d")
+    channels: int = Field(16, ge=1, le=512, title="Channels", description="channels of the images of conv2d")
+    filters: int = Field(32, ge=1, le=512, title="Filters", description="filters of conv2d, each 3 x 3")
 
     @model_validator(mode="after")
     def _float16_does_not_overflow(self) -> "BeamSpec":
@@ -72,7 +72,7 @@ class BeamSpec(MeasuredSpec):
 
     @property
     def variants(self) -> list[Optimization]:
-        """Unoptimised, the heuristic, and a search of each width."""
+        """Unoptimized, the heuristic, and a search of each width."""
         return [NOOPT, HEURISTIC, *(Optimization(width) for width in dict.fromkeys(self.widths))]
 
     def need(self) -> Need:
@@ -93,7 +93,7 @@ class BeamSpec(MeasuredSpec):
 @experiment(
     section="Compiler",
     title="BEAM search",
-    question="What does BEAM search add to the heuristic's kernels, and after how many calls has the search paid?",
+    question="How much faster are BEAM's kernels than the heuristic's, and when has the search paid off?",
     compares="noopt, heuristic, beam=1 to 8",
     spec=BeamSpec,
     presets={
@@ -106,17 +106,17 @@ class BeamSpec(MeasuredSpec):
         "quick": BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=20, budget_s=0.4),
     },
     columns=[
-        Column("kernel", "text", "what is computed"),
-        Column("size", "integer", "n of the n x n matrices, or pixels of an image's side"),
-        Column("dtype", "text", "format of the numbers"),
+        Column("kernel", "text", "the computation"),
+        Column("size", "integer", "n of the n x n matrices, or width and height of an image in pixels"),
+        Column("dtype", "text", "number format"),
         *TIMED,
         *("first_call_ms", "search_s"),
         Column("candidates", "integer", "kernels that the search compiled and timed"),
-        Column("applied_opts", "text", "optimisations of the timed kernels, in order; kernels separated by |"),
-        Column("in_words", "text", "the same in words"),
+        Column("applied_opts", "text", "optimizations of the timed kernels, in order; kernels separated by |"),
+        Column("in_words", "text", "the optimizations in words"),
         "break_even_calls",
-        Column("break_even_calls_lo", "integer", "the same at the upper end of the gain's 95 % interval"),
-        Column("break_even_calls_hi", "integer", "the same at the lower end of the gain's 95 % interval"),
+        Column("break_even_calls_lo", "integer", "break-even at the upper end of the gain's 95 % interval"),
+        Column("break_even_calls_hi", "integer", "break-even at the lower end of the gain's 95 % interval"),
         *COMPILED,
         *REASON,
         Column("kernel_lo_ms", "number", "lower end of the 95 % interval of kernel_ms"),
@@ -126,14 +126,14 @@ class BeamSpec(MeasuredSpec):
     ],
     details={
         "candidates": [
-            Column("size", "integer", "n of the n x n matrices, or pixels of an image's side"),
+            Column("size", "integer", "n of the n x n matrices, or width and height of an image in pixels"),
             Column("variant", "text", "the search"),
-            Column("kernel", "integer", "number of the kernel that was searched for, from 1"),
+            Column("kernel", "integer", "number of the searched kernel, from 1"),
             Column("candidate", "integer", "number of the candidate in this search, from 1"),
-            Column("at_s", "number", "when it had been timed, since the start of the search"),
-            Column("opts", "text", "its optimisations"),
-            Column("candidate_ms", "number", "time of the kernel as the search saw it; empty where it did not run"),
-            Column("best_ms", "number", "the best candidate of this kernel so far"),
+            Column("at_s", "number", "time since the start of the search at which it was timed"),
+            Column("opts", "text", "optimizations of the candidate"),
+            Column("candidate_ms", "number", "kernel time measured by the search; empty if it did not run"),
+            Column("best_ms", "number", "time of the best candidate of this kernel so far"),
         ]
     },
     grid=("size",),
@@ -145,18 +145,18 @@ class BeamSpec(MeasuredSpec):
     answer=lambda frame: answer(frame),
 )
 def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
-    """Compares a function's kernels unoptimised, by tinygrad's heuristic, and by BEAM searches of several widths.
+    """Compares a function's kernels unoptimized, by tinygrad's heuristic, and by BEAM searches of several widths.
 
-    Each variant's first call runs in a process of its own with an empty cache and an end: the search's start of
-    compiling processes is in search_s, the start of Python and of the device are not. A search that has not ended
-    within its budget is killed; its verdict is `timeout`, and what is timed is the best that it had found. A variant
-    without a search whose first call takes longer is a `timeout` too, and is not timed. All others are then timed side
-    by side in this process, which applies the optimisations found and never searches: a kernel timed where it was
-    searched reads slow. Latency and speedup are of the whole call; kernel_ms, gflops and gb_s of its kernels alone.
-    Break-even compares first call and steady latency with the heuristic's; its interval is that of the gain per call.
-    A candidate's time is the search's own: few runs, of a part of a large kernel.
-    Not measured: searches of more than one kernel at once, how a search would end on a second try (it is not
-    deterministic), kernels of other shapes (each is a search of its own).
+    Each variant's first call runs in a fresh process with an empty cache and a time limit: search_s includes the
+    start of compiling processes, but not that of Python and of the device. A search that exceeds its budget is
+    killed; its verdict is `timeout`, and the best kernel found so far is timed. A variant without a search whose
+    first call exceeds the budget is a `timeout` too, and is not timed. All others are then timed interleaved in this
+    process, which applies the optimizations found and never searches: kernels timed in the process that searched
+    them are slower. Latency and speedup are of the whole call; kernel_ms, gflops and gb_s of its kernels alone.
+    Break-even compares first call and steady-state latency with the heuristic's; its interval is that of the gain per
+    call. A candidate's time is measured by the search: few runs, of a part of a large kernel.
+    Not measured: searches of several kernels at once, the variation between searches (a search is not
+    deterministic), kernels of other shapes (each needs its own search).
     Results of every variant, eager, captured and replayed, are compared with numpy in float64; atol 1e-5 + rtol
     1e-4 (float16: 2e-3) of the largest value. Source: the BEAM part of the tinygrad course.
     """
@@ -174,12 +174,12 @@ def beam(spec: BeamSpec, bench: Bench) -> Iterator[Row]:
         bench.detail("candidates", _candidates(one, size))
         found[variant.name] = one
         if variant == spec.variants[-1]:
-            bench.progress(done + 0.5 / len(points), f"size {size}: timing all variants side by side")
+            bench.progress(done + 0.5 / len(points), f"size {size}: timing all variants, interleaved")
             yield from _measure(spec, bench, size, found)
 
 
 def prepare(device: str, spec: str, n: int) -> Callable[[], object]:
-    """In a fresh process: a call of the function on inputs of its own."""
+    """In a fresh process: a call of the function on new inputs."""
     workload = _workload(BeamSpec.model_validate_json(spec))
     inputs = workload.inputs(n, device)
     return lambda: workload.function(*inputs)
@@ -232,7 +232,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, SearchRes
             errors[name] = max(max_abs_error(result.numpy(), reference) for result in results)
     comparison = bench.compare({name: partial(jit, *inputs) for name, jit in jits.items()}, BASELINE)
     alone = bench.compare_kernels({name: (jit, inputs) for name, jit in jits.items()}, BASELINE)
-    work = captured_work(jits[BASELINE])  # the same for all: what one variant repeats is no work
+    work = captured_work(jits[BASELINE])  # the same for all: repeated reads of a variant do not count as work
     for name, one in found.items():
         if name not in timed:
             yield _untimed(spec, size, one)
@@ -256,7 +256,7 @@ def _measure(spec: BeamSpec, bench: Bench, size: int, found: dict[str, SearchRes
 
 
 def _cost(spec: BeamSpec, size: int, found: SearchResult) -> dict[str, Value]:
-    """What is known of a variant before it is timed: the point, its first call, its search."""
+    """The columns known before a variant is timed: the point, its first call, its search."""
     return {
         "kernel": KERNELS[spec.kernel],
         "size": size,
@@ -268,7 +268,7 @@ def _cost(spec: BeamSpec, size: int, found: SearchResult) -> dict[str, Value]:
 
 
 def _untimed(spec: BeamSpec, size: int, found: SearchResult) -> Row:
-    """The row of a variant that has no time, and why."""
+    """The row of a variant without a time, with the reason."""
     what = "no candidate had been timed" if found.variant.width else "the first call had not ended"
     note = found.cause or f"{what} after {found.seconds:.0f} s"
     if found.ended == "done" or found.chosen:
@@ -278,7 +278,7 @@ def _untimed(spec: BeamSpec, size: int, found: SearchResult) -> Row:
 
 
 def _optimizations(jit: Any) -> dict[str, Value]:
-    """The optimisations of the captured kernels, as tinygrad names them and in words."""
+    """The optimizations of the captured kernels, as tinygrad names them and in words."""
     from experiments.bench.tinygrad.capture import kernels
 
     opts = [kernel.opts for kernel in kernels(jit) if kernel.uops]
@@ -286,7 +286,7 @@ def _optimizations(jit: Any) -> dict[str, Value]:
 
 
 def _kernel_time(seconds: Interval, work: "CallWork") -> dict[str, Value]:
-    """The time of the kernels with its interval, and the rates that follow from it."""
+    """The kernel time with its interval, and the rates derived from it."""
     return {
         **work.rates(seconds.median),
         "kernel_ms": seconds.median * 1e3,
@@ -296,7 +296,7 @@ def _kernel_time(seconds: Interval, work: "CallWork") -> dict[str, Value]:
 
 
 def _break_even(comparison: Comparison, found: SearchResult, heuristic: SearchResult) -> dict[str, Value]:
-    """Calls until what the search has cost is made up for by the gain per call, with the gain's interval."""
+    """Calls until the gain per call has paid for the search, with an interval from that of the gain."""
     base = comparison.timings[BASELINE].blocks
     searched = comparison.timings[found.variant.name].blocks
     gain = median_interval([a - b for a, b in zip(base, searched, strict=True)])
@@ -315,32 +315,32 @@ def _break_even(comparison: Comparison, found: SearchResult, heuristic: SearchRe
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """How far the heuristic is from nothing, and what each search added or lost, at the last size."""
+    """The slowdown without optimizations and the speedup of each search over the heuristic, at the last size."""
     timed = frame[frame["latency_ms"].notna()]
     slow = frame[(frame["variant"] == BASELINE) & (frame["verdict"] == "timeout")]
     if timed.empty and len(slow):
         one = slow.iloc[-1]
         return (
-            f"On {one['device']}, {one['kernel']} at size {one['size']} is too much for the budget: not even the "
-            "heuristic's first call had ended."
+            f"On {one['device']}, {one['kernel']} at size {one['size']} exceeds the budget: even the heuristic's "
+            "first call did not finish."
         )
     if timed.empty or BASELINE not in set(timed["variant"]):
         return ""
     last = frame[frame["size"] == timed["size"].iloc[-1]]
     first = last.iloc[0]
-    said = [f"On {first['device']}, {first['kernel']} at size {first['size']}:"]
+    sentences = [f"On {first['device']}, {first['kernel']} at size {first['size']}:"]
     for _, row in last[last["variant"] != BASELINE].iterrows():
-        said.append(_without_optimizations(row) if row["variant"] == NOOPT.name else _searched(row))
-    return " ".join(said)
+        sentences.append(_without_optimizations(row) if row["variant"] == NOOPT.name else _searched(row))
+    return " ".join(sentences)
 
 
 def _without_optimizations(row: Any) -> str:
     if row["verdict"] == "slower":
         slower = _slower(row)
-        return f"without optimisations it is {slower} than with tinygrad's heuristic."
+        return f"without optimizations it is {slower} than with tinygrad's heuristic."
     if not row["latency_ms"] > 0:
-        return "without optimisations its first call had not ended within the budget."
-    return f"switching optimisations off {describe_speedup(row, 'it')}."
+        return "without optimizations its first call did not finish within the budget."
+    return f"disabling optimizations {describe_speedup(row, 'it')}."
 
 
 def _searched(row: Any) -> str:
@@ -348,19 +348,19 @@ def _searched(row: Any) -> str:
     if row["verdict"] == "failed":
         return f"The search {name} failed."
     if row["verdict"] == "wrong":
-        return f"{name} computes it wrongly."
+        return f"{name} gives wrong results."
     if not row["latency_ms"] > 0:
-        return f"{name} had found nothing when its {took} were spent."
+        return f"{name} found no kernel within {took}."
     ended = row["verdict"] == "timeout"
-    subject = f"The best that {name} had found when its {took} were spent" if ended else name
+    subject = f"The best kernel that {name} found within {took}" if ended else name
     if row["speedup_lo"] > 1:
         interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
         return f"{subject} is {row['speedup']:.3g}x faster than the heuristic ({interval}){_paid(row, ended)}."
     if row["speedup_hi"] < 1:
-        return f"{subject} is {_slower(row)} than the heuristic here{'' if ended else f': its search of {took} lost'}."
+        return f"{subject} is {_slower(row)} than the heuristic here{'' if ended else f', and its search took {took}'}."
     interval = f"ratio {row['speedup']:.3g}, 95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
-    same = f"{subject} makes no difference to the heuristic that can be told ({interval})"
-    return f"{same}{'' if ended else f', after a search of {took}'}."
+    inconclusive = f"{subject} is not significantly faster or slower than the heuristic ({interval})"
+    return f"{inconclusive}{'' if ended else f', after a search of {took}'}."
 
 
 def _slower(row: Any) -> str:
@@ -369,9 +369,9 @@ def _slower(row: Any) -> str:
 
 
 def _paid(row: Any, ended: bool) -> str:
-    said = row[["break_even_calls", "break_even_calls_lo", "break_even_calls_hi"]].dropna()
-    if "break_even_calls" not in said:
-        return "" if ended else f"; its search of {row['search_s']:.3g} s has not paid"
-    calls, *interval = (f"{int(one):,}" for one in said)
+    known = row[["break_even_calls", "break_even_calls_lo", "break_even_calls_hi"]].dropna()
+    if "break_even_calls" not in known:
+        return "" if ended else f"; its search of {row['search_s']:.3g} s has not paid off"
+    calls, *ends = (f"{int(value):,}" for value in known)
     search = "the search" if ended else f"its search of {row['search_s']:.3g} s"
-    return f"; {search} has paid after {calls} calls" + (f" ({' to '.join(interval)})" if len(interval) == 2 else "")
+    return f"; {search} has paid off after {calls} calls" + (f" ({' to '.join(ends)})" if len(ends) == 2 else "")

@@ -1,17 +1,17 @@
-"""The optimisations of tinygrad's kernels (0.14.0) in words. Pure."""
+"""The optimizations of tinygrad's kernels (0.14.0) in words."""
 
 import re
 
 OPTIMIZATION = re.compile(r"([A-Z]+)\((\w+),(\([^)]*\)|[^)]*)\)")
 DESCRIPTIONS = {
-    "UPCAST": "{amount} neighbours of axis {axis} at once in registers",
-    "UNROLL": "{amount} steps of sum {axis} written out",
+    "UPCAST": "{amount} neighbors of axis {axis} at once in registers",
+    "UNROLL": "{amount} steps of sum {axis} unrolled",
     "LOCAL": "work groups of {amount} along axis {axis}",
     "GROUP": "{amount} work items share sum {axis}, taking turns",
     "GROUPTOP": "{amount} work items share sum {axis}, a block each",
     "THREAD": "axis {axis} in {amount} blocks for threads",
     "TC": "tensor cores",
-    "SWAP": "axes {axis} and {amount} exchanged",
+    "SWAP": "axes {axis} and {amount} swapped",
     "PADTO": "axis {axis} padded to a multiple of {amount}",
     "NOLOCALS": "no work groups",
 }
@@ -19,11 +19,11 @@ NONE = "none"
 
 
 def in_words(opts: str) -> str:
-    """`UPCAST(0,4) UNROLL(0,0)`: 4 neighbours of axis 0 at once in registers; all steps of sum 0 written out."""
-    said = [
+    """`UPCAST(0,4) UNROLL(0,0)`: 4 neighbors of axis 0 at once in registers; all steps of sum 0 unrolled."""
+    phrases = [
         DESCRIPTIONS.get(name, f"{name.lower()} {{axis}} {{amount}}").format(
             axis=axis, amount="all" if amount == "0" and name != "SWAP" else amount
         )
         for name, axis, amount in OPTIMIZATION.findall(opts)
     ]
-    return "; ".join(said) or NONE
+    return "; ".join(phrases) or NONE

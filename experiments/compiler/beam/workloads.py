@@ -1,4 +1,4 @@
-"""Functions of one or a few kernels to search for, each with its seeded inputs and its twin in numpy float64."""
+"""Functions of one or a few kernels for BEAM search, each with seeded inputs and a float64 numpy reference."""
 
 import itertools
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def matmul(dtype: NumberFormat) -> FunctionModel:
 
 
 def conv2d(dtype: NumberFormat, images: int, channels: int, filters: int) -> FunctionModel:
-    """A convolution of images of n x n pixels with filters of 3 x 3, padded to keep the size."""
+    """A convolution of images of n x n pixels with 3 x 3 filters, padded to preserve the size."""
     return FunctionModel(
         function=lambda x, w: x.conv2d(w, padding=FILTER // 2).realize(),
         sample=lambda n: _normal(dtype, (images, channels, n, n), (filters, channels, FILTER, FILTER)),
@@ -74,7 +74,7 @@ def _products(a: Array, b: Array) -> Array:
 
 
 def outer_product() -> FunctionModel:
-    """The course's sum of the outer product of column and row sums; of values above zero, so that none cancel."""
+    """The course's sum of the outer product of column and row sums; of positive values, so that none cancel."""
     return FunctionModel(
         function=lambda x: (x.sum(0).reshape(-1, 1) @ x.sum(1).reshape(1, -1)).sum().realize(),
         sample=lambda n: (np.random.default_rng(SEED).random((n, n), dtype=np.float32) / n,),
@@ -83,8 +83,8 @@ def outer_product() -> FunctionModel:
 
 
 def build(name: KernelName, dtype: NumberFormat, images: int, channels: int, filters: int) -> FunctionModel:
-    """The function called `name`; the last three are those of the convolution."""
-    made: dict[KernelName, Callable[[], FunctionModel]] = {
+    """The function `name`; the last three parameters apply to the convolution."""
+    builders: dict[KernelName, Callable[[], FunctionModel]] = {
         "matmul": lambda: matmul(dtype),
         "conv2d": lambda: conv2d(dtype, images, channels, filters),
         "row_reduce": lambda: reduce(1),
@@ -92,7 +92,7 @@ def build(name: KernelName, dtype: NumberFormat, images: int, channels: int, fil
         "products": products,
         "outer_product": outer_product,
     }
-    return made[name]()
+    return builders[name]()
 
 
 def _normal(dtype: NumberFormat, *shapes: tuple[int, ...]) -> tuple[Any, ...]:

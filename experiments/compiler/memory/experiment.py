@@ -1,4 +1,4 @@
-"""How much of a copy's bandwidth other ways through the same memory reach."""
+"""The bandwidth of memory access patterns, as a fraction of a copy's."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 COPY: PatternName = "copy"
 ATOL, RTOL = 1e-5, 1e-4  # float32 sums against float64, of the largest value
-POOR = 0.5  # below this fraction of a copy the answer gives the reason
-CHECKED = 6  # a check holds the largest result twice in float64 and once more in float32, with some room
-MAX_NAMED = 4  # patterns, the poorest, that the answer names
+LOW_FRACTION = 0.5  # of the copy's bandwidth: below it the answer gives the reason
+CHECKED = 6  # times the largest result: a check holds it twice in float64 and once in float32, with some margin
+MAX_NAMED = 4  # the answer names this many of the slowest patterns
 
 
 class MemorySpec(MeasuredSpec):
-    """The shape of a float32 matrix, and the ways through it."""
+    """The shape of a float32 matrix, and the access patterns."""
 
-    rows: int = Field(4096, ge=1, le=65536, title="Rows", description="of the matrix")
+    rows: int = Field(4096, ge=1, le=65536, title="Rows", description="rows of the matrix")
     columns: list[Annotated[int, Field(ge=1, le=65536)]] = Field(
         [4096],
         min_length=1,
         max_length=16,
         title="Columns",
-        description="of the matrix: 4 bytes times this lie between the numbers of a column; the matmuls are of "
+        description="columns of the matrix: elements of a column are 4 bytes times this apart; matmuls are of "
         "columns x columns",
     )
     patterns: list[PatternName] = Field(
@@ -43,12 +43,12 @@ class MemorySpec(MeasuredSpec):
         min_length=1,
         max_length=len(PATTERNS),
         title="Patterns",
-        description="ways through the matrix; copy, the yardstick, is measured in any case",
+        description="access patterns; copy, the baseline, is always measured",
     )
 
     @property
     def names(self) -> list[PatternName]:
-        """The patterns, each once, the yardstick first."""
+        """The patterns, each once, the copy first."""
         return list(dict.fromkeys([COPY, *self.patterns]))
 
     def need(self) -> Need:
@@ -63,15 +63,15 @@ class MemorySpec(MeasuredSpec):
             "inputs and results": results,
             "a check in float64": checked,
         }
-        told = " + ".join(f"{size / 1e9:.1f} GB {what}" for what, size in parts.items())
-        return Need(sum(parts.values()), f"{len(self.names)} patterns over {shape[0]}x{shape[1]} float32 ({told})")
+        summed = " + ".join(f"{size / 1e9:.1f} GB {part}" for part, size in parts.items())
+        return Need(sum(parts.values()), f"{len(self.names)} patterns over {shape[0]}x{shape[1]} float32 ({summed})")
 
 
 @experiment(
     section="Compiler",
     title="Memory access",
-    question="How much of a copy's bandwidth do other ways through the same memory reach, and why?",
-    compares="copy, sums, transpose, flip, strides, gathers, matmul by strides",
+    question="What fraction of a copy's bandwidth does each memory access pattern reach, and why?",
+    compares="copy, sums, transpose, flip, strided reads, gathers, matmuls",
     spec=MemorySpec,
     presets={
         "course": MemorySpec(rows=1024, columns=[1024]),
@@ -87,20 +87,24 @@ class MemorySpec(MeasuredSpec):
         ),
     },
     columns=[
-        Column("rows", "integer", "of the float32 matrix"),
-        Column("columns", "integer", "of the float32 matrix; the matmuls are of columns x columns"),
+        Column("rows", "integer", "rows of the float32 matrix"),
+        Column("columns", "integer", "columns of the float32 matrix; matmuls are of columns x columns"),
         *("latency_ms", "latency_lo_ms", "latency_hi_ms", "p95_ms", "p99_ms", "samples", "baseline"),
         *("control_lo", "control_hi", "verdict", "cpu_per_wall"),
-        Column("useful_bytes", "integer", "that the result needs, read once, and those of the result, written once"),
+        Column(
+            "useful_bytes",
+            "integer",
+            "bytes of the required input, read once, and of the result, written once",
+        ),
         *COMPILED,
-        Column("fraction_of_copy", "number", "gb_s over that of the copy beside it; empty for matmuls"),
+        Column("fraction_of_copy", "number", "gb_s divided by that of the copy at the same point; empty for matmuls"),
         Column("fraction_of_copy_lo", "number", "lower end of its 95 % interval, from ratios within blocks"),
         Column("fraction_of_copy_hi", "number", "upper end of its 95 % interval"),
         *REASON,
         Column("kernel_lo_ms", "number", "lower end of the 95 % interval of kernel_ms"),
         Column("kernel_hi_ms", "number", "upper end of the 95 % interval of kernel_ms"),
         "max_abs_error",
-        Column("why", "text", "what this order does to caches"),
+        Column("why", "text", "how this access pattern uses the caches"),
     ],
     grid=("rows", "columns"),
     summary=("columns", "variant", "kernel_ms", "gb_s", "fraction_of_copy", "gflops", "verdict", "why"),
@@ -108,17 +112,17 @@ class MemorySpec(MeasuredSpec):
     answer=lambda frame: answer(frame),
 )
 def memory(spec: MemorySpec, bench: Bench) -> Iterator[Row]:
-    """Walks through a float32 matrix in several orders and compares the useful bytes per second with a copy's.
+    """Reads a float32 matrix with several access patterns and compares the useful bytes per second with a copy's.
 
-    Useful bytes are those that the result needs, read once, and those of the result, written once (an index counts
-    as read): a row sum of r x c numbers has 4(rc + r), a copy 8rc, one of every 16th column 8rc/16, a gather 12 per
-    number (place, number, result), a matmul 12 n^2. gb_s is of useful bytes, gflops of a matmul's operations, both over
-    the time of the kernels on the device, without their launches; latency is that of the whole call. The copy is
-    y = x + 1. The fraction is the median of ratios within blocks in which every pattern was timed. There is no
-    speedup, as the work differs. The order in which a kernel walks stands in its source, in the inspector.
-    Not measured: what the caches hold and how often they miss, kernels improved by BEAM, other numbers than float32.
+    Useful bytes are the input bytes that the result depends on, read once, and those of the result, written once
+    (an index counts as read): a row sum of r x c elements has 4(rc + r), a copy 8rc, one of every 16th column 8rc/16,
+    a gather 12 per element (index, element, result), a matmul 12 n^2. gb_s is of useful bytes, gflops of a matmul's
+    operations, both over the kernel time on the device, without launches; latency is that of the whole call. The
+    copy is y = x + 1. The fraction is the median of ratios within blocks in which every pattern was timed. There is no
+    speedup, as the work differs. The access order of a kernel is visible in its source, in the inspector.
+    Not measured: cache contents and misses, kernels optimized by BEAM, number formats other than float32.
     Results are compared with numpy in float64, atol 1e-5 + rtol 1e-4 of the largest value, eager and replayed.
-    Source: the memory part of the tinygrad course, which realised the same tensor again and so measured nothing.
+    Source: the memory part of the tinygrad course, which realized the same tensor again and so measured nothing.
     """
     points = list(dict.fromkeys(spec.columns))
     for number, columns in enumerate(points):
@@ -132,16 +136,16 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
     from experiments.bench.tinygrad.capture import captured_work, first_calls
     from experiments.bench.tinygrad.runtime import tensor
 
-    held: dict[int, tuple[Array, Any]] = {}  # by id, an array's own while it is held: all patterns share the matrix
+    on_device: dict[int, tuple[Array, Any]] = {}  # by id of the array, held here: all patterns share the matrix
     captured: dict[str, tuple[Any, tuple[Any, ...]]] = {}
     errors, wrong = {}, {}
     for name in spec.names:
         pattern = PATTERNS[name]
         arrays = pattern.sample(shape)
         for array in arrays:
-            if id(array) not in held:
-                held[id(array)] = array, tensor(array, bench.device)
-        inputs = tuple(held[id(array)][1] for array in arrays)
+            if id(array) not in on_device:
+                on_device[id(array)] = array, tensor(array, bench.device)
+        inputs = tuple(on_device[id(array)][1] for array in arrays)
         jit, reference = TinyJit(pattern.function), pattern.reference(*arrays)
         errors[name] = max(max_abs_error(result.numpy(), reference) for result in first_calls(jit, *inputs))
         wrong[name] = errors[name] > tolerance(reference, ATOL, RTOL)
@@ -171,7 +175,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
 
 
 def _rates(alone: Comparison, name: PatternName, shape: tuple[int, int], ops: int, wrong: bool) -> dict[str, Value]:
-    """The kernels' time with its interval and what follows from it; a wrong result has no rates."""
+    """The kernel time with its interval, and the rates derived from it; a wrong result has no rates."""
     kernel, ratio = alone.latency(name), alone.speedup(name)
     control = alone.control_ratio()
     values: dict[str, Value] = {
@@ -202,54 +206,54 @@ def _shown(name: str) -> str:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The copy's rate, what the poorest patterns reach of it with intervals, why the poorest is poor; the trap."""
+    """The copy's rate, the fractions of the slowest patterns with the reason of the slowest, and the matmul's rates."""
     copies = frame[(frame["variant"] == COPY) & frame["gb_s"].notna()]
     if copies.empty:
         return ""
     copy = copies.sort_values("gb_s").iloc[-1]
     shape = f"{copy['rows']}x{copy['columns']}"
-    said = f"On {copy['device']} a copy of {shape} float32 moves {copy['gb_s']:.3g} GB/s."
+    text = f"On {copy['device']} a copy of {shape} float32 moves {copy['gb_s']:.3g} GB/s."
     others = frame[frame["fraction_of_copy"].notna() & (frame["variant"] != COPY)].sort_values("fraction_of_copy")
     if len(others):
         patterns = list(dict.fromkeys(others["variant"]))
-        parts = [_poorest(others[others["variant"] == pattern]) for pattern in patterns[:MAX_NAMED]]
+        parts = [_lowest(others[others["variant"] == pattern]) for pattern in patterns[:MAX_NAMED]]
         if more := patterns[MAX_NAMED:]:
             rest = others.loc[others["variant"].isin(more), "fraction_of_copy"]
             parts.append(f"{len(more)} others reach {_percent(rest.min())} to {_percent(rest.max())} %")
-        said += f" Of that rate {', '.join(parts)}."
+        text += f" Of that rate {', '.join(parts)}."
     wrong = dict.fromkeys(frame.loc[frame["verdict"] == "wrong", "variant"])
-    said += "".join(f" {variant} computes something else." for variant in wrong)
-    if len(others) and others["fraction_of_copy"].iloc[0] < POOR:
-        said += f" Why {others['variant'].iloc[0]}: {others['why'].iloc[0]}."
-    return said + _trap(frame)
+    text += "".join(f" {variant} gives wrong results." for variant in wrong)
+    if len(others) and others["fraction_of_copy"].iloc[0] < LOW_FRACTION:
+        text += f" Why {others['variant'].iloc[0]}: {others['why'].iloc[0]}."
+    return text + _matmul_rates(frame)
 
 
-def _poorest(rows: "pd.DataFrame") -> str:
-    """One pattern at its poorest, and where that was if several shapes were measured; the figure shows the others."""
-    poorest = rows.iloc[0]
-    where = f" at {poorest['columns']} columns" if len(rows) > 1 else ""
-    middle, lo, hi = (poorest[f"fraction_of_copy{end}"] for end in ("", "_lo", "_hi"))
+def _lowest(rows: "pd.DataFrame") -> str:
+    """The lowest fraction of one pattern, and its shape if several were measured."""
+    lowest = rows.iloc[0]
+    where = f" at {lowest['columns']} columns" if len(rows) > 1 else ""
+    middle, lo, hi = (lowest[f"fraction_of_copy{end}"] for end in ("", "_lo", "_hi"))
     interval = f" (95 % interval {_percent(lo)} to {_percent(hi)} %)" if lo > 0 else ""
-    return f"{poorest['variant']} reaches {_percent(middle)} %{interval}{where}"
+    return f"{lowest['variant']} reaches {_percent(middle)} %{interval}{where}"
 
 
 def _percent(fraction: float) -> str:
-    """Two digits, and no power of ten: 5.8, 12, 110."""
+    """Two digits without an exponent: 5.8, 12, 110."""
     return f"{100 * fraction:.2g}" if fraction < 1 else f"{100 * fraction:.0f}"
 
 
-def _trap(frame: "pd.DataFrame") -> str:
-    """The matmul's slowest and fastest width, where several were measured."""
+def _matmul_rates(frame: "pd.DataFrame") -> str:
+    """The matmul's slowest and fastest number of columns, if several were measured."""
     products = frame[(frame["variant"] == "matmul") & frame["gflops"].notna()]
     if len(products) < 2:
         return ""
     ordered = products.sort_values("gflops")
     slow, fast = ordered.iloc[0], ordered.iloc[-1]
-    said = (
+    text = (
         f" The matmul reaches {fast['gflops']:.3g} GFLOP/s at {fast['columns']} columns and {slow['gflops']:.3g} at "
         f"{slow['columns']}"
     )
     same = frame[(frame["variant"] == "matmul transposed") & (frame["columns"] == slow["columns"])]
     if len(same) and same["gflops"].notna().all():
-        said += f", there with its second operand transposed {same['gflops'].iloc[0]:.3g}"
-    return said + "."
+        text += f", there with its second operand transposed {same['gflops'].iloc[0]:.3g}"
+    return text + "."

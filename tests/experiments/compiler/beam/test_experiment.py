@@ -42,7 +42,7 @@ def test_every_variant_is_timed_and_compared_with_the_heuristic(rows):
         assert ((low <= middle) & (middle <= high)).all()
 
 
-def test_the_results_are_right(rows):
+def test_the_results_are_correct(rows):
     assert rows["max_abs_error"].between(0, 1e-3).all()
 
 
@@ -53,13 +53,13 @@ def test_only_a_search_has_candidates_and_a_cost(rows, candidates):
     assert rows.loc["beam=1", "search_s"] * 1e3 < rows.loc["beam=1", "first_call_ms"]
 
 
-def test_the_optimisations_are_told_as_applied_and_in_words(rows):
+def test_optimizations_are_given_as_applied_and_in_words(rows):
     assert rows.loc["noopt", ["applied_opts", "in_words"]].fillna("").tolist() == ["", "none"]
     assert rows.loc["heuristic", "applied_opts"]
     assert rows.loc["beam=1", "in_words"] == in_words(rows.loc["beam=1", "applied_opts"])
 
 
-def test_what_was_timed_is_what_the_search_found_best(rows, candidates):
+def test_the_timed_kernel_is_the_best_that_the_search_found(rows, candidates):
     timed = candidates[candidates["candidate_ms"].notna()]
     assert rows.loc["beam=1", "applied_opts"] in set(timed["opts"])
     assert timed["best_ms"].tolist() == timed["candidate_ms"].cummin().tolist()
@@ -71,7 +71,7 @@ def test_all_variants_do_the_same_work(rows):
     assert rows["gflops"].tolist() == pytest.approx((rows["ops"] / rows["kernel_ms"] / 1e6).tolist())
 
 
-def test_the_kernels_of_every_variant_are_inspected(ran):
+def test_the_kernels_of_every_variant_are_profiled(ran):
     rows, _, kernels = ran
     assert kernels.groupby("variant")["number"].max().to_dict() == {"noopt": 1, "heuristic": 1, "beam=1": 1}
     assert (
@@ -96,7 +96,7 @@ def test_the_answer_of_a_real_run_names_every_variant(ran):
         ({"kernel": "products", "dtype": "float16"}, "dtype: float16 overflows in the sums of products; give float32"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(given, said):
+def test_bad_input_is_rejected_in_one_line(given, said):
     with pytest.raises(BadInput) as refused:
         parse(BeamSpec, given)
     (problem,) = refused.value.problems
@@ -115,7 +115,7 @@ def test_bad_input_is_refused_in_one_line(given, said):
         ),
     ],
 )
-def test_the_need_is_told_with_its_arithmetic(given, numbers, what):
+def test_the_need_is_stated_with_its_arithmetic(given, numbers, what):
     need = BeamSpec(**given).need()
     assert need.bytes == 32 * numbers
     assert need.what.startswith(what)
@@ -140,7 +140,7 @@ def test_break_even_is_cost_over_gain_within_the_gains_interval():
     assert paid["break_even_calls_hi"] == pytest.approx(19 / 0.0045, abs=2)
 
 
-def test_a_search_that_was_ended_has_cost_all_of_its_budget():
+def test_a_search_that_was_stopped_has_cost_all_of_its_budget():
     ended = SearchResult(Optimization(1), "timeout", 41.0, None, (), {})
     paid = _break_even(compared(0.005), ended, SearchResult(Optimization(), "done", 0.0, 1.0, (), {}))
     assert paid["break_even_calls"] == pytest.approx(40 / 0.005, abs=2)
@@ -168,47 +168,46 @@ def said(*rows):
     [
         (
             row("noopt", 0.1, "slower"),
-            "without optimisations it is 10x slower (95 % 9.09 to 11.1) than with tinygrad's heuristic.",
+            "without optimizations it is 10x slower (95 % 9.09 to 11.1) than with tinygrad's heuristic.",
         ),
         (
             row("noopt", None, "timeout", latency_ms=None),
-            "without optimisations its first call had not ended within the budget.",
+            "without optimizations its first call did not finish within the budget.",
         ),
         (
             row("beam=4", 1.5),
-            "BEAM=4 is 1.5x faster than the heuristic (95 % 1.35 to 1.65); its search of 25 s has paid after 900 calls "
-            "(800 to 1,000).",
+            "BEAM=4 is 1.5x faster than the heuristic (95 % 1.35 to 1.65); its search of 25 s has paid off after 900 "
+            "calls (800 to 1,000).",
         ),
         (
             row("beam=2", 0.5, "slower"),
-            "BEAM=2 is 2x slower (95 % 1.82 to 2.22) than the heuristic here: its search of 25 s lost.",
+            "BEAM=2 is 2x slower (95 % 1.82 to 2.22) than the heuristic here, and its search took 25 s.",
         ),
         (
             row("beam=2", 1.0, "cannot tell"),
-            "BEAM=2 makes no difference to the heuristic that can be told (ratio 1, 95 % 0.9 to 1.1), after a search "
-            "of 25 s.",
+            "BEAM=2 is not significantly faster or slower than the heuristic (ratio 1, 95 % 0.9 to 1.1), after a "
+            "search of 25 s.",
         ),
         (
             row("beam=8", 1.5, "timeout"),
-            "The best that BEAM=8 had found when its 25 s were spent is 1.5x faster than the heuristic (95 % 1.35 to "
-            "1.65).",
+            "The best kernel that BEAM=8 found within 25 s is 1.5x faster than the heuristic (95 % 1.35 to 1.65).",
         ),
         (
             row("beam=8", None, "timeout", latency_ms=None),
-            "BEAM=8 had found nothing when its 25 s were spent.",
+            "BEAM=8 found no kernel within 25 s.",
         ),
         (row("beam=8", None, "failed", latency_ms=None), "The search BEAM=8 failed."),
-        (row("beam=1", None, "wrong"), "BEAM=1 computes it wrongly."),
+        (row("beam=1", None, "wrong"), "BEAM=1 gives wrong results."),
     ],
 )
 def test_the_answer_says_what_each_variant_showed(one, expected):
     assert said(one) == f"On CPU, matmul a@b at size 512: {expected}"
 
 
-def test_the_answer_says_that_not_even_the_heuristic_was_in_time():
+def test_the_answer_states_that_even_the_heuristic_did_not_finish():
     rows = [row(name, None, "timeout", latency_ms=None) for name in ("noopt", "heuristic", "beam=1")]
     assert answer(pd.DataFrame(rows)) == (
-        "On CPU, matmul a@b at size 512 is too much for the budget: not even the heuristic's first call had ended."
+        "On CPU, matmul a@b at size 512 exceeds the budget: even the heuristic's first call did not finish."
     )
 
 
@@ -248,7 +247,7 @@ def test_a_search_that_hangs_gives_a_row_with_the_best_so_far_and_the_run_goes_o
     assert endings["hanging"]["heuristic"]["verdict"] == "baseline"
 
 
-def test_kernels_that_compute_something_else_are_wrong_and_have_no_speedup(endings):
+def test_kernels_with_wrong_results_have_the_verdict_wrong_and_no_speedup(endings):
     for values in endings["wrong"].values():
         assert values["verdict"] == "wrong"
         assert values["max_abs_error"] == pytest.approx(1, abs=1e-4)
@@ -263,7 +262,7 @@ def test_a_variant_whose_first_call_takes_too_long_is_not_timed(endings):
     assert endings["slow noopt"]["heuristic"]["verdict"] == "baseline"
 
 
-def test_without_the_heuristics_time_nothing_is_compared_and_every_row_says_why(endings):
+def test_without_the_heuristics_time_nothing_is_compared_and_every_row_has_a_note(endings):
     assert [(one["verdict"], one["note"]) for one in endings["slow heuristic"].values()] == [
         (None, "the heuristic has no time to be compared with"),
         ("timeout", "the first call had not ended after 4 s"),

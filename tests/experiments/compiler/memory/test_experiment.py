@@ -25,14 +25,14 @@ def rows(ran):
     return ran[0]
 
 
-def test_every_pattern_has_a_row_and_the_copy_is_the_yardstick(rows):
+def test_every_pattern_has_a_row_and_the_copy_is_the_baseline(rows):
     assert rows.index.tolist() == ["copy", "row sum", "column sum", "transpose"]
     assert rows["verdict"].fillna("").tolist() == ["baseline", "", "", ""]
     assert (rows["baseline"] == "copy").all()
     assert "speedup" not in rows
 
 
-def test_the_results_are_right(rows):
+def test_the_results_are_correct(rows):
     assert rows["max_abs_error"].between(0, 1e-2).all()
     assert rows.loc["transpose", "max_abs_error"] == 0
 
@@ -51,12 +51,12 @@ def test_fractions_of_the_copy_have_intervals_and_the_copy_is_one(rows):
     assert ((low > 0) & (low <= middle) & (middle <= high)).all()
 
 
-def test_every_row_says_why_in_words_with_its_distances(rows):
+def test_every_row_has_an_explanation_with_its_distances(rows):
     assert rows["why"].str.len().gt(20).all()
     assert "8,192 bytes apart" in rows.loc["column sum", "why"]
 
 
-def test_the_kernels_and_their_source_are_there(ran):
+def test_the_kernels_are_stored_with_their_source(ran):
     kernels = ran[1]
     assert set(kernels["variant"]) == set(ran[0].index)
     assert kernels["source"].str.contains("for").all()
@@ -77,14 +77,14 @@ def test_the_answer_of_a_real_run_names_every_pattern(ran):
         ({"patterns": "diagonal"}, "patterns: diagonal is not allowed; give any of copy, row_sum"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(given, said):
+def test_bad_input_is_rejected_in_one_line(given, said):
     with pytest.raises(BadInput) as refused:
         parse(MemorySpec, given)
     (problem,) = refused.value.problems
     assert problem.startswith(said)
 
 
-def test_a_matrix_that_does_not_fit_is_refused_beforehand_with_the_arithmetic(any_device, monkeypatch):
+def test_a_matrix_that_does_not_fit_is_rejected_beforehand_with_the_arithmetic(any_device, monkeypatch):
     monkeypatch.setattr(devices, "free_memory", lambda device: 10**9)
     with pytest.raises(BadInput) as refused:
         jobs.check("memory", MemorySpec(device="CPU", rows=65536, columns=[65536, 8], patterns=["transpose"]), 60)
@@ -119,34 +119,34 @@ def said(*rows):
     return answer(pd.DataFrame([COPY, *rows]))
 
 
-def test_the_answer_orders_the_patterns_and_gives_the_reason_of_the_poorest():
+def test_the_answer_orders_the_patterns_and_explains_the_slowest():
     assert said(row("row sum", 0.8), row("transpose", 0.05)) == (
         "On CPU a copy of 32x64 float32 moves 10 GB/s. Of that rate transpose reaches 5 % (95 % interval 4.5 to 5.5 "
         "%), row sum reaches 80 % (95 % interval 72 to 88 %). Why transpose: it strides."
     )
 
 
-def test_the_answer_names_the_poorest_and_the_range_of_the_others():
+def test_the_answer_names_the_slowest_and_the_range_of_the_others():
     whole = said(*(row(name, 0.6 + number / 10) for number, name in enumerate("abcdef")))
     assert "d reaches 90 % (95 % interval 81 to 99 %), 2 others reach 100 to 110 %." in whole
     assert "e reaches" not in whole
 
 
-def test_the_answer_gives_no_reason_where_nothing_is_poor():
+def test_the_answer_gives_no_reason_where_no_pattern_is_slow():
     assert "Why" not in said(row("row sum", 0.8))
 
 
-def test_the_answer_says_where_a_pattern_is_poorest():
+def test_the_answer_names_the_shape_at_which_a_pattern_is_slowest():
     whole = said(row("transpose", 0.02), row("transpose", 0.2, 65))
     assert "Of that rate transpose reaches 2 % (95 % interval 1.8 to 2.2 %) at 64 columns." in whole
     assert "20 %" not in whole
 
 
 def test_the_answer_names_a_wrong_result_without_a_rate():
-    assert said(row("flip", verdict="wrong", gb_s=None)).endswith(" flip computes something else.")
+    assert said(row("flip", verdict="wrong", gb_s=None)).endswith(" flip gives wrong results.")
 
 
-def test_the_answer_tells_the_trap_of_the_matmul():
+def test_the_answer_compares_the_matmuls_column_counts():
     products = [row("matmul", columns=n, gflops=rate) for n, rate in ((63, 20.0), (64, 5.0))]
     other = row("matmul transposed", columns=64, gflops=25.0)
     assert said(*products, other).endswith(
