@@ -73,11 +73,14 @@ class Bench:
     def ceilings(self) -> Ceilings | None:
         """This device's ceilings: stored ones, else measured now; recorded as a detail of the run."""
         if self._ceilings is None:
+            from tinygrad import Context
+
             from experiments.bench.machine.ceilings import quick_ceilings
 
             records = list(self._known_ceilings)
             if Ceilings.of(records) is None:
-                records = list(quick_ceilings(self.device))
+                with Context(NOOPT=0, BEAM=0):  # a profiled variant may be compiled with other options
+                    records = list(quick_ceilings(self.device))
             self.detail("ceilings", records)
             self._ceilings = Ceilings.of(records)
         return self._ceilings

@@ -7,11 +7,13 @@ import json
 import sys
 import time
 
-from experiments.bench.session import max_abs_error, tolerance
+from experiments.bench.machine import ceilings
+from experiments.bench.session import Bench, max_abs_error, tolerance
+from experiments.bench.tinygrad.kernel_search import applied
 from experiments.compiler.beam import experiment
 from experiments.compiler.beam.workloads import KERNELS, build
 from experiments.models.functions import FunctionModel, tensors
-from tests.experiments.compiler.program_tools import measured
+from tests.experiments.compiler.program_tools import CEILINGS, measured
 
 SPEC = experiment.BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=4)
 PREPARE = experiment.prepare
@@ -75,10 +77,22 @@ def too_slow(name):
     return measured(experiment.beam, SPEC)
 
 
+def ceilings_options():
+    """The optimization options in effect when ceilings are measured while an unoptimized variant is profiled."""
+    from tinygrad.helpers import BEAM, NOOPT
+
+    options = []
+    ceilings.quick_ceilings = lambda device: options.append([NOOPT.value, BEAM.value]) or CEILINGS
+    with applied(experiment.NOOPT, {}):
+        Bench("CPU", lambda event: None).ceilings()
+    return options
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["endings"]:
         runs = {"hanging": hanging_search(), "wrong": wrong_kernels()}
         runs |= {f"slow {name}": too_slow(name) for name in ("noopt", "heuristic")}
-        print(json.dumps({name: {row["variant"]: row for row in rows} for name, rows in runs.items()}))
+        by_variant = {name: {row["variant"]: row for row in rows} for name, rows in runs.items()}
+        print(json.dumps({**by_variant, "ceilings": ceilings_options()}))
     else:
         print(json.dumps(workloads()))

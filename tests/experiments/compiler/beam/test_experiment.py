@@ -268,3 +268,7 @@ def test_without_the_heuristics_time_nothing_is_compared_and_every_row_has_a_not
         ("timeout", "the first call had not ended after 4 s"),
         (None, "the heuristic has no time to be compared with"),
     ]
+
+
+def test_ceilings_are_measured_with_optimized_kernels_whatever_variant_is_profiled(endings):
+    assert endings["ceilings"] == [[0, 0]]
