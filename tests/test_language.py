@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[1]
 SOURCES = [path for package in ("dashboard", "experiments") for path in sorted((ROOT / package).rglob("*.py"))]
 PROSE = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "dashboard/pages/method.md")]
 
-STORED = {"cannot tell", "mend", "mended", "trap", "mixture", "unrealised_inputs", "unsynchronised"}  # in old rows
+STORED = {  # in old rows
+    *("cannot tell", "mend", "mended", "trap", "mixture", "greedy mixture", "best mixture", "quantise"),
+    *("unrealised_inputs", "unsynchronised"),
+}
 
 INSTEAD = {  # not the field's word: what to write instead
     r"mend(s|ed|ing)?": "fix",
@@ -19,7 +22,7 @@ INSTEAD = {  # not the field's word: what to write instead
     r"rightly": "correctly",
     r"thinned": "pruned",
     r"told apart|can be told|be told from": "distinguishable, significant",
-    r"cannot tell": "inconclusive (only stored values keep `cannot tell`)",
+    r"(?<!`)cannot tell(?!`)": "inconclusive (only stored values keep `cannot tell`)",
     r"without a word": "silently",
     r"stranger(s)?": "untrusted, unauthorized",
     r"nobody('s)?|somebody('s)?": "no user, another process",
@@ -29,12 +32,12 @@ INSTEAD = {  # not the field's word: what to write instead
     r"twin(s)?": "reference",
     r"(in|on|with|of) its own words": "say what the code does",
     r"(quant|optim|normal|real|serial|synchron|recogn|organ)is(e|es|ed|ing|ation)": "US spelling",
-    r"(colo|neighbo|behavio|favo)ur\w*|cancelling|label(led|ling)": "US spelling",
+    r"(colo|neighbo|behavio|favo)ur\w*|label(led|ling)": "US spelling",
     r"carried (by the project|checkpoints?|examples?|networks?|runs?|files?|models?)": "bundled",
     r"mixture(s)?": "mixed-precision assignment",
     r"lesson(s)?": "training set",
 }
-BANNED = {re.compile(rf"\b({words})\b", re.IGNORECASE): instead for words, instead in INSTEAD.items()}
+BANNED = {re.compile(rf"(?<!\w)({words})(?!\w)", re.IGNORECASE): instead for words, instead in INSTEAD.items()}
 
 
 def texts(path: Path) -> list[tuple[int, str]]:

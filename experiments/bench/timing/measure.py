@@ -171,7 +171,7 @@ def compare(
 
 
 def _timed(call: Call, inner: int, synchronize: Call, clock: Callable[[], float]) -> list[float]:
-    """Seconds of each of `inner` synchronised calls; reading the clock costs about 0.1 µs each."""
+    """Seconds of each of `inner` synchronized calls; reading the clock costs about 0.1 µs each."""
     synchronize()
     seconds = []
     for _ in range(inner):
