@@ -12,7 +12,7 @@ import ctypes
 import importlib
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -70,7 +70,9 @@ class HelperProcess:
     def answered(self, timeout_s: float) -> bool:
         """Whether the helper has responded or ended within `timeout_s` seconds."""
         assert self._process.stdout is not None  # noqa: S101 - a pipe was requested
-        return bool(select.select([self._process.stdout], [], [], timeout_s)[0])
+        with selectors.DefaultSelector() as selector:  # select() fails beyond 1,024 open files
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            return bool(selector.select(timeout_s))
 
     def response(self, timeout_s: float | None = None) -> Any:
         """The response to the last request; HelperFailed where the helper fails or exceeds the time limit."""

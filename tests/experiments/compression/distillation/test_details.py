@@ -8,7 +8,7 @@ from experiments.compression.distillation.details import (
     soft_targets,
     target_records,
 )
-from tests.experiments.compression.distillation.run_records import run_records
+from tests.experiments.compression.distillation.made_runs import run_records
 
 
 def test_records_of_seeds_have_the_gain_over_the_student_alone():

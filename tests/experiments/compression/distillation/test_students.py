@@ -1,6 +1,6 @@
 import pytest
 
-from tests.experiments.compression.distillation.run_records import run_records
+from tests.experiments.compression.distillation.made_runs import run_records
 
 
 def test_gains_are_paired_seed_by_seed():
