@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from experiments.models.data.mnist import mnist
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOOPBACK = {"127.0.0.1"}
 
 

@@ -12,7 +12,7 @@ from experiments.compiler.jit import jit
 from experiments.runs import frames, store
 from tests.browser.browser_tools import Visitor, drawn, start_app, wait_for
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LONG = "/jit?batch=16&widths=32,16,16,10&calls=3&half_width=0.001&budget_s=600"
 LOOPBACK = {"127.0.0.1"}

@@ -14,7 +14,7 @@ from experiments.compiler.jit import jit
 from experiments.runs import store
 from tests.browser.browser_tools import ROOT, Visitor, drawn, start_app
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SECONDS = [0.0012345678901234, 0.0022345678901234, 0.0032345678901234]
 
 

@@ -28,7 +28,7 @@ from tests.experiments.runs.lab_tools import (
 )
 from tests.processes import module_process
 
-pytestmark = pytest.mark.usefixtures("lab", "nothing_left")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("lab", "nothing_left")]
 
 LATER_S = 1000.0  # for the reaper: longer ago than any heartbeat may be
 APP, TERMINAL = "tests.experiments.runs.app", "tests.experiments.runs.terminal"

@@ -20,7 +20,7 @@ from experiments.runs.team.dispatch import Dispatcher
 from tests.experiments.runs.lab_tools import POSTGRES, numbers, opened, state, wait_for
 from tests.experiments.runs.team_services import DEVICE, free_address, service, worker_process
 
-pytestmark = pytest.mark.usefixtures("lab")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("lab")]
 
 STEPS = "from dashboard.pages import experiment\nexperiment.show('steps')\n"
 COMPARE = "from dashboard.pages import compare\ncompare.show()\n"

@@ -9,6 +9,8 @@ import experiments
 from experiments.bench.machine.roofline import Ceilings
 from experiments.runs import schema, store
 
+pytestmark = pytest.mark.slow
+
 TINY = {"model": "elementwise", "size": [16], "calls": 3, "budget_s": 0.1, "half_width": 0.5}
 
 

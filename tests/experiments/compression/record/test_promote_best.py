@@ -8,6 +8,8 @@ import pytest
 
 from experiments.compression.record.promote_best import BUNDLED, GOALS, RECORDS_FILE, measure, promote
 
+pytestmark = pytest.mark.slow
+
 RECORDS = json.loads(RECORDS_FILE.read_text(encoding="utf-8"))
 
 

@@ -10,6 +10,8 @@ import pytest
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.techniques.fine_tuning import VERSION
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def seen():
