@@ -128,7 +128,7 @@ class InferenceProcess:
                 LOG.warning("the inference process is ready again")
             while True:
                 self._complete(*await _frame(reader))
-        except (asyncio.IncompleteReadError, ConnectionResetError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             return f"the inference process ended with code {await asyncio.to_thread(self._process.wait)}"
         except TimeoutError:
             return f"the inference process was not ready within {START_TIMEOUT_S:g} s"
