@@ -37,7 +37,7 @@ def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> For
         for column, info in zip(st.columns(COLUMNS), list(known.values())[start : start + COLUMNS], strict=False):
             with column:
                 _widget(experiment, info)
-    texts = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
+    texts = _texts(experiment, known)
     device, _, chosen_host = texts["device"].partition(AT)
     try:
         spec, problems = (
@@ -50,15 +50,39 @@ def form(experiment: Experiment[Any], shown: Spec | None, host: str = "") -> For
     return FormState(spec, problems, chosen_host)
 
 
-def _key(experiment: Experiment[Any], field: str) -> str:
-    return f"{experiment.name}:{field}"
+def note_change(experiment: Experiment[Any]) -> None:
+    """Called by the widgets when they change: the form is newer than the URL that the browser sent with the change.
+
+    The browser may not have received the URL of an earlier change yet. Without this note that old URL would look like
+    the browser's Back button, and would fill the form with what it held before.
+    """
+    st.session_state[_key(experiment, "changed")] = True
+
+
+def _key(experiment: Experiment[Any], name: str) -> str:
+    return f"{experiment.name}:{name}"
+
+
+def _field_key(experiment: Experiment[Any], field: str) -> str:
+    """The key of a field's widget, a new one each time the form is filled.
+
+    The browser sends the content of all widgets with each click. What it sends before it has received a filled form
+    belongs to the earlier widgets, and does not overwrite the new content.
+    """
+    return f"{experiment.name}:{field}:{st.session_state.get(_key(experiment, 'filled'), 0)}"
+
+
+def _texts(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """The form's content as texts, by field."""
+    return {name: _text(st.session_state[_field_key(experiment, name)]) for name in known}
 
 
 def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], base: Spec, place: str) -> None:
     """Fills the form from the URL if it changed outside this form: opened, edited, browser Back."""
     url = st.query_params.to_dict()
-    lost = any(_key(experiment, name) not in st.session_state for name in known)
-    if not lost and url == st.session_state.get(_key(experiment, "url")):
+    lost = any(_field_key(experiment, name) not in st.session_state for name in known)
+    changed = st.session_state.pop(_key(experiment, "changed"), False)
+    if not lost and (changed or url == st.session_state.get(_key(experiment, "url"))):
         return
     texts, problems = {name: base.text(name) for name in known} | {"device": place}, []
     for name, text in url.items():
@@ -76,8 +100,10 @@ def _follow_url(experiment: Experiment[Any], known: Mapping[str, FieldInfo], bas
 
 def fill(experiment: Experiment[Any], texts: Mapping[str, str]) -> None:
     """Sets the form's widgets; call it before they are drawn."""
+    filled = _key(experiment, "filled")
+    st.session_state[filled] = st.session_state.get(filled, 0) + 1
     for name, info in fields(experiment.spec).items():
-        st.session_state[_key(experiment, name)] = _widget_value(info, texts[name])
+        st.session_state[_field_key(experiment, name)] = _widget_value(info, texts[name])
     st.session_state[_key(experiment, "?")] = ()
 
 
@@ -96,11 +122,12 @@ def _text(value: Any) -> str:
 def _presets(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> None:
     """One button per preset; the preset equal to the form's content is selected."""
     texts = {name: {field: one.text(field) for field in known} for name, one in experiment.presets.items()}
-    now = {name: _text(st.session_state[_key(experiment, name)]) for name in known}
+    now = _texts(experiment, known)
     key = _key(experiment, "preset")
     st.session_state[key] = next((name for name, one in texts.items() if {**one, "device": now["device"]} == now), None)
 
     def chosen() -> None:
+        note_change(experiment)
         if name := st.session_state[key]:
             fill(experiment, {**texts[name], "device": now["device"]})
 
@@ -108,40 +135,41 @@ def _presets(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> Non
 
 
 def _widget(experiment: Experiment[Any], info: FieldInfo) -> None:
-    key, text = _key(experiment, info.name), f"{info.description}. Allowed: {info.allowed}."
+    drawn: Any = {"key": _field_key(experiment, info.name), "on_change": note_change, "args": (experiment,)}
+    drawn["help"] = f"{info.description}. Allowed: {info.allowed}."
     if info.name == "device":
-        _device(key, info)
+        _device(info, drawn)
     elif info.kind == "choice" and not info.is_list:
-        st.selectbox(info.title, info.choices, key=key, help=text)
+        st.selectbox(info.title, info.choices, **drawn)
     elif info.kind == "boolean":
-        st.toggle(info.title, key=key, help=text)
+        st.toggle(info.title, **drawn)
     elif info.kind in ("integer", "number") and not info.is_list:
-        _number(key, info, text)
+        _number(info, drawn)
     else:
-        st.text_input(info.title, key=key, help=text, max_chars=400)
+        st.text_input(info.title, max_chars=400, **drawn)
 
 
-def _number(key: str, info: FieldInfo, text: str) -> None:
+def _number(info: FieldInfo, drawn: Any) -> None:
     kind: Any = int if info.kind == "integer" else float
     low = None if info.low is None else kind(info.low)
     high = None if info.high is None else kind(info.high)
     step = 1 if info.kind == "integer" else float(f"{(info.low or 0.1):.0e}")
     shape = None if info.kind == "integer" else "%g"
-    st.number_input(info.title, low, high, key=key, step=step, format=shape, help=text)
+    st.number_input(info.title, low, high, step=step, format=shape, **drawn)
 
 
-def _device(key: str, info: FieldInfo) -> None:
+def _device(info: FieldInfo, drawn: Any) -> None:
     """The working devices of this machine or the team; an unavailable device from a link is refused at Run."""
     problems = _places()
     working = [name for name, problem in problems.items() if not problem]
     first = working[0] if working else "no working device"
-    options = list(dict.fromkeys([AUTO, *problems, st.session_state[key]]))
+    options = list(dict.fromkeys([AUTO, *problems, st.session_state[drawn["key"]]]))
 
     def shown(name: str) -> str:
         return f"auto ({first})" if name == AUTO else f"{name} (unavailable)" if problems.get(name) else name
 
-    st.selectbox(info.title, options, key=key, format_func=shown, help=f"{info.description}.")
-    if problem := problems.get(st.session_state[key]):
+    st.selectbox(info.title, options, format_func=shown, **(drawn | {"help": f"{info.description}."}))
+    if problem := problems.get(st.session_state[drawn["key"]]):
         st.caption(escape_markdown(problem))
 
 

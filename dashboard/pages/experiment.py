@@ -84,11 +84,19 @@ def _form(experiment: Experiment[Any], shown: Spec | None, host: str) -> None:
             int(jobs.MAX_TIME_LIMIT_S),
             int(jobs.DEFAULT_TIME_LIMIT_S),
             key=f"{experiment.name}:time-limit",
+            on_change=controls.note_change,
+            args=(experiment,),
             help="The run is stopped after this time; its rows are kept.",
             width=200,
         )
         pressed = st.button(
-            "Run", type="primary", icon=":material/play_arrow:", disabled=filled.spec is None, key="run"
+            "Run",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=filled.spec is None,
+            key="run",
+            on_click=controls.note_change,
+            args=(experiment,),
         )
     if pressed and filled.spec is not None:
         submit(experiment, filled.spec, _stay, float(limit), filled.host)

@@ -8,7 +8,7 @@ from tests.dashboard.run_records import SPEC
 def field(page, name):
     """The widget of one field of the form."""
     kinds = (page.text_input, page.number_input, page.selectbox)
-    return next(widget for kind in kinds for widget in kind if widget.key == f"jit:{name}")
+    return next(widget for kind in kinds for widget in kind if widget.key.startswith(f"jit:{name}:"))
 
 
 def values(page):

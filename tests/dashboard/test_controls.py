@@ -107,3 +107,35 @@ def test_absurd_text_is_refused_and_disables_run(jit_page, db):
     assert not errors(page)
     assert not run_button(page).disabled
     assert store.count_runs(db) == 0
+
+
+def test_run_takes_what_the_form_shows_though_the_browser_still_has_the_earlier_url(jit_page, db):
+    page = jit_page()
+    field(page, "batch").set_value("8").run()
+    page.query_params.clear()
+    run_button(page).click().run()
+    assert store.list_runs(db)[0]["spec"]["batch"] == [8]
+
+
+def test_a_second_change_keeps_the_first_though_the_browser_still_has_the_earlier_url(jit_page):
+    page = jit_page()
+    field(page, "batch").set_value("8").run()
+    page.query_params.clear()
+    field(page, "calls").set_value(5).run()
+    assert (values(page)["batch"], values(page)["calls"]) == ("8", 5)
+    assert page.query_params == {"batch": "8", "calls": "5"}
+
+
+def test_a_preset_after_a_change_keeps_its_device_though_the_browser_still_has_the_earlier_url(jit_page):
+    page = jit_page()
+    field(page, "device").set_value("CPU").run()
+    page.query_params.clear()
+    page.get("button_group")[0].set_value("quick").run()
+    assert (values(page)["batch"], values(page)["device"]) == ("16,64", "CPU")
+
+
+def test_an_earlier_url_without_any_change_of_the_form_is_followed(jit_page):
+    page = jit_page()
+    field(page, "batch").set_value("8").run()
+    page.query_params.clear()
+    assert values(page.run())["batch"] == "16,32,64,128"

@@ -8,6 +8,7 @@ from experiments.bench.errors import BadInput
 from experiments.runs import store
 from experiments.runs.team import VERSION, WorkerEndpoint, WorkerStatus
 from experiments.runs.team.dispatch import Dispatcher
+from tests.dashboard.jit_form import field
 
 DEVICES = "from dashboard.pages import devices\ndevices.show()\n"
 NOTICE = "from dashboard import services\nservices.team_notice()\n"
@@ -29,7 +30,7 @@ def team(url, monkeypatch):
 
 
 def form(page):
-    return page.selectbox(key="jit:device")
+    return field(page, "device")
 
 
 def test_the_form_offers_devices_with_their_hosts_and_marks_what_is_away(team, jit_page):
