@@ -10,7 +10,7 @@ from dashboard import services
 from dashboard.links import RUN
 from dashboard.safe_render import escape_markdown
 from experiments.bench.errors import BadInput
-from experiments.bench.machine.devices import AUTO
+from experiments.bench.machine.device import AUTO
 from experiments.bench.spec import Experiment, FieldInfo, Spec, fields, parse
 from experiments.runs.team import AT, WorkerEndpoint
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from dashboard.safe_render import escape_markdown
 from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
-from experiments.bench.machine.devices import AUTO
+from experiments.bench.machine.device import AUTO
 from experiments.runs import jobs, store, team
 
 if TYPE_CHECKING:

@@ -1,7 +1,10 @@
-"""The type of numpy arrays of any shape and element type."""
+"""The type of numpy arrays of any shape and element type. Does not import numpy: declared experiments name the type."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-Array = np.ndarray[Any, Any]
+    Array = np.ndarray[Any, Any]
+else:
+    Array = Any

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.bench.columns import Value
-from experiments.bench.timing.helper_process import HelperProcess
 
 Opt = tuple[str, int | None, Any]  # name, axis, amount, as tinygrad's Opt has them
 POLL_S = 0.2  # between two reads of the trace
@@ -77,6 +76,8 @@ def search(
     cache, and returns a call that realizes its result. Its preparation and the start of the process do not count.
     `on_progress` is called with the number of timed candidates whenever it has grown.
     """
+    from experiments.bench.timing.helper_process import HelperProcess
+
     with tempfile.TemporaryDirectory(prefix="tinylab-beam-") as folder:
         trace = Path(folder) / "trace.jsonl"
         process = HelperProcess(

@@ -6,9 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
@@ -16,8 +14,10 @@ from experiments.bench.events import ArtifactEvent, DetailEvent, Emit, ProgressE
 from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.rows import Row, Sample
 from experiments.bench.statistics.intervals import Interval
-from experiments.bench.timing.helper_process import HelperProcess
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
+
+if TYPE_CHECKING:
+    from experiments.bench.timing.helper_process import HelperProcess
 
 MAX_ARTIFACT_BYTES = 64 * 2**20
 
@@ -106,11 +106,15 @@ class Bench:
         return {name: found.reason(wall_s) for name, wall_s in latencies_s.items()}
 
     @contextmanager
-    def cold_starts(self, function: str, each: Mapping[str, Mapping[str, Value]]) -> Iterator[dict[str, HelperProcess]]:
+    def cold_starts(
+        self, function: str, each: Mapping[str, Mapping[str, Value]]
+    ) -> Iterator[dict[str, "HelperProcess"]]:
         """Helper processes of `module:function` by name, which prepare in parallel, each with an empty kernel cache.
 
         Wait until all are ready, then request their measurements one after another.
         """
+        from experiments.bench.timing.helper_process import HelperProcess
+
         with tempfile.TemporaryDirectory(prefix="tinylab-cold-") as folder:
             processes = {
                 name: HelperProcess(self.device, function, Path(folder) / f"{number}.db", **arguments)
@@ -125,6 +129,8 @@ class Bench:
 
 def max_abs_error(result: Array, reference: Array) -> float:
     """Largest absolute difference; infinite if shapes differ or either contains a NaN."""
+    import numpy as np
+
     if result.shape != reference.shape:
         return float("inf")
     with np.errstate(invalid="ignore"):  # infinity minus infinity is a NaN, handled below
@@ -135,6 +141,8 @@ def max_abs_error(result: Array, reference: Array) -> float:
 
 def tolerance(reference: Array, absolute: float, relative: float) -> float:
     """The allowed `max_abs_error`: absolute + relative times the largest absolute reference value."""
+    import numpy as np
+
     lowest, highest = float(np.min(reference, initial=0.0)), float(np.max(reference, initial=0.0))
     return absolute + relative * max(-lowest, highest)
 

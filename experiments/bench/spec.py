@@ -14,7 +14,7 @@ from experiments.bench.answers import default_answer
 from experiments.bench.challenge import Challenge
 from experiments.bench.columns import IDENTITY, RUN_ID, Column, check_record, resolve
 from experiments.bench.errors import BadInput
-from experiments.bench.machine.devices import AUTO, check_name
+from experiments.bench.machine.device import AUTO, check_name
 from experiments.bench.machine.roofline import CEILINGS
 from experiments.bench.profile import KERNELS, MEMORY, REPLAY
 from experiments.bench.rows import Row

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from experiments import registry
 from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
+from experiments.bench.machine.device import AUTO
 from experiments.bench.machine.environment import host as this_host
 from experiments.bench.spec import Spec, parse
 from experiments.runs import store
@@ -41,7 +42,7 @@ def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
     Raises BadInput with one line per problem, before anything is queued or allocated.
     """
     parsed = check_anywhere(name, spec, time_limit_s)
-    tried = devices.first_working() if parsed.device == devices.AUTO else devices.probed(parsed.device)
+    tried = devices.first_working() if parsed.device == AUTO else devices.probed(parsed.device)
     if not tried.works:
         raise BadInput(f"device: {tried.device} does not work here: {tried.what}")
     fixed = parsed.model_copy(update={"device": tried.device})

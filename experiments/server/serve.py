@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.errors import BadInput
-from experiments.bench.machine.devices import check_name, first_working
+from experiments.bench.machine.device import check_name
+from experiments.bench.machine.devices import first_working
 from experiments.models.format.packed import DamagedModel, unpack
 from experiments.models.recipe import Recipe, from_json
 from experiments.models.sequential.network import NETWORKS

@@ -4,12 +4,10 @@ Imports no tinygrad.
 """
 
 import re
-import subprocess
 from dataclasses import dataclass
 from typing import ClassVar
 
-import psutil
-
+AUTO = "auto"  # the first device that works
 MAX_INDEX = 63
 FAMILIES: "dict[str, DeviceFamily]" = {}  # by name, in the order in which they are defined: `auto` prefers the first
 
@@ -80,6 +78,8 @@ class _Host(DeviceFamily):
     on_host = True
 
     def free_memory(self, index: int) -> int | None:
+        import psutil
+
         return int(psutil.virtual_memory().available)
 
 
@@ -153,8 +153,25 @@ class Device:
         return self.family.facts(self.index)
 
 
+KNOWN = tuple(FAMILIES)  # in order of preference
+
+
+def check_name(name: str) -> str:
+    """`name` in tinygrad's spelling, or ValueError that lists what is allowed."""
+    if name.lower() == AUTO:
+        return AUTO
+    try:
+        return Device.parse(name).name
+    except ValueError:
+        shown = name if len(name) <= 40 else name[:37] + "…"
+        allowed = f"give {AUTO}, {', '.join(KNOWN)}, or a card as in CUDA:1"
+        raise ValueError(f"{shown!r} is not allowed; {allowed}") from None
+
+
 def nvidia_smi(query: str) -> list[str]:
     """One value per NVIDIA card of this machine; empty where there is no driver."""
+    import subprocess
+
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)

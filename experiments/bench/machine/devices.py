@@ -1,4 +1,4 @@
-"""The devices of this machine: names, probes in helper processes with a time limit, free memory.
+"""The devices of this machine: probes in helper processes with a time limit, free memory.
 
 No module-level import of tinygrad: a device is tried in a helper process, so that a failing or hanging driver
 cannot take the page down.
@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from experiments.bench.errors import one_line
-from experiments.bench.machine.device import FAMILIES, MAX_INDEX, Device
+from experiments.bench.machine.device import FAMILIES, KNOWN, MAX_INDEX, Device
 from experiments.bench.machine.toolchain import NO_COMPILER, compiler
 from experiments.bench.timing.helper_process import HelperFailed, HelperProcess
 
-AUTO = "auto"
-KNOWN = tuple(FAMILIES)  # in order of preference
 # `auto` spares itself a probe of a second for each family whose driver is not installed
 DRIVER_TRACES = {name: family.driver_traces for name, family in FAMILIES.items() if family.driver_traces}
 PROBE_TIMEOUT_S = 40
@@ -30,18 +28,6 @@ class Probe:
     what: str  # the renderer and its target, or the one-line cause
     count: int = 1
     seconds: float = 0.0
-
-
-def check_name(name: str) -> str:
-    """`name` in tinygrad's spelling, or ValueError that lists what is allowed."""
-    if name.lower() == AUTO:
-        return AUTO
-    try:
-        return Device.parse(name).name
-    except ValueError:
-        shown = name if len(name) <= 40 else name[:37] + "…"
-        allowed = f"give {AUTO}, {', '.join(KNOWN)}, or a card as in CUDA:1"
-        raise ValueError(f"{shown!r} is not allowed; {allowed}") from None
 
 
 def probe(device: str) -> Probe:

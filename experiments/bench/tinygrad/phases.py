@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.bench.columns import Column, Value
-from experiments.bench.timing.helper_process import run_in_process
 
 if TYPE_CHECKING:
     from experiments.bench.session import Bench
@@ -127,6 +126,8 @@ def phases_records(bench: "Bench", function: str, **arguments: Value) -> list[di
     second finds the cache on disk filled, and its later calls are `warm`. Files of Python and tinygrad stay in the
     system's page cache, so no state is that of a machine just started.
     """
+    from experiments.bench.timing.helper_process import run_in_process
+
     with tempfile.TemporaryDirectory(prefix="tinylab-phases-") as folder:
         cache = Path(folder) / "kernels.db"
         cold, cached = (run_in_process(bench.device, function, cache, **arguments) for _ in range(2))

@@ -12,6 +12,7 @@ from distributed import Nanny, Scheduler, Security
 
 from experiments.bench.errors import BadInput
 from experiments.bench.machine import devices
+from experiments.bench.machine.device import check_name
 from experiments.bench.machine.environment import host
 from experiments.runs.team import VERSION, WorkerEndpoint
 
@@ -60,7 +61,7 @@ def usable(names: list[str]) -> list[str]:
     if not names:
         return [probe.device for probe in devices.candidates() if probe.works]
     try:
-        checked = [devices.check_name(name) for name in names]
+        checked = [check_name(name) for name in names]
     except ValueError as error:
         raise BadInput(f"devices: {error}") from None
     for probe in map(devices.probed, checked):

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.bench.columns import check_record
 from experiments.bench.session import Bench
-from experiments.bench.tinygrad import phases
+from experiments.bench.timing.helper_process import run_in_process
 from experiments.bench.tinygrad.phases import COLD_PHASES, PHASES, STATES, Stopwatch, phases_records, split
 
 ROOT = os.fspath(Path(__file__).parents[4])
@@ -166,7 +166,7 @@ def test_no_kernel_cache_is_left_behind(records, temporary_folder):
 
 
 def test_the_first_call_fits_into_the_time_around_it(temporary_folder, tmp_path):
-    answer = phases.run_in_process("CPU", f"{FUNCTIONS}:cold", tmp_path / "kernels.db", n=8)
+    answer = run_in_process("CPU", f"{FUNCTIONS}:cold", tmp_path / "kernels.db", n=8)
     assert 0 < sum(answer["first"].values()) <= answer["wall"]
     assert (tmp_path / "kernels.db").exists()
 
