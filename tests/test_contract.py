@@ -120,6 +120,7 @@ def test_the_version_that_hosts_compare_is_the_projects():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == experiments.__version__
 
 
+@pytest.mark.slow
 def test_without_a_team_nothing_of_it_is_needed():
     code = """
 import sys

@@ -53,6 +53,7 @@ def test_it_is_short_and_its_pictures_are_there():
     assert all((ROOT / picture).is_file() for picture in pictures)
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_it_stands(home):
     ((_, code),) = blocks("python-call")
     done = run("-c", code)

@@ -77,6 +77,7 @@ def test_the_page_of_runs_lists_them(old_database: Path):
     assert {f"tick-{run['id']}" for run in RUNS.values()} <= keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_a_carried_bundle_is_imported_and_its_page_shows_it(url: str, path: Path):
     experiment, _, run_id = path.stem.rsplit("-", 2)

@@ -59,6 +59,7 @@ def test_techniques_are_applied_in_their_order():
     assert (quantized["layers.0.weight"][both["layers.0.weight"] == 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_quantized_model_starts_from_the_cached_float_model(monkeypatch):
     build_model(PRUNED)
 

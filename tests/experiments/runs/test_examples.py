@@ -1,11 +1,13 @@
 """The bundled examples are complete runs of registered experiments."""
 
+import pytest
 from sqlalchemy import Engine
 
 from experiments.registry import registered
 from experiments.runs import examples, frames, store
 
 
+@pytest.mark.slow
 def test_every_example_is_a_done_run_with_the_experiment_and_id_of_its_file_name(db: Engine) -> None:
     assert examples.load(db, examples.bundled()) == len(examples.bundled()) > 0
     for one in examples.bundled():

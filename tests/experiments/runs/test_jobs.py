@@ -176,6 +176,7 @@ def test_a_runner_leaves_no_threads_and_no_descriptors_behind(db: Engine, url: s
 
 
 @on_both
+@pytest.mark.slow
 def test_two_apps_on_one_database_execute_each_run_once(db: Engine, db_url: str) -> None:
     with contextlib.ExitStack() as stack:
         apps = [stack.enter_context(module_process("tests.experiments.runs.app", db_url)) for _ in range(2)]

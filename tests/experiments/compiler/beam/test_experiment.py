@@ -237,6 +237,7 @@ def endings():
     return output_of("tests.experiments.compiler.beam.program", "endings", PARALLEL="0")
 
 
+@pytest.mark.slow
 def test_a_search_that_hangs_gives_a_row_with_the_best_so_far_and_the_run_goes_on(endings):
     hung = endings["hanging"]["beam=1"]
     assert (hung["verdict"], hung["candidates"]) == ("timeout", 1)

@@ -104,6 +104,7 @@ def test_the_command_line_writes_the_zip_of_the_run(files, tmp_path):
     assert file.read_bytes() == files["mlp int8.zip"]
 
 
+@pytest.mark.slow
 def test_pruning_makes_the_program_smaller_and_its_weights_sparse(tmp_path):
     file = tmp_path / "model.zip"
     fields = ["width=0.5", "sparsity=0.5", "fine_tune_steps=0"]
@@ -154,6 +155,7 @@ def model(files, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(700)  # zig compiles a C library first: 35 s where nothing else runs
 def test_aarch64_under_qemu_is_bit_identical(model):
     source, reference = model

@@ -100,7 +100,7 @@ def test_a_model_comes_back_bit_for_bit(spec, model):
 
 
 @pytest.mark.parametrize("storage", get_args(Storage))
-@pytest.mark.parametrize("model", [trained, mixed])
+@pytest.mark.parametrize("model", [pytest.param(trained, marks=pytest.mark.slow), mixed])
 @pytest.mark.parametrize("spec", PRUNED_SPECS, ids=str)
 def test_a_pruned_model_comes_back_in_every_storage(spec, model, storage):
     before = quantized(spec, lambda: pruned(*model()))

@@ -67,6 +67,7 @@ def test_the_bundled_network_classifies_and_folding_loses_nothing():
     assert accuracy_numpy(plain, fold(network, carried), test.images, test.labels) == (said == test.labels).mean()
 
 
+@pytest.mark.slow
 def test_training_learns_and_keeps_running_statistics():
     command = [sys.executable, "-m", "tests.experiments.models.training.batch_norm_program"]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment("CPU"), check=False)

@@ -112,6 +112,7 @@ def test_the_answer_states_gains_and_losses(study):
     assert "points" in sentence
 
 
+@pytest.mark.slow
 def test_a_cancelled_study_submitted_again_with_a_larger_grid_rebuilds_no_model():
     given = {"pruning": "none,unstructured 0.523", "quantization": "none,static 8", "execution": "eager"}
     forget(**given)
@@ -142,6 +143,7 @@ def in_the_way():
     blocked.rmdir()
 
 
+@pytest.mark.slow
 def test_a_variant_that_raises_or_runs_out_of_time_is_a_row_and_the_study_goes_on(in_the_way):
     ended = run(**in_the_way, execution="jit,jit+beam=4", search_s=1)
     frame, failures = ended.rows.set_index("variant"), ended.failures.set_index("variant")
