@@ -12,7 +12,7 @@ from markupsafe import Markup
 from dashboard.figures import Panel, Table
 from experiments.bench.spec import Experiment
 from experiments.registry import registered
-from experiments.runs import comparison
+from experiments.runs import comparison, remarks
 from experiments.runs.clock import format_time
 from experiments.runs.frames import displayed
 
@@ -34,6 +34,7 @@ def of_run(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, parts: Seq
         facts=f"Run {run['id']} · {comparison.machine(run)} · {format_time(run['created'])} · {status}",
         question=experiment.question,
         answer=experiment.answer(rows),
+        remarks=remarks.remarks(run["environment"]),
         note=run["note"],
         parts=_parts(parts),
         rows=_rows(rows),

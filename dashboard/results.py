@@ -13,7 +13,7 @@ from dashboard.figures import Details, Panel, Table, none, view_of
 from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.columns import IDENTITY, Column
 from experiments.bench.spec import Experiment
-from experiments.runs import bundle, frames, store
+from experiments.runs import bundle, frames, remarks, store
 
 RATES = {"gb_s": "rate", "gflops": "rate"}  # columns whose name is only their unit
 MAX_REPORTED = 8  # grid points with figures in a report
@@ -25,6 +25,7 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
     if sentence := try_render("The answer", partial(experiment.answer, rows), ""):
         st.markdown(f"#### {escape_markdown(sentence)}")
     _noise(rows)
+    _remarks(run)
     _ending(run, len(rows))
     _figures(experiment, run, rows, details)
     view = view_of(experiment.name)
@@ -44,6 +45,12 @@ def _noise(rows: pd.DataFrame) -> None:
             "the machine. Run again before you rely on them.",
             icon=":material/graphic_eq:",
         )
+
+
+def _remarks(run: Any) -> None:
+    """What was stored with the run and bears on its answer."""
+    if told := remarks.set_aside(run["environment"]):
+        st.info(escape_markdown(told), icon=":material/tune:")
 
 
 def _ending(run: Any, rows: int) -> None:

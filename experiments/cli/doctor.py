@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from experiments import registry
 from experiments.bench.errors import BadInput
-from experiments.bench.machine import devices, toolchain
+from experiments.bench.machine import devices, toolchain, variables
 from experiments.bench.machine.environment import fingerprint
 from experiments.runs import store, team
 from experiments.runs.team import security
@@ -58,6 +58,7 @@ def examine() -> Iterator[Finding]:
         fix = "pip install -r requirements.txt"
         yield Finding(package, there, version(package) if there else f"not installed; run `{fix}`", needed)
     yield _compiler()
+    yield _variables()
     yield _database()
     if address := os.environ.get("TINYLAB_SCHEDULER"):
         yield _scheduler(address)
@@ -83,6 +84,11 @@ def _compiler() -> Finding:
     if used is None:
         return Finding("C compiler", False, toolchain.NO_COMPILER)
     return Finding("C compiler", True, f"{used.version} ({used.program})")
+
+
+def _variables() -> Finding:
+    names = variables.set_aside()
+    return Finding("variables", True, f"not passed on to runs: {', '.join(names)}" if names else "none changes a run")
 
 
 def _scheduler(address: str) -> Finding:

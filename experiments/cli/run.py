@@ -43,7 +43,7 @@ def execute(given: Namespace) -> int:
 
 def _run(given: Namespace, experiment: Experiment[Any], spec: Any, url: str) -> int:
     from experiments.cli.output import ProgressLine, table
-    from experiments.runs import frames, jobs, store
+    from experiments.runs import frames, jobs, remarks, store
 
     with ProgressLine(sys.stderr) as progress:
         run_id = jobs.run_now(experiment.name, spec, url=url, time_limit_s=given.time_limit, on_event=progress.update)
@@ -60,6 +60,8 @@ def _run(given: Namespace, experiment: Experiment[Any], spec: Any, url: str) -> 
         solved = f"Challenge solved: {met.result} {met.explanation}" if met else ""
         parts = [table(frame, experiment), experiment.answer(frame), solved, "" if given.no_store else run_id]
         print("\n\n".join(part for part in parts if part))
+    for remark in remarks.remarks(run["environment"]):
+        report(remark)
     if run["status"] != "done":
         report(f"{run['status']}: {run['message']}")
     return code

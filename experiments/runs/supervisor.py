@@ -31,9 +31,10 @@ from experiments.bench.events import (
     RowEvent,
     decode,
 )
+from experiments.bench.machine import variables
 from experiments.bench.machine.environment import fingerprint, key
 from experiments.bench.machine.toolchain import child_environment
-from experiments.runs import store
+from experiments.runs import remarks, store
 from experiments.runs.locks import device_lock
 
 HEARTBEAT_S = 0.5
@@ -127,6 +128,7 @@ class RunSupervisor:
         self._batch = store.Batch()
         self._batch.changes = {"started": time.time(), "message": ""}  # it may have waited for its device
         self._started = time.monotonic()
+        self._set_aside = variables.set_aside()
         self._failed: FailedEvent | None = None
         self._ended = False
 
@@ -223,7 +225,8 @@ class RunSupervisor:
             case ArtifactEvent(name, digest, content):
                 self._batch.artifacts.append((name, digest, content))
             case EnvironmentEvent(facts, volatile):
-                self._batch.changes |= {"environment": facts | volatile, "fingerprint": key(facts)}
+                told = {remarks.SET_ASIDE: " ".join(self._set_aside)} if self._set_aside else {}
+                self._batch.changes |= {"environment": facts | volatile | told, "fingerprint": key(facts)}
             case FailedEvent():
                 self._failed = event
             case EndEvent():

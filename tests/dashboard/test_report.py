@@ -51,6 +51,11 @@ def test_a_report_has_answer_figures_rows_machine_and_method(db, stored):
     assert text.count("plotly-graph-div") == 2
 
 
+def test_a_report_has_what_bears_on_the_answer(db, stored):
+    text, _ = run_report(db, stored, environment={"variables_set_aside": "PROFILE"})
+    assert "did not reach the run, because it would not measure what its spec says: PROFILE." in Parsed(text).text
+
+
 def test_a_report_names_no_address_outside_itself(db, stored):
     text, _ = run_report(db, stored)
     assert Parsed(text).addresses == []

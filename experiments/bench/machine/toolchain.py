@@ -17,9 +17,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from experiments.bench.machine import variables
 from experiments.bench.machine.device import Device
 
-CONTROLLED = ("CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG")  # not inherited: they would change measurements
 NO_COMPILER = "no C compiler for the CPU device: neither clang nor ziglang is installed; run `pip install ziglang`"
 
 # zig supports neither standard input nor tinygrad's bare-metal target, and by default adds run-time checks and
@@ -82,8 +82,11 @@ def kernel_cache() -> Path:
 
 
 def child_environment(device: str) -> dict[str, str]:
-    """The environment of a process that runs tinygrad on `device`: device, compiler and caches are set."""
-    environment = {name: value for name, value in os.environ.items() if name not in CONTROLLED}
+    """The environment of a process that runs tinygrad on `device`: device, compiler and caches are set.
+
+    Of this process's own variables only those reach it that `variables` allows.
+    """
+    environment = variables.inherited()
     if used := compiler():
         environment["CC"] = used.program
     family = Device.parse(device).family.name

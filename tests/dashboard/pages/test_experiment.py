@@ -154,6 +154,14 @@ def test_markup_in_a_message_is_shown_as_text(jit_page, stored):
     assert not any(one.proto.allow_html for one in page.markdown)
 
 
+def test_a_run_tells_which_variables_did_not_reach_it(jit_page, stored):
+    page = jit_page(run=stored(environment={"cpu": "a processor", "variables_set_aside": "BEAM PROFILE"}))
+    [told] = [one.value for one in page.info if "did not reach the run" in one.value]
+    assert "BEAM, PROFILE" in told
+    page = jit_page(run=stored())
+    assert not [one.value for one in page.info if "did not reach the run" in one.value]
+
+
 def test_a_run_with_rows_beside_a_noisy_control_warns(jit_page, stored, db):
     assert not jit_page(run=stored()).warning
     run_id = stored(batches=(), status=store.RUNNING)

@@ -47,6 +47,15 @@ class TestRun:
         assert [run["id"] for run in runs()] == [lines[-1]]
         assert "50%  step 1" in err
 
+    def test_variables_that_did_not_reach_the_run_are_told_on_standard_error(
+        self, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PROFILE", "1")
+        assert main(["run", "steps", "rows=1", DEVICE]) == 0
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "did not reach the run" in said
+        assert "PROFILE" in said
+
     def test_a_preset_is_where_fields_start_from(self, capsys: Said) -> None:
         assert main(["run", "steps", "--preset", "slow", "pause_s=0", "rows=1", DEVICE]) == 0
         assert runs()[0]["spec"] == {
@@ -355,9 +364,12 @@ def test_doctor_is_content_where_the_default_device_works(
 ) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     monkeypatch.setenv(registry.FOLDERS, str(tmp_path))
+    monkeypatch.setenv("PROFILE", "1")
     registry.forget()
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
+    (told,) = (line for line in out.splitlines() if line.startswith("ok   variables"))
+    assert "PROFILE" in told
     assert "ok   default device runs go to CPU unless a device is named" in out
     assert f"{tmp_path / 'broken.py'}: ModuleNotFoundError: No module named 'nothing_of_that_name'" in out
 

@@ -51,6 +51,32 @@ def test_a_run_that_ends_well_has_brought_everything(db: Engine, db_url: str) ->
     assert [type(event) for event in seen].count(RowEvent) == 3
 
 
+def test_variables_that_would_change_a_run_do_not_reach_it_and_are_stored_with_it(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"PROFILE": "1", "BEAM": "2", "OMP_NUM_THREADS": "1", "A_SECRET": "1", "TINYLAB_MINE": "1"}
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    run_id = queue_run(db, "inherited")
+    assert execute(url, run_id, "tester") == "done"
+    reached = [set(str(row["names"]).split()) & asked.keys() for row in store.read_rows(db, run_id)]
+    assert reached == [{"TINYLAB_MINE"}] * 2
+    told = set(ended(db, run_id)["environment"]["variables_set_aside"].split())
+    assert told & asked.keys() == {"PROFILE", "BEAM", "OMP_NUM_THREADS"}
+
+
+def test_variables_that_were_set_aside_do_not_change_the_fingerprint(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for _ in range(2):
+        run_id = queue_run(db, "steps", rows=0)
+        execute(url, run_id, "tester")
+        found.append(ended(db, run_id)["fingerprint"])
+        monkeypatch.setenv("PROFILE", "1")
+    assert found[0] == found[1]
+
+
 def test_an_experiment_that_raises_is_failed_and_keeps_message_traceback_and_rows(db: Engine, url: str) -> None:
     run_id = queue_run(db, "raises", rows=4)
     assert execute(url, run_id, "tester") == "failed"

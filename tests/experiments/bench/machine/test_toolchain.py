@@ -72,7 +72,7 @@ def test_a_zig_that_does_not_start_is_no_compiler(tools, monkeypatch, tmp_path):
     assert compiler() is None
 
 
-@pytest.mark.parametrize("name", ["CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG"])
+@pytest.mark.parametrize("name", ["CC", "BEAM", "JITBEAM", "NOOPT", "JIT", "DEBUG", "PROFILE", "OMP_NUM_THREADS"])
 def test_what_would_change_the_measurement_never_reaches_the_child(tools, monkeypatch, name):
     without_zig(monkeypatch)
     monkeypatch.setenv(name, "4")

@@ -20,7 +20,7 @@ def counter(device: str, start: int) -> Callable[[int], int]:
 
 def pid_then_sleep(device: str) -> Callable[[], int]:
     """A handler that never answers, in a process that names its id when it is ready."""
-    with open(os.environ["PID_FILE"], "w") as file:  # noqa: PTH123 - as short as it gets
+    with open(os.environ["TINYLAB_PID_FILE"], "w") as file:  # noqa: PTH123 - as short as it gets
         file.write(str(os.getpid()))
 
     def sleep() -> int:

@@ -35,7 +35,7 @@ def test_a_request_that_fails_names_its_cause():
 
 
 def test_a_helper_beyond_its_time_limit_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setenv("PID_FILE", str(tmp_path / "pid"))
+    monkeypatch.setenv("TINYLAB_PID_FILE", str(tmp_path / "pid"))
     process = HelperProcess("CPU", f"{HELPERS}:pid_then_sleep")
     process.wait_until_ready(60)
     process.request()
@@ -46,7 +46,7 @@ def test_a_helper_beyond_its_time_limit_is_killed(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a helper with its parent on Linux only")
 def test_a_helper_ends_with_its_parent_also_while_it_computes(tmp_path):
-    environment = os.environ | {"PID_FILE": str(tmp_path / "pid")}
+    environment = os.environ | {"TINYLAB_PID_FILE": str(tmp_path / "pid")}
     root = Path(__file__).parents[4]
     parent = subprocess.Popen(
         [sys.executable, "-m", "tests.experiments.bench.timing.helper_parent"],
