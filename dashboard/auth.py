@@ -103,7 +103,7 @@ def user_of(claims: Mapping[str, Any], team: Mapping[str, Any] | None) -> User:
 def _why_unauthorized(user: User) -> str:
     if not user.name:
         return "the sign-in contains no e-mail address: ask the provider for the scope `email`"
-    return f"{user.name} is on none of this page's lists, or the address is not verified: ask an admin"
+    return f"{user.name} is not on an access list of this app, or the address is not verified: ask an admin"
 
 
 def _sign_in() -> None:

@@ -40,7 +40,9 @@ def show(experiment: Experiment[Any]) -> None:
         badge = ":green-badge[:material/check: solved]" if by else ":gray-badge[open]"
         st.markdown(f":material/emoji_events: **Challenge** {badge} {escape_markdown(challenge.goal)}")
         if by is None:
-            st.caption(f"Start from the preset `{challenge.start}`. A run's rows show whether it meets the goal.")
+            st.caption(
+                f"Start from the preset `{challenge.start}`. The goal is checked automatically when a run has finished."
+            )
             return
         st.page_link(
             links.experiment_page(experiment.name), label=escape_markdown(by.met.result), query_params={RUN: by.run_id}

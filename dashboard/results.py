@@ -41,10 +41,14 @@ def _noise(rows: pd.DataFrame) -> None:
     noisy = rows[(rows["control_lo"] > 1) | (rows["control_hi"] < 1)]
     if len(noisy):
         st.warning(
-            f"{len(noisy)} rows are from grid points where the A/A control does not contain 1: other load disturbed "
-            "the machine. Run again before you rely on them.",
+            f"At the grid points of {_row_count(len(noisy))} the A/A control does not contain 1: other load disturbed "
+            "the machine. Run again before you rely on these results.",
             icon=":material/graphic_eq:",
         )
+
+
+def _row_count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _remarks(run: Any) -> None:
@@ -56,7 +60,7 @@ def _remarks(run: Any) -> None:
 def _ending(run: Any, rows: int) -> None:
     if run["status"] in ("done", store.QUEUED, store.RUNNING):
         return
-    kept = f" The {rows} rows measured before are kept." if rows else " No rows were measured."
+    kept = f" {_row_count(rows)} had been measured before; see below." if rows else " No rows were measured."
     text = f"{run['status'].capitalize()}: {escape_markdown(run['message']).rstrip('.')}.{kept}"
     st.error(text, icon=":material/error:")
     if run["traceback"]:

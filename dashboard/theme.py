@@ -97,7 +97,7 @@ def style(technique: str) -> Style:
 
 
 def distinct(techniques: Iterable[str]) -> dict[str, Style]:
-    """The style of each technique in one figure: of those that share a style, all but the first get another."""
+    """The style of each technique in one figure. If several share one, the first keeps it, the others get new ones."""
     found: dict[str, Style] = {}
     names = list(dict.fromkeys(techniques))
     taken = [style(name) for name in names]

@@ -142,7 +142,7 @@ def _stop(number: int, stop: Stop, done: bool) -> None:
             query_params=links.preset_query(experiment, stop.preset),
         )
     with right:
-        st.markdown(f"**See** {stop.see} **It means:** {stop.means}")
+        st.markdown(f"**Look at:** {stop.see} **What it means:** {stop.means}")
         if experiment.challenge is not None:
             solved = challenges.solved(experiment) is not None
             st.caption(f":material/emoji_events: {'Solved: ' if solved else 'Challenge: '}{experiment.challenge.goal}")

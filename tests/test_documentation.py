@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md and CONTRIBUTING.md name what is there, and leave no room out."""
+"""ARCHITECTURE.md and CONTRIBUTING.md name existing files, every package and every layer."""
 
 import re
 import tomllib
@@ -20,20 +20,30 @@ def test_a_named_path_exists(page, path):
     assert (ROOT / path).exists()
 
 
-def test_every_room_is_in_the_architecture():
-    rooms = {
+def test_every_package_is_in_the_architecture():
+    packages = {
         path.parent.relative_to(ROOT)
         for path in (ROOT / "experiments").glob("*/__init__.py")
         if path.parent.name != "examples"
     }
-    assert {room.name for room in rooms if f"{room.name}/" not in PAGES["ARCHITECTURE.md"]} == set()
+    assert {one.name for one in packages if f"{one.name}/" not in PAGES["ARCHITECTURE.md"]} == set()
 
 
-def test_every_floor_of_the_import_contract_is_in_the_architecture():
+def test_every_layer_of_the_import_contract_is_in_the_architecture():
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
-    floors = {name.strip().rpartition(".")[2] for layer in contract["layers"] for name in layer.split("|")}
-    described = PAGES["ARCHITECTURE.md"].partition("## Floors")[2]
-    assert {floor for floor in floors if floor not in described and floor != "__main__"} == set()
+    layers = {name.strip().rpartition(".")[2] for line in contract["layers"] for name in line.split("|")}
+    described = PAGES["ARCHITECTURE.md"].partition("## Layers")[2]
+    assert {layer for layer in layers if layer not in described and layer != "__main__"} == set()
+
+
+def test_every_spec_that_lists_networks_is_named_where_a_network_is_added():
+    files = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "experiments").rglob("*.py")
+        if re.search(r"^    network: Literal\[", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    recipe = re.search(r"- \*\*A network\*\*.*?\n- ", PAGES["CONTRIBUTING.md"], re.DOTALL)[0]
+    assert {path for path in files if path.parent.name not in recipe} == set()
 
 
 def test_the_words_that_a_run_is_made_of_are_explained():

@@ -147,7 +147,7 @@ def _map(taught: pd.DataFrame, column: str) -> Panel:
 
 
 def _cells(shown: pd.DataFrame, signed: bool) -> go.Heatmap:
-    """The cells of one form with their numbers; signed numbers have a question mark where inconclusive."""
+    """The heat map of one loss form (squared or unsquared), with numbers; an inconclusive gain gets a question mark."""
     labels = shown["percent"].map(lambda percent: f"{percent:{'+' if signed else ''}.2f}")
     doubt = shown["gain_verdict"].eq(INCONCLUSIVE).map({True: "?" if signed else "", False: ""})
     keys = {"index": "alpha", "columns": "temperature", "aggfunc": "first"}

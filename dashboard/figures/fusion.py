@@ -42,14 +42,19 @@ def _saved(rows: pd.DataFrame) -> Panel:
     if start is not None and start > rows["elements"].min():
         figure.add_vline(x=start, line={"color": GREY, "dash": "dash"})
         figure.add_annotation(  # on a logarithmic axis annotations are placed by exponent
-            x=math.log10(start), y=0, text="fusing pays from here", xanchor="left", yanchor="bottom", showarrow=False
+            x=math.log10(start),
+            y=0,
+            text="fused is faster from here",
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
         )
     layout(figure, "Elements [1]", "Saved against one kernel per step [x]")
     log_axis(figure, "x", rows["elements"], rows["elements"])
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "Dotted: ratio of the bytes a call moves. Points: speedup with its 95 % interval; "
-        "fusing pays above the gray control band, and reaches its limit where the points meet the dotted line."
+        "fusing is faster above the gray control band; its limit is the dotted line."
     )
     return Panel("Bytes saved and time saved", figure, caption)
 

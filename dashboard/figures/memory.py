@@ -67,7 +67,7 @@ def _against_columns(rows: pd.DataFrame, value: str, axis: str, unit: str, title
     log_axis(figure, "y", rows[value])
     figure.update_xaxes(tickvals=sorted(rows["columns"].unique().tolist()))
     caption = (
-        "Median over the kernels' time with its 95 % interval. A dip at a power of two: vertically adjacent elements "
-        "then map to the same few cache sets. Logarithmic."
+        "Work of a call divided by the median time of its kernels, with its 95 % interval. A dip at a power of two: "
+        "vertically adjacent elements then map to the same few cache sets. Logarithmic."
     )
     return Panel(title, figure, caption)

@@ -89,8 +89,8 @@ def _bars(rows: pd.DataFrame) -> Panel:
     layout(figure, "Speedup over one device [x]", "")
     groups = rows.groupby(["batch", "inputs"]).ngroups
     figure.update_layout(height=max(280, 120 + 26 * len(rows)), showlegend=groups > 1)
-    caption = "Ratio one device/layout within blocks, with its 95 % interval: right of 1 the layout is faster."
-    return Panel("Speedup of each layout", figure, caption)
+    caption = "Ratio one device/strategy within blocks, with its 95 % interval: right of 1 the strategy is faster."
+    return Panel("Speedup of each strategy", figure, caption)
 
 
 def _busy(rows: pd.DataFrame) -> Panel:

@@ -72,7 +72,7 @@ def _sparsity(tested: pd.DataFrame, looks: Looks) -> Panel:
     _sparsity_axis(figure, "Pruned weights", tested["left"].tolist())
     caption = (
         "Mean over the seeds of the fine-tuned networks, each restored from its file, with its 95 % interval; the "
-        "dense network was trained as long. On the accuracy axis equal steps are equal ratios of errors."
+        "dense network was fine-tuned for as many steps. The accuracy axis is logarithmic in the error."
     )
     return Panel("Accuracy against sparsity", figure, caption)
 
@@ -281,8 +281,8 @@ def _picture(picture: pd.DataFrame) -> Panel:
     )
     figure.update_layout(height=120 + 110 * len(bands))
     caption = (
-        "Filters, or input weights of a neuron, before and after, those with the largest norm; of a matrix some units, "
-        "a row each. Zeros are blank: weights are pruned where the image carries no information, units as a whole."
+        "The filters (or the input weights of the neurons) with the largest norm, before and after pruning; of a "
+        "matrix, some units, one per row. Zeros are blank: single weights are pruned where images carry no information."
     )
     return Panel("The weights before and after", figure, caption)
 

@@ -46,8 +46,8 @@ def roofline(kernels: Mapping[str, pd.DataFrame], ceilings: Mapping[str, pd.Data
     log_axis(figure, "y", pd.concat([rates, pd.Series(tops, dtype="float64")]))
     caption = (
         "Each point is a kernel; the lines are the measured ceilings of this device: sloped for copies (dotted from "
-        "cache, solid from memory), flat for matrix products. Far below every line: too small to fill the device. Both "
-        "axes logarithmic."
+        "cache, solid from memory), flat for matrix products. A kernel far below every line is too small to fill the "
+        "device. Both axes logarithmic."
     )
     return Panel("Roofline", figure, caption)
 

@@ -213,9 +213,9 @@ def _edge_and_cloud(rows: pd.DataFrame, look: dict[str, Style]) -> Panel:
     figure.update_yaxes(automargin=True)
     objective = rows["objective_ms"].iloc[0]
     caption = (
-        "The same model in both settings. Above, one request at a time, shorter is better: the latency of a single "
-        f"user, where a batch formation delay is wasted (the SLO is {objective:g} ms). Below, longer is better: rows "
-        "per second when all requests are available at the start, in requests of the policy's largest batch."
+        "The same model in both settings. Top (shorter is better): median latency with one request at a time, where "
+        f"waiting for a batch is wasted time (the SLO is {objective:g} ms). Bottom (longer is better): rows per second "
+        "when all requests are sent at the start, each as large as the policy's largest batch."
     )
     return Panel("Edge against cloud", figure, caption)
 

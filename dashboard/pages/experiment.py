@@ -54,7 +54,7 @@ def _shown_run(experiment: Experiment[Any]) -> Any:
         return None
     run = store.get_run(services.database(), run_id)
     if run is None or run["experiment"] != experiment.name:
-        text = f"run: there is no run {run_id[:40]!r} of this experiment in this database"
+        text = f"run: this database has no run {run_id[:40]!r} of this experiment"
         st.error(escape_markdown(text), icon=":material/link_off:")
         return None
     return run

@@ -79,7 +79,7 @@ def _import(db: Any) -> None:
         st.error(escape_markdown(refusal), icon=":material/lock:")
     for file in files if pressed and not refusal else []:
         try:
-            run_id, new = bundle.add(db, file.getvalue(), imported_by=auth.current_user().name)
+            run_id, new = bundle.import_run(db, file.getvalue(), imported_by=auth.current_user().name)
         except BadInput as refused:
             st.error(escape_markdown(f"{file.name}: {refused}"), icon=":material/error:")
             continue
@@ -90,7 +90,7 @@ def _import(db: Any) -> None:
         else:
             st.info(
                 escape_markdown(
-                    f"{file.name}: run {run_id} is {'imported' if new else 'already exists, nothing was changed'}"
+                    f"{file.name}: run {run_id} {'is imported' if new else 'already exists; nothing was changed'}"
                 )
             )
 
@@ -112,7 +112,7 @@ def _page(pages: int) -> int:
     if pages == 1:
         return 1
     return min(
-        pages, int(st.number_input(f"Page, of {pages:,}", 1, None, 1, key="page", bind="query-params", width=180))
+        pages, int(st.number_input(f"Page (of {pages:,})", 1, None, 1, key="page", bind="query-params", width=180))
     )
 
 

@@ -17,7 +17,7 @@ def describe_speedup(row: Any, subject: str) -> str:
         case "wrong":
             return f"computes {subject} incorrectly"
         case "timeout" | "failed" as status:
-            return f"has no time for {subject} ({status})"
+            return f"gave no timing of {subject} ({status})"
         case _:
             return f"makes no significant difference to {subject} (ratio {row['speedup']:.3g}, {interval})"
 

@@ -62,7 +62,7 @@ IDENTITY = (
     RUN_ID,
     Column("experiment", "text", "the experiment"),
     Column("device", "text", "the device, as tinygrad names it"),
-    Column("variant", "text", "the compared thing"),
+    Column("variant", "text", "the alternative that this row measures"),
 )
 INCONCLUSIVE = "cannot tell"  # as stored in rows and CSV
 VERDICTS = ("baseline", "faster", "slower", INCONCLUSIVE, "wrong", "timeout", "failed")
@@ -111,7 +111,7 @@ COMMON: dict[str, Column] = {
         ops="arithmetic operations of one call, as tinygrad counts them",
         bytes="unique bytes that one call must move",
         parameters="weights and biases of the model",
-        nonzero="of these, not zero",
+        nonzero="number of nonzero weights and biases",
         size_bytes="bytes of the self-contained model file",
     ),
     **_columns(

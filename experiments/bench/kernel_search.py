@@ -3,7 +3,7 @@
 tinygrad's search has no time limit, and a hanging candidate hangs it. So it runs in a helper process with an empty
 cache, records every candidate as soon as it is timed, and is killed with its children when its budget is spent. Its
 choices, or the best candidates so far, are applied in another process with `tinygrad.kernel_search.applied`: a kernel
-timed in the searching process reads slow.
+timed in the searching process appears slower than it is.
 """
 
 import json

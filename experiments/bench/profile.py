@@ -48,7 +48,7 @@ REPLAY = (
     Column("name", "text", "the kernel"),
     Column("start_ms", "number", "time since the start of the replay"),
     Column("host_ms", "number", "host time from launch to return, including the wait for the kernel"),
-    Column("kernel_ms", "number", "of this, the kernel on the device"),
+    Column("kernel_ms", "number", "part of host_ms in which the kernel ran on the device"),
 )
 MEMORY = (
     Column("variant", "text", "the profiled variant"),

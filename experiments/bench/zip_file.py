@@ -8,7 +8,7 @@ TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 
 
 def deterministic_zip(members: Mapping[str, bytes]) -> bytes:
-    """A compressed zip of `members` (names to contents), in their order: equal members, equal bytes."""
+    """A compressed zip of `members` (name to content), in their order. Equal members give equal bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():

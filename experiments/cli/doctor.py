@@ -75,7 +75,7 @@ def _default_device(usable: list[str]) -> Finding:
     first = devices.first_working()
     if first.works:
         return Finding("default device", True, f"runs go to {first.device} unless a device is named", needed=True)
-    named = f"; until then only device={' or '.join(usable)} can be named" if usable else ""
+    named = f"; until that is fixed, name another device: device={' or '.join(usable)}" if usable else ""
     return Finding("default device", False, f"{first.device}: {first.what}{named}", needed=True)
 
 

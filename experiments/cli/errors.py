@@ -40,7 +40,7 @@ def check_writable(option: str, name: str | None) -> None:
     """Raises BadInput for a file that cannot be written, before the work that fills it."""
     path = Path(name or "-").absolute()
     if name and name != "-" and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise BadInput(f"{option}: {name[:200]} cannot be written: its folder does not exist or is not yours to write")
+        raise BadInput(f"{option}: {name[:200]} cannot be written: its folder does not exist or is not writable")
     if name and name != "-" and path.is_dir():
         raise BadInput(f"{option}: {name[:200]} is a folder; give a file")
 

@@ -16,7 +16,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def execute(given: Namespace) -> int:
-    """Builds the program in a process of its own; returns its exit code."""
+    """Builds the program in a separate process; returns its exit code."""
     from experiments.bench.machine.toolchain import NO_COMPILER, child_environment, compiler
     from experiments.export_c.spec import ExportSpec
 

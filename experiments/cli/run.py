@@ -16,7 +16,12 @@ EXIT_CODES = {"done": 0, "failed": 1, "crashed": 1, "lost": 1, "timeout": 3, "ca
 def add_options(parser: ArgumentParser) -> None:
     """The experiment, its fields, and where the result goes."""
     parser.add_argument("name")
-    parser.add_argument("fields", nargs="*", metavar="field=value", help="as `show` lists them; lists as 1,32,256")
+    parser.add_argument(
+        "fields",
+        nargs="*",
+        metavar="field=value",
+        help="fields as printed by `show`; separate list items with commas: batch=1,32,256",
+    )
     parser.add_argument("--preset", help="start from a named spec")
     parser.add_argument("--csv", metavar="FILE", help="write the rows as CSV; - prints only the CSV")
     parser.add_argument(

@@ -205,9 +205,9 @@ def answer(frame: "pd.DataFrame") -> str:
     traffic = float(baseline["traffic"])
     times = f"exactly {traffic:.0f}x" if traffic.is_integer() else f"{traffic:.3g}x"
     text = (
-        f"On {largest['device']} a chain of {largest['steps']} steps moves {times} the bytes if every step writes its "
+        f"On {largest['device']}, a chain of {largest['steps']} steps moves {times} the bytes if every step writes its "
         f"result to memory ({baseline['bytes'] / 1e6:.3g} MB instead of {largest['bytes'] / 1e6:.3g} MB at "
-        f"{largest['elements']:,} elements); fusing them into one kernel {describe_speedup(largest, 'the chain')} there"
+        f"{largest['elements']:,} elements). At this size one fused kernel {describe_speedup(largest, 'the chain')}"
     )
     text += "" if largest["verdict"] == "wrong" else bound_reason(largest)
     return f"{text}. {_pays(fused)}."

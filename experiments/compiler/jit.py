@@ -137,8 +137,8 @@ class JitSpec(MeasuredSpec):
     answer=lambda frame: answer(frame),
     challenge=Challenge(
         goal="Make a call of the three-layer network at least 4x faster than eager at batch 128 or more, with the "
-        "whole interval above 4, and explain why it is not more.",
-        question="Why is it not more? What would have to become cheaper: the launches, the arithmetic or the memory?",
+        "whole interval above 4, and explain what limits the speedup.",
+        question="What limits the speedup? Which would have to become cheaper: launches, arithmetic or memory access?",
         start="exercise",
         met=lambda frame: four_times(frame),
     ),
@@ -316,7 +316,7 @@ def answer(frame: "pd.DataFrame") -> str:
         return ""
     first, last = rows.iloc[0], rows.iloc[-1]
     model = MODELS.get(str(first["model"]), str(first["model"]))
-    text = f"On {first['device']} the JIT {describe_speedup(first, f'the {model}')} at {_where(first)}"
+    text = f"On {first['device']}, the JIT {describe_speedup(first, f'the {model}')} at {_where(first)}"
     text += "" if first["verdict"] == "wrong" else bound_reason(first)
     if len(rows) > 1:
         text += f" and {describe_speedup(last, 'it')} at {_where(last)}"
@@ -325,7 +325,11 @@ def answer(frame: "pd.DataFrame") -> str:
         return text + "."
     paid = [int(calls) for calls in correct["break_even_calls"].dropna()]
     if len(paid) < len(correct):
-        never = "its capture never pays off" if (correct["verdict"] == "slower").all() else "no break-even is certain"
+        never = (
+            "its capture never pays off"
+            if (correct["verdict"] == "slower").all()
+            else "there is no significant speedup, so no break-even"
+        )
         return f"{text}; {'its capture does not always pay off' if paid else never}."
     largest, fewest = max(paid), min(paid)
     return text + f"; its capture has paid off after {fewest if fewest == largest else f'{fewest} to {largest}'} calls."

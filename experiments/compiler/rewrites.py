@@ -311,11 +311,11 @@ def answer(frame: "pd.DataFrame") -> str:
     rules, expressions = fired["variant"].nunique(), fired["expression"].nunique()
     known = int(already.sum())
     text = (
-        f"On {fired['device'].iloc[0]} {_plural(rules, 'rule')} made {_plural(len(fired), 'rewrite')} of "
+        f"On {fired['device'].iloc[0]}, {_plural(rules, 'rule')} made {_plural(len(fired), 'rewrite')} of "
         f"{_plural(expressions, 'expression')}"
     )
     if known:
-        text += f"; {known} of them change{'s' * (known == 1)} no kernel, as tinygrad compiles the same code "
+        text += f"; {known} of them do{'es' * (known == 1)} not change the kernel: tinygrad compiles the same code "
         text += "without the rule"
     text += "."
     effects = (_effect(rule, rows) for rule, rows in fired[~already].groupby("variant", sort=False))
@@ -329,7 +329,7 @@ def _plural(number: int, noun: str) -> str:
 def _effect(rule: object, rows: "pd.DataFrame") -> str:
     """The effect of a rule that tinygrad does not apply: in full for the first expression, in short for the others."""
     first, *others = [row for _, row in rows.iterrows()]
-    text = f"tinygrad does not {rule} itself: the rule takes {_cut(first)} and {describe_speedup(first, 'it')}"
+    text = f"tinygrad does not {rule} by itself: the rule reduces {_cut(first)} and {describe_speedup(first, 'it')}"
     text += "" if first["verdict"] == "wrong" else bound_reason(first)
     return text + "".join(f", and {_cut(row)}" for row in others) + "."
 

@@ -1,1 +1,1 @@
-"""Experiments on the machine itself: can it be trusted, and what is the most it can do."""
+"""Experiments on the machine itself: how reliable its timings are, and its peak rates."""

@@ -76,7 +76,7 @@ def answer(frame: "pd.DataFrame") -> str:
     total, alarms = len(frame), int((frame["verdict"] != "cannot tell").sum())
     share = wilson(alarms, total)
     text = (
-        f"On {frame['device'].iloc[0]} {alarms} of {total} comparisons of a call with itself report a difference: "
+        f"On {frame['device'].iloc[0]}, {alarms} of {total} comparisons of a call with itself report a difference: "
         f"{share.median:.1%} false alarms (95 % {share.lo or 0:.1%} to {share.hi or 0:.1%})"
     )
     if share.lo is not None and share.lo > 0.05:

@@ -47,7 +47,7 @@ class Recipe:
         if not 0 < self.width <= 1:
             raise ValueError(f"width: {self.width:g} is not allowed; give a share above 0, at most 1")
         if not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity: {self.sparsity:g} is not allowed; give 0 or more and less than 1")
+            raise ValueError(f"sparsity: {self.sparsity:g} is not allowed; give a value from 0 to below 1")
         if not 0 <= self.tune_steps <= MAX_STEPS:
             raise ValueError(f"tune_steps: {self.tune_steps} is not allowed; give 0 to {MAX_STEPS}")
         if not self.is_pruned:

@@ -1,6 +1,6 @@
 """The rows, or the samples, of many runs as one CSV, streamed from the database.
 
-Formula-safe as every download. Columns that an experiment does not have are empty for its runs. Runs of experiments
+Formula-safe, like every download. Columns that an experiment does not have are empty for its runs. Runs of experiments
 that are not installed are left out, because their columns are unknown.
 """
 

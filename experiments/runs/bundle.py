@@ -6,6 +6,14 @@ records; one of samples holds the row's number, the kind, the inner calls and th
 have their tables as CSV (see `bundle_v1`).
 
 Nothing in a bundle is executed, unpickled or used as a path; all of it is checked before any of it is stored.
+An import (`import_run`) is refused for
+
+- a file that is not a complete zip, a member that is unknown, missing or repeated, too many or too large members
+  (`safe_zip`), too many table cells;
+- a bundle version that is newer than this code, or a `run.json` with unknown, missing or invalid fields;
+- a table or artifact that `run.json` does not list, or whose SHA-256 differs from the one there;
+- a table that is not a list of flat records, and timings without a row, of an unknown kind, or given twice;
+- a value of another kind than the experiment's column (`bench/columns.py`), if the experiment is installed.
 """
 
 import hashlib
@@ -124,7 +132,7 @@ def _encoded(name: str, records: Sequence[dict[str, Any]]) -> bytes:
     try:
         lines = [json.dumps(record, allow_nan=False) for record in records]
     except ValueError:
-        raise ValueError(f"{name}: an infinity or a NaN, which JSON does not have") from None
+        raise ValueError(f"{name}: contains an infinity or a NaN, which JSON cannot represent") from None
     return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
 
 
@@ -140,10 +148,10 @@ def _sample_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def add(db: Engine, data: bytes, max_bytes: int = MAX_BYTES, imported_by: str = "") -> tuple[str, bool]:
+def import_run(db: Engine, data: bytes, max_bytes: int = MAX_BYTES, imported_by: str = "") -> tuple[str, bool]:
     """Stores the run of a bundle; returns its id and whether it is new in this database.
 
-    Raises BadInput with one line, and stores nothing then. `imported_by`: the signed-in user.
+    Raises BadInput with one line if the bundle is refused; nothing is stored then. `imported_by`: the signed-in user.
     """
     found, hashes = _read(data, max_bytes)
     return str(found.run["id"]), run_data.add(db, found, hashes, imported_by)
@@ -168,7 +176,7 @@ def _members(data: bytes, max_bytes: int) -> dict[str, bytes]:
         raise ValueError(f"run.json is larger than {MAX_DESCRIPTION_BYTES:,} bytes")
     tables = [content for name, content in members.items() if _is_table(name)]
     if sum(one.count(b",") + one.count(b"\n") for one in tables) > max_bytes // BYTES_PER_CELL:
-        raise ValueError(f"its tables have more than {max_bytes // BYTES_PER_CELL:,} cells; --most-mb raises it")
+        raise ValueError(f"its tables have more than {max_bytes // BYTES_PER_CELL:,} cells; --max-mb raises the limit")
     return members
 
 
@@ -199,12 +207,12 @@ def _checked(members: dict[str, bytes]) -> tuple[RunData, dict[str, str]]:
 def _description(content: bytes) -> Description:
     value = _parsed(RUN, content)
     if b"\\u0000" in content:
-        raise ValueError("run.json: a NUL character, which PostgreSQL cannot store")
+        raise ValueError("run.json contains a NUL character, which PostgreSQL cannot store")
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise ValueError("not a bundle of tinygrad lab")
     version = value.get("version")
     if type(version) is int and version > VERSION:
-        raise ValueError(f"made by a newer version ({version}, this one knows {VERSION}): update tinygrad lab")
+        raise ValueError(f"bundle version {version} is newer than the supported {VERSION}: update tinygrad lab")
     try:
         return (DescriptionV1 if version == 1 else Description).model_validate(value)
     except ValidationError as error:
@@ -217,7 +225,7 @@ def _parsed(name: str, content: bytes) -> Any:
     try:
         return json.loads(content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise ValueError(f"{name} is no JSON") from None
+        raise ValueError(f"{name} is not valid JSON") from None
 
 
 def _finite(text: str) -> float:
@@ -232,11 +240,11 @@ def _check_members(described: Description, tables: dict[str, bytes], files: dict
     if missing := [name for name in ("rows" + ending, "samples" + ending) if name not in tables]:
         raise ValueError(f"{missing[0]} is missing")
     if described.sha256.keys() != tables.keys() or any(not name.endswith(ending) for name in tables):
-        raise ValueError("its tables are not those that run.json names")
+        raise ValueError("its tables differ from those listed in run.json")
     if isinstance(described, DescriptionV1) and described.tables.keys() != tables.keys():
-        raise ValueError("its tables are not those that run.json names")
+        raise ValueError("its tables differ from those listed in run.json")
     if set(described.artifacts.values()) != files.keys():
-        raise ValueError("its artifacts are not those that run.json names")
+        raise ValueError("its artifacts differ from those listed in run.json")
     expected = described.sha256 | {digest: digest for digest in files}
     for name, content in (tables | files).items():
         if _sha256(content) != expected[name]:
@@ -258,7 +266,7 @@ def _records(name: str, values: list[Any]) -> Records:
                 f"{name}: record {number} is not an object with column names of 1 to {MAX_NAME} characters"
             )
         if not all(value is None or isinstance(value, str | int | float) for value in record.values()):
-            raise ValueError(f"{name}: record {number} holds a list or an object")
+            raise ValueError(f"{name}: record {number} contains a list or an object")
     return values
 
 
@@ -267,15 +275,15 @@ def _add_samples(rows: list[Row], records: list[Any]) -> None:
     kinds = {kind: kind for kind in get_args(SampleKind)}
     for record in records:
         if not isinstance(record, dict) or record.keys() != {"row", "kind", "inner", "seconds"}:
-            raise ValueError(f"{SAMPLES}: a record that is not row, kind, inner and seconds")
+            raise ValueError(f"{SAMPLES}: a record whose fields are not row, kind, inner and seconds")
         number, kind, inner, seconds = (record[name] for name in ("row", "kind", "inner", "seconds"))
         if type(number) is not int or not 0 <= number < len(rows) or not isinstance(kind, str) or kind not in kinds:
-            raise ValueError(f"{SAMPLES}: a timing of no row or of no kind")
+            raise ValueError(f"{SAMPLES}: a timing with an unknown row or kind")
         if type(inner) is not int or not 0 < inner < 2**31 or not _are_seconds(seconds):
-            raise ValueError(f"{SAMPLES}: a timing of row {number} is not inner calls and seconds")
+            raise ValueError(f"{SAMPLES}: row {number} has an invalid number of inner calls or invalid seconds")
         samples = rows[number].samples
         if kind in [one.kind for one in samples]:
-            raise ValueError(f"{SAMPLES}: the timings of row {number} are there twice, or not in order")
+            raise ValueError(f"{SAMPLES}: the timings of row {number} are repeated or out of order")
         samples.append(Sample(kinds[kind], inner, seconds))
 
 

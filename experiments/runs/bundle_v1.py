@@ -45,7 +45,7 @@ def _samples(text: str) -> SampleTable:
     for (row, kind, inner), group in itertools.groupby(zip(rows, kinds, inners, strict=True)):
         here = slice(start, start := start + sum(1 for _ in group))
         if blocks[here] != list(range(len(blocks[here]))):
-            raise ValueError(f"the timings of row {row} are not in order")
+            raise ValueError(f"the timings of row {row} are out of order")
         found.append({"row": row, "kind": kind, "inner": inner, "seconds": seconds[here]})
     return found
 
@@ -65,7 +65,7 @@ def decode_columns(text: str, columns: CsvColumns) -> list[list[Any]]:
             raise ValueError("its columns are not those that run.json names")
         cells = [_cells(line, len(columns), number) for number, line in enumerate(lines, start=2)]
     except csv.Error as error:
-        raise ValueError(f"no CSV: {error}") from None
+        raise ValueError(f"not valid CSV: {error}") from None
     by_column = zip(*cells, strict=True) if cells else ((),) * len(columns)
     return [_values(column, kind, name) for (name, kind), column in zip(columns.items(), by_column, strict=True)]
 
@@ -83,7 +83,7 @@ def _values(cells: Sequence[str], kind: ColumnKind, name: str) -> list[Any]:
         return [value(seen := cell) if cell else None for cell in cells]
     except (ValueError, KeyError):
         line = cells.index(seen) + 2
-        raise ValueError(f"line {line}, {name}: {seen[:40]!r} is no {kind}") from None
+        raise ValueError(f"line {line}, {name}: {seen[:40]!r} is not of kind {kind}") from None
 
 
 def _text(cell: str) -> str:

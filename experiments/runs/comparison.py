@@ -117,7 +117,7 @@ def ratio_answer(table: pd.DataFrame) -> str:
     low, high = table["ratio"].min(), table["ratio"].max()
     spread = f"{low:.3g}" if len(table) == 1 else f"{low:.3g} to {high:.3g}"
     return (
-        f"Of {len(table)} points that both timed, the first run is faster at {faster} and slower at {slower}; "
+        f"Of {len(table)} rows timed in both runs, the first run is faster in {faster} and slower in {slower}; "
         f"{len(table) - faster - slower} are inconclusive. "
         f"The second run's latency is {spread} times the first's."
     )

@@ -70,7 +70,7 @@ def _create_engine(url: str) -> Engine:
         example = "sqlite:////folder/runs.db or postgresql+psycopg://user@host/name"
         fix = "run `pip install -r requirements-team.txt`"
         cause = f"no driver for it ({error}; {fix})" if isinstance(error, ImportError) else "not understood"
-        raise StoreError(f"TINYLAB_DATABASE: {cause}; give a URL as in {example}") from None
+        raise StoreError(f"TINYLAB_DATABASE: {cause}; give a URL such as {example}") from None
     if sqlite:
         event.listen(made, "connect", _set_up_sqlite)
         event.listen(made, "begin", _begin_sqlite)
@@ -91,7 +91,7 @@ def _raise_store_error(context: ExceptionContext) -> None:
 
 
 def _found_schema(connection: Connection) -> int | None:
-    """The schema of the database, None of an empty one; StoreError for that of a newer version."""
+    """The schema of the database; None if it is empty. Raises StoreError if the schema is newer than this version."""
     if not inspect(connection).has_table(schema.meta.name):
         return None
     chosen = select(schema.meta.c.value).where(schema.meta.c.name == "schema")
@@ -99,14 +99,15 @@ def _found_schema(connection: Connection) -> int | None:
     if found is not None and (not found.isdigit() or int(found) > schema.VERSION):
         shown = _shown(connection.engine)
         raise StoreError(
-            f"the database {shown} has schema {found[:20]}, this version knows {schema.VERSION}: update tinygrad lab"
+            f"the database {shown} has schema {found[:20]}, but this version supports only up to {schema.VERSION}: "
+            "update tinygrad lab"
         )
     return None if found is None else int(found)
 
 
 @contextlib.contextmanager
 def _changing_schema(made: Engine) -> Iterator[tuple[Connection, int | None]]:
-    """A transaction that no other process creates or changes tables in, with the schema found at its start."""
+    """A transaction during which no other process can create or change tables; yields the schema at its start."""
     with made.begin() as connection:
         if made.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
@@ -141,7 +142,7 @@ def _upgrade(made: Engine, file: Path | None) -> None:
         raise StoreError(f"the database {_shown(made)} is being upgraded by another process; try again") from None
     except OSError as error:
         cause = f"{error.strerror}: {error.filename}" if error.filename else str(error)
-        raise StoreError(f"the database {_shown(made)} cannot be upgraded and stays as it is: {cause}") from None
+        raise StoreError(f"the database {_shown(made)} cannot be upgraded and was left unchanged: {cause}") from None
 
 
 def _back_up(file: Path, found: int) -> None:
@@ -174,7 +175,7 @@ def _prune_backups(file: Path) -> None:
 
 
 def _sqlite_file(connection: Connection) -> Path | None:
-    """The file of an SQLite database; None of one in memory, and of PostgreSQL."""
+    """The file of an SQLite database; None for an in-memory database and for PostgreSQL."""
     if connection.dialect.name != "sqlite":
         return None
     name = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]

@@ -55,7 +55,7 @@ def opened(example: Example) -> RunData:
 
 def load(db: Engine, examples: list[Example]) -> int:
     """Imports examples; returns how many were new in this database."""
-    return sum(bundle.add(db, one.file.read_bytes())[1] for one in examples)
+    return sum(bundle.import_run(db, one.file.read_bytes())[1] for one in examples)
 
 
 def loaded(db: Engine) -> list[Example]:

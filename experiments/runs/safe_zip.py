@@ -21,24 +21,24 @@ def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_
             _check(infos, allowed, needed, most_bytes)
             return {info.filename: _read(archive, info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"not a whole, plain zip file ({str(error)[:100]})") from None
+        raise ValueError(f"not a complete, ordinary zip file ({str(error)[:100]})") from None
 
 
 def _check(infos: list[zipfile.ZipInfo], allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> None:
     names = [info.filename for info in infos]
     if len(names) > MAX_MEMBERS:
-        raise ValueError(f"{len(names):,} members; at most {MAX_MEMBERS:,} are taken")
+        raise ValueError(f"{len(names):,} members; at most {MAX_MEMBERS:,} are allowed")
     if len(set(names)) < len(names):
-        raise ValueError("one of its members is in it twice")
+        raise ValueError("a member occurs twice")
     if unknown := [name for name in names if not allowed.fullmatch(name)]:
-        raise ValueError(f"the member {unknown[0][:60]!r} does not belong in a bundle")
+        raise ValueError(f"the member {unknown[0][:60]!r} is not allowed in a bundle")
     if missing := [name for name in needed if name not in names]:
         raise ValueError(f"{missing[0]} is missing")
-    if strange := [info.filename for info in infos if info.compress_type not in METHODS]:
-        raise ValueError(f"not a whole, plain zip file ({strange[0][:60]} is compressed in an uncommon way)")
+    if uncommon := [info.filename for info in infos if info.compress_type not in METHODS]:
+        raise ValueError(f"not a complete, ordinary zip file ({uncommon[0][:60]} has an uncommon compression)")
     unpacked = sum(info.file_size for info in infos)
     if unpacked > most_bytes:
-        raise ValueError(f"{unpacked:,} bytes unpacked; at most {most_bytes:,} are taken (--most-mb raises it)")
+        raise ValueError(f"{unpacked:,} bytes unpacked; at most {most_bytes:,} are allowed (--max-mb raises the limit)")
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -49,7 +49,7 @@ EventListener = Callable[[Event], None]
 
 
 def ignore_event(_: Event) -> None:
-    """The listener of a run that nothing follows."""
+    """The default listener: ignores every event."""
 
 
 def execute(database_url: str, run_id: str, runner: str, on_event: EventListener = ignore_event) -> str:
@@ -94,7 +94,7 @@ def _abort(db: Engine, run_id: str, runner: str, status: str, message: str) -> s
 def _wait_for_device(db: Engine, run_id: str, device: str, runner: str, stack: contextlib.ExitStack) -> bool:
     """Acquires the device's lock, with a heartbeat while it waits; False where the run ended or was cancelled."""
     waiting = store.Batch()
-    waiting.changes = {"message": f"waits for {device}: another run is measuring"}
+    waiting.changes = {"message": f"waiting for {device}: another run is measuring"}
     lock = device_lock(device)
     while True:
         try:

@@ -85,7 +85,9 @@ class Service:
             response = _error(500, str(failed))
         except TimeoutError:
             limit = f"within {self.policy.deadline_ms:g} ms"
-            response = _error(408, f"no whole body {limit}") if body is None else _error(504, f"no answer {limit}")
+            response = (
+                _error(408, f"the body was not complete {limit}") if body is None else _error(504, f"no answer {limit}")
+            )
         self.metrics.request(response.status_code, time.perf_counter() - began)
         return response
 
@@ -126,7 +128,7 @@ class Service:
 async def _no_such_route(request: Request, error: Exception) -> Response:
     """The answer to an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
-    reason = f"{request.method} {request.url.path[:60]}: {error.detail}; there are {PATHS}"
+    reason = f"{request.method} {request.url.path[:60]}: {error.detail}; available: {PATHS}"
     return _json(error.status_code, {"error": reason}, dict(error.headers or {}))
 
 

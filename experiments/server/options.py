@@ -31,13 +31,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--network", default="mlp", metavar="NAME", help="a built-in network (default mlp)")
     model.add_argument("--recipe", metavar="TEXT", help="a recipe as JSON, or a file that contains one")
     model.add_argument("--model", metavar="FILE", help="a packed model, such as an artifact of a run")
-    _add_number(parser, "--port", int, (0, 65_535), 8000, "port; 0 takes any free one")
+    _add_number(parser, "--port", int, (0, 65_535), 8000, "port; 0 picks a free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    _add_number(parser, "--max-batch", int, (1, MAX_BATCH), policy.max_batch, "rows per batch at most")
+    _add_number(parser, "--max-batch", int, (1, MAX_BATCH), policy.max_batch, "maximum rows per batch")
     text = "longest wait of a request for others to join its batch; 0: batch what is queued"
     _add_number(parser, "--max-wait-ms", float, (0, MAX_WAIT_MS), policy.max_wait_ms, text)
-    _add_number(parser, "--queue", int, (1, MAX_QUEUE), policy.queue, "waiting requests at most; more get status 503")
-    text = "time limit of a request; after it the answer is an error"
+    _add_number(
+        parser, "--queue", int, (1, MAX_QUEUE), policy.queue, "maximum waiting requests; further ones get status 503"
+    )
+    text = "time limit of a request; after it the request fails with an error"
     _add_number(parser, "--deadline-ms", float, (1, MAX_DEADLINE_MS), policy.deadline_ms, text)
     parser.add_argument("--device", default="auto", help="CPU, CUDA:1 … (default: the first device that works)")
     text = "fast: call the captured kernels directly; plain: through tensors (default fast)"

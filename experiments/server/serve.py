@@ -34,7 +34,9 @@ OPEN_FILES = 65_536  # one per connection; the usual limit of 1,024 is too low f
 def serve(given: Namespace) -> int:
     """Serves until a signal; 0 after a graceful shutdown, 1 if there is no model or engine to serve with."""
     if package := missing():
-        raise BadInput(f"serve: {package} is not installed; `pip install {package}`, or all of requirements.txt")
+        raise BadInput(
+            f"serve: {package} is not installed; run `pip install {package}` or `pip install -r requirements.txt`"
+        )
     try:
         device = check_name(given.device)
     except ValueError as error:

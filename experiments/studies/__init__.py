@@ -1,1 +1,1 @@
-"""Studies: experiments that stand on several techniques."""
+"""Studies: experiments that combine several techniques."""

@@ -68,7 +68,7 @@ def importing(example: run_data.RunData, folder: Path) -> Callable[[], object]:
         run_id = f"{number:012x}"
         run_data.add(made, dataclasses.replace(example, run={**example.run, "id": run_id}), {})
         (folder / "bundles" / f"{run_id}.zip").write_bytes(bundle.export(made, run_id))
-    return lambda: [bundle.add(other, Path(one).read_bytes()) for one in bundles(folder)]
+    return lambda: [bundle.import_run(other, Path(one).read_bytes()) for one in bundles(folder)]
 
 
 def fill(db: Engine, example: run_data.RunData) -> list[str]:

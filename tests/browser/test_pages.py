@@ -129,7 +129,7 @@ def test_absurd_text_shows_what_is_allowed_and_disables_run(visitor):
 
 def test_a_quick_run_ends_with_its_answer_figures_and_rows(visitor, app, quick):
     page = visitor().open(f"/jit?run={quick}")
-    expect(page.get_by_text("On CPU the JIT makes the 3-layer network")).to_be_visible()
+    expect(page.get_by_text("On CPU, the JIT makes the 3-layer network")).to_be_visible()
     assert traces(page, "Latency") == ["eager", "jit"]
     assert traces(page, "Speedup against work per call") == ["jit"]
     assert traces(page, "The first calls") == ["eager", "jit: eager call", "jit: capture", "jit: replay"]

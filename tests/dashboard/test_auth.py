@@ -95,7 +95,7 @@ def test_nothing_is_shown_before_somebody_signs_in(signed_in):
 def test_a_stranger_is_told_why_and_sees_nothing(signed_in):
     page = signed_in(WITHIN, "eve@elsewhere.net")
     assert not page.text
-    assert "eve@elsewhere.net is on none of this page's lists" in page.error[0].value
+    assert "eve@elsewhere.net is not on an access list of this app" in page.error[0].value
     assert [one.label for one in page.sidebar.button] == ["Sign out"]
 
 

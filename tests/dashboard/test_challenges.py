@@ -39,7 +39,7 @@ def test_a_run_that_meets_it_is_linked_and_the_reason_is_there_to_be_looked_up(j
     page = jit_page()
     [link] = solving(page)
     assert f"run={run_id}" in link.query_string
-    assert any("Why is it not more?" in one.label for one in page.expander)
+    assert any("What limits the speedup?" in one.label for one in page.expander)
     assert "solved" in texts(page)
 
 

@@ -49,7 +49,7 @@ def test_the_form_offers_devices_with_their_hosts_and_marks_what_is_away(team, j
 def test_a_place_that_is_away_is_refused_at_submit(team, jit_page, db):
     page = jit_page(device="CUDA @ gpu-box")
     page.button(key="run").click().run()
-    assert page.error[0].value == "device: CUDA @ gpu-box is away: no worker offers it now"
+    assert page.error[0].value == "device: CUDA @ gpu-box is unavailable: its worker is not connected"
     assert store.count_runs(db) == 0
 
 

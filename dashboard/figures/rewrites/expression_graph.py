@@ -15,7 +15,7 @@ INPUTS = ("x", "y", "z")
 
 @dataclass
 class Spot:
-    """One mark of the drawing: an operation, or one use of an input or constant, in columns and layers."""
+    """One drawn node: an operation, or one use of an input or constant, with its position (column and layer)."""
 
     label: str
     kind: str

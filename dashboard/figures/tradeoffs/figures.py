@@ -36,9 +36,9 @@ RUNNING = {"eager": "hollow: eager", "jit": "filled: JIT", "beam": "dotted: BEAM
 BASELINE = "baseline"
 WINNERS: tuple[Criterion, ...] = ("smallest", "fastest")  # within 1 point of the baseline
 HOW_TO_READ = (
-    "Bars: 95 % intervals, for accuracy of the difference from the baseline on the same images. Line: the Pareto front "
-    "of these two; its band: between the better and the worse ends of the intervals. Faded: dominated in accuracy, "
-    "size and latency. Labeled: the best within 1 point of the baseline."
+    "Bars: 95 % intervals (for accuracy, of the paired difference from the baseline). Line: the Pareto front of the "
+    "two axes; band: the fronts of the better and of the worse interval ends. Faded: dominated in accuracy, size and "
+    "latency. Labeled: the smallest and the fastest within 1 percentage point of the baseline."
 )
 SELECT = " Select points to filter the table and its CSV."
 COMPARED = (

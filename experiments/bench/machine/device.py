@@ -1,4 +1,4 @@
-"""Devices and their families: everything that differs between kinds of devices. A new kind of device is one class.
+"""Devices and their families: what measuring needs to know about kinds of devices. A new kind of device is one class.
 
 Imports no tinygrad.
 """
@@ -13,7 +13,7 @@ FAMILIES: "dict[str, DeviceFamily]" = {}  # by name, in the order in which they 
 
 
 class DeviceFamily:
-    """One kind of device. A subclass registers itself and overrides what differs from a GPU without further support."""
+    """One kind of device. A subclass registers itself and overrides what differs from a GPU without special support."""
 
     name: ClassVar[str]
     driver_traces: ClassVar[tuple[str, ...]] = ()  # files of an installed driver; `auto` probes only if one exists

@@ -74,7 +74,7 @@ def _cpu_model() -> str:
 
 
 def _instructions() -> str:
-    """The processor's vector instructions, which decide its speed: a model name alone may hide generations."""
+    """The processor's vector instructions, which affect its speed; the model name may not identify the generation."""
     supported = _cpuinfo("flags", "features").split()
     return " ".join(name for name in VECTOR_INSTRUCTIONS if name in supported) or "unknown"
 

@@ -38,7 +38,7 @@ class Interval:
             return math.inf
         return (self.hi - self.lo) / 2 / self.median
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether the interval contains `value`; a missing interval contains everything."""
         return self.lo is None or self.hi is None or self.lo <= value <= self.hi
 
@@ -97,7 +97,7 @@ def percentile(values: Sequence[float], fraction: float, minimum: int) -> float 
 
 def verdict(speedup: Interval) -> str:
     """`faster` or `slower` if the whole interval is on one side of 1, else `cannot tell` (shown as inconclusive)."""
-    if speedup.lo is None or speedup.hi is None or speedup.holds(1.0):
+    if speedup.lo is None or speedup.hi is None or speedup.contains(1.0):
         return "cannot tell"
     return "faster" if speedup.lo > 1 else "slower"
 

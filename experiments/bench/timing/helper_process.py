@@ -75,7 +75,7 @@ class HelperProcess:
             return bool(selector.select(timeout_s))
 
     def response(self, timeout_s: float | None = None) -> Any:
-        """The response to the last request; HelperFailed where the helper fails or exceeds the time limit."""
+        """The response to the last request. Raises HelperFailed if the helper fails or exceeds the time limit."""
         return json.loads(self._read(timeout_s))
 
     def ask_and_close(self, *arguments: Any) -> Any:
@@ -117,7 +117,7 @@ class HelperProcess:
 
 
 def _suspended_with_children(pid: int) -> list[psutil.Process]:
-    """Suspends the process, so that it starts no more children, and returns those it has."""
+    """Suspends the process, so that it cannot start more children, and returns its current children."""
     with contextlib.suppress(psutil.Error):
         parent = psutil.Process(pid)
         parent.suspend()

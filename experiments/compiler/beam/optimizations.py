@@ -1,4 +1,4 @@
-"""The optimizations of tinygrad's kernels (0.14.0) in words."""
+"""Describes tinygrad 0.14.0's kernel optimizations in words."""
 
 import re
 

@@ -38,7 +38,8 @@ class JitTrapsSpec(Spec):
         ge=2,
         le=4096,
         title="Matrix size n",
-        description="of the timing pitfalls; a fast GPU needs 2048 or more to compute for longer than the call returns",
+        description="matrix size of the timing pitfalls; on a fast GPU give 2048 or more, so that the computation "
+        "outlasts the call",
     )
 
     def need(self) -> Need:
@@ -133,7 +134,7 @@ def answer(frame: "pd.DataFrame") -> str:
         return ""
     safe = checked["safe"].astype(bool)
     unsafe = checked[~safe]
-    sentence = f"On {checked['device'].iloc[0]} {len(unsafe)} of {len(checked)} pitfalls occur"
+    sentence = f"On {checked['device'].iloc[0]}, {len(unsafe)} of {len(checked)} pitfalls occur"
     parts = []
     for kind, (singular, plural) in EFFECTS.items():
         names = _names(unsafe[unsafe["kind"] == kind])

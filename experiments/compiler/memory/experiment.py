@@ -212,7 +212,7 @@ def answer(frame: "pd.DataFrame") -> str:
         return ""
     copy = copies.sort_values("gb_s").iloc[-1]
     shape = f"{copy['rows']}x{copy['columns']}"
-    text = f"On {copy['device']} a copy of {shape} float32 moves {copy['gb_s']:.3g} GB/s."
+    text = f"On {copy['device']}, a copy of {shape} float32 moves {copy['gb_s']:.3g} GB/s."
     others = frame[frame["fraction_of_copy"].notna() & (frame["variant"] != COPY)].sort_values("fraction_of_copy")
     if len(others):
         patterns = list(dict.fromkeys(others["variant"]))
@@ -220,11 +220,11 @@ def answer(frame: "pd.DataFrame") -> str:
         if more := patterns[MAX_NAMED:]:
             rest = others.loc[others["variant"].isin(more), "fraction_of_copy"]
             parts.append(f"{len(more)} others reach {_percent(rest.min())} to {_percent(rest.max())} %")
-        text += f" Of that rate {', '.join(parts)}."
+        text += f" Relative to that, {', '.join(parts)}."
     wrong = dict.fromkeys(frame.loc[frame["verdict"] == "wrong", "variant"])
     text += "".join(f" {variant} gives wrong results." for variant in wrong)
     if len(others) and others["fraction_of_copy"].iloc[0] < LOW_FRACTION:
-        text += f" Why {others['variant'].iloc[0]}: {others['why'].iloc[0]}."
+        text += f" Reason for {others['variant'].iloc[0]}: {others['why'].iloc[0]}."
     return text + _matmul_rates(frame)
 
 
@@ -255,5 +255,5 @@ def _matmul_rates(frame: "pd.DataFrame") -> str:
     )
     same = frame[(frame["variant"] == "matmul transposed") & (frame["columns"] == slow["columns"])]
     if len(same) and same["gflops"].notna().all():
-        text += f", there with its second operand transposed {same['gflops'].iloc[0]:.3g}"
+        text += f" ({same['gflops'].iloc[0]:.3g} with its second operand transposed)"
     return text + "."

@@ -212,7 +212,7 @@ def answer(frame: "pd.DataFrame") -> str:
     wins = int(rows.loc[rows["variant"] == steady, "fastest"].astype("boolean").fillna(False).sum())
     shapes = rows["shape"].nunique()
     sentences = [
-        f"On {rows['device'].iloc[0]} {best} is the best strategy for this stream of {calls} calls with {shapes} "
+        f"On {rows['device'].iloc[0]}, {best} is the best strategy for this stream of {calls} calls with {shapes} "
         f"shapes: from a cold start it takes {cold.iloc[0]:.3g} s, {_rounds(rows[rows['variant'] == best])} "
         f"({', '.join(f'{name} {seconds:.3g} s' for name, seconds in cold.iloc[1:].items())}).",
         *_captured(rows[rows["variant"] == PER_SHAPE]),

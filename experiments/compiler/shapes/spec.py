@@ -47,7 +47,7 @@ class ShapesSpec(MeasuredSpec):
         ge=0,
         le=4,
         title="Zipf exponent",
-        description="the k-th shape of the list has a probability proportional to 1 / k to this power",
+        description="s of the Zipf distribution: the k-th shape of the list has a probability proportional to 1 / k**s",
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, title="Seed", description="of the order of the calls")
     rounds: int = Field(

@@ -374,6 +374,6 @@ def _accuracy_columns(accuracies: Sequence[float], images: int) -> dict[str, Val
 
 
 def _verdict(gain: Interval) -> str:
-    if gain.holds(0.0):
+    if gain.contains(0.0):
         return INCONCLUSIVE
     return "better" if gain.median > 0 else "worse"

@@ -24,15 +24,16 @@ def answer(frame: "pd.DataFrame") -> str:
     found = kept[kept["form"] == DENSE].sort_values(["sparsity", "drop"], ascending=[True, False])
     if len(found):
         best = found.iloc[-1]
-        lost = f" ({_lost(best)} of {dense['seed_accuracy']:.2%}{_at_random(masked, best)})" if tested else ""
+        lost = f" ({_lost(best)}; dense: {dense['seed_accuracy']:.2%}{_at_random(masked, best)})" if tested else ""
         parts.append(
-            f"{best['sparsity']:.0%} of its weights pruned by {best['variant']}{lost}: {best['size_bytes']:,} bytes, "
-            f"{best['compression']:.3g}x smaller; multiplying the zeros too {describe_speedup(best, 'a call')}"
+            f"with {best['sparsity']:.0%} of its weights pruned by {best['variant']}{lost} its file has "
+            f"{best['size_bytes']:,} bytes, {best['compression']:.3g}x smaller, and multiplying by the zeros as well "
+            f"{describe_speedup(best, 'a call')}"
         )
     elif len(masked):
         least = masked.nsmallest(1, "drop").iloc[0]
         parts.append(
-            f"no sparsity tried keeps its {dense['seed_accuracy']:.2%} within {ACCEPTED_DROP * 100:.1f} points "
+            f"no tested sparsity stays within {ACCEPTED_DROP * 100:.1f} points of its {dense['seed_accuracy']:.2%} "
             f"({least['variant']}, {least['target']:.0%}: {_lost(least)})"
         )
     for form, words in (("gather", "fetching only the nonzero weights"), ("smaller", "pruning whole units")):
@@ -44,7 +45,7 @@ def answer(frame: "pd.DataFrame") -> str:
             parts.append(
                 f"{words} ({fastest['variant']}, {fastest['target']:.0%}{lost}) {describe_speedup(fastest, 'a call')}"
             )
-    return f"On {dense['device']} {dense['network']} at batch {dense['batch']}: {'; '.join(parts)}."
+    return f"On {dense['device']}, {dense['network']} at batch {dense['batch']}: {'; '.join(parts)}."
 
 
 def _lost(row: "pd.Series[Any]") -> str:
@@ -58,4 +59,4 @@ def _lost(row: "pd.Series[Any]") -> str:
 def _at_random(rows: "pd.DataFrame", best: "pd.Series[Any]") -> str:
     """The drop of random pruning to the same target, where it was measured."""
     drops = rows.loc[(rows["method"] == "random") & (rows["target"] == best["target"]), "drop"]
-    return f"; at random {drops.min() * 100:.2f}" if len(drops) and best["method"] != "random" else ""
+    return f"; random pruning loses {drops.min() * 100:.2f}" if len(drops) and best["method"] != "random" else ""

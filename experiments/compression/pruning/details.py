@@ -27,13 +27,13 @@ LAYER = Column("layer", "text", "name of the layer")
 DETAILS = {
     "seeds": [
         *POINT,
-        Column("seed", "integer", "of the fine-tuning"),
+        Column("seed", "integer", "random seed of the fine-tuning"),
         Column("accuracy", "number", "on the test set, of the restored file"),
         Column("accuracy_before_fine_tune", "number", "on the test set, pruned in one shot"),
     ],
     "layers": [
         *(*POINT, LAYER),
-        Column("weights", "integer", "of the layer"),
+        Column("weights", "integer", "number of weights of the layer"),
         Column("nonzero", "integer", "nonzero weights of the layer"),
         Column("sparsity", "number", "share of zeros"),
         Column("units", "integer", "outputs with at least one nonzero weight"),

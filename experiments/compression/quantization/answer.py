@@ -25,7 +25,7 @@ def answer(frame: "pd.DataFrame") -> str:
     kept = kept if len(kept) else last
     best = kept[kept["size_bytes"] <= kept["size_bytes"].min() * SAME_SIZE].nlargest(1, "speedup").iloc[0]
     text = (
-        f"On {best['device']} {best['variant']} stores {best['network']} in {best['size_bytes']:,} bytes, "
+        f"On {best['device']}, {best['variant']} stores {best['network']} in {best['size_bytes']:,} bytes, "
         f"{best['compression']:.3g}x smaller,"
     )
     if tested:

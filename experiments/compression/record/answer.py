@@ -19,6 +19,6 @@ def answer(frame: "pd.DataFrame") -> str:
     return (
         f"A file of {size:,.0f} bytes stores {files['network'].iloc[0]} ({seeds}), {times:.3g}x smaller than its "
         f"float32 weights, with an error of {tested:.2%} on the test and {validated:.2%} on the validation images; "
-        f"before, the errors were {1 - base['accuracy'].median():.2%} and "
+        f"before compression, the errors were {1 - base['accuracy'].median():.2%} and "
         f"{1 - base['validation_accuracy'].median():.2%}."
     )

@@ -85,7 +85,7 @@ class RecordSpec(Spec):
 
 @experiment(
     section="Compression",
-    title="Record: how small",
+    title="Smallest file",
     question="How small can the file of a network be without losing accuracy?",
     compares="base, shrunk, pruned, codebook, file",
     spec=RecordSpec,
@@ -106,7 +106,7 @@ class RecordSpec(Spec):
     },
     columns=[
         Column("network", "text", "the network"),
-        Column("seed", "integer", "of its training"),
+        Column("seed", "integer", "random seed of the training"),
         Column("structure", "text", "outputs of each layer"),
         *("parameters", "nonzero", "size_bytes", "compression"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
@@ -173,8 +173,8 @@ def plan(spec: RecordSpec) -> str:
     about = f"{minutes:.1f}" if minutes < 10 else f"{minutes:.0f}"
     files = 5 if spec.widths else 4
     return (
-        f"{files * len(spec.seeds)} files of {seeds}; about {about} minutes on 2 CPU cores, few on a GPU; "
-        "the time limit must be longer"
+        f"{files * len(spec.seeds)} files of {seeds}; about {about} minutes on 2 CPU cores, a few on a GPU; "
+        "set the time limit accordingly"
     )
 
 

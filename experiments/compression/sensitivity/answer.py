@@ -1,6 +1,6 @@
 """The answer of the sensitivity experiment in one sentence."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +17,17 @@ def answer(frame: "pd.DataFrame") -> str:
     chosen, worst = greedy.iloc[0], alone.nlargest(1, "drop").iloc[0]
     float_bytes = chosen["weight_bytes"] + chosen["saved_bytes"]
     text = (
-        f"Bits {chosen['bits']} for the layers of {chosen['network']} store it in {chosen['weight_bytes']:,} bytes, "
-        f"{float_bytes / chosen['weight_bytes']:.3g}x smaller, and lose {chosen['drop']:.2%} of validation accuracy"
+        f"With {chosen['bits']} bits for its layers, {chosen['network']} takes {chosen['weight_bytes']:,} bytes, "
+        f"{float_bytes / chosen['weight_bytes']:.3g}x smaller, and loses {_points(chosen)} percentage points of "
+        "validation accuracy"
     )
     best = frame[frame["variant"] == BEST]
     if len(best):
-        text += f" (best of all assignments: {best.iloc[0]['weight_bytes']:,} bytes, {best.iloc[0]['drop']:.2%})"
-    return f"{text}; most sensitive is {worst['layer']} at {worst['bits']} bits, which alone costs {worst['drop']:.2%}."
+        text += f" (best of all assignments: {best.iloc[0]['weight_bytes']:,} bytes, {_points(best.iloc[0])} points)"
+    layer = f"{worst['layer']}: {worst['bits']} bits there alone cost {_points(worst)} points"
+    return f"{text}; the most sensitive layer is {layer}."
+
+
+def _points(row: "pd.Series[Any]") -> str:
+    """The accuracy that a row loses, in percentage points."""
+    return f"{100 * row['drop']:.2f}"

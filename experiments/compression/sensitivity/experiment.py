@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SensitivitySpec(MeasuredSpec):
-    """A network, the bits to try, and the loss or the size allowed for mixed precision."""
+    """A network, the bits to try, and the accuracy loss or the size allowed for mixed precision."""
 
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5"] = Field(
         "lenet_300_100", title="Network", description="with the bundled checkpoint"

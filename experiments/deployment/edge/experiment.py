@@ -34,8 +34,8 @@ class EdgeSpec(ExportSpec, MeasuredSpec):
         ["x86_64", "aarch64", "wasm32"],
         max_length=6,
         title="Targets",
-        description="cross-compiled with zig, whose first build for a target takes up to a minute; x86_64, aarch64, "
-        "arm and riscv64: static, for Linux; wasm32: without a system interface",
+        description="cross-compiled with zig; the first build for a target takes up to a minute. x86_64, aarch64, arm "
+        "and riscv64 are static Linux programs; wasm32 is a module without a system interface (WASI)",
     )
     deadline_us: float = Field(
         100.0, ge=0.1, le=1e6, title="Deadline [µs]", description="the 99th percentile of the calls must be below it"
@@ -269,9 +269,9 @@ def answer(frame: "pd.DataFrame") -> str:
     ran = others.loc[others["ran"] == "ran", "target"].tolist()
     built = others.loc[others["ran"] == "built, not run", "target"].tolist()
     text = (
-        f"On {one['device']} {one['variant']} of {one['network']} answers in {one['inside_us']:.3g} µs from a program "
-        f"of {one['binary_bytes']:,} bytes, classifies {one['accuracy']:.2%} of the test set correctly, and "
-        f"{describe_speedup(one, 'a call from Python')}, compared with replaying it with the JIT"
+        f"On {one['device']}, {one['variant']} of {one['network']} takes {one['inside_us']:.3g} µs per image in a C "
+        f"program of {one['binary_bytes']:,} bytes, classifies {one['accuracy']:.2%} of the test set correctly, and "
+        f"{describe_speedup(one, 'a call from Python')}, compared with a JIT replay"
     )
-    text += f"; it also ran for {', '.join(ran)}" if ran else ""
+    text += f"; builds for {', '.join(ran)} also ran here" if ran else ""
     return f"{text}{'; built, not run: ' + ', '.join(built) if built else ''}."

@@ -70,7 +70,7 @@ class MultiDeviceSpec(MeasuredSpec):
         ["resident"],
         min_length=1,
         max_length=2,
-        title="Inputs",
+        title="Input placement",
         description="resident: each device holds its share; first_device: batches come from the first device and "
         "results return to it, included in the latency",
     )

@@ -86,7 +86,7 @@ def _search_results(frame: "pd.DataFrame") -> str:
     found = sorted(_highest_rates(frame).items(), key=lambda one: -one[1])
     if not found:
         return ""
-    within = f"{IN_TIME:.0%} are answered within {frame['objective_ms'].iloc[0]:g} ms up to "
+    within = f"{IN_TIME:.0%} of the requests are answered within {frame['objective_ms'].iloc[0]:g} ms up to "
     return f"; {within}{', '.join(f'{rate:,.0f}/s by {variant}' for variant, rate in found)}"
 
 
@@ -97,7 +97,7 @@ def _throughput(frame: "pd.DataFrame") -> str:
         return f"On {frame['device'].iloc[0]}"
     best, least = most.iloc[-1], most.iloc[0]
     return (
-        f"On {best['device']} {best['variant']} answers {best['achieved_per_s']:,.0f} rows/s ({_how(best)}), "
+        f"On {best['device']}, {best['variant']} answers {best['achieved_per_s']:,.0f} rows/s ({_how(best)}), "
         f"the lowest throughput is {least['achieved_per_s']:,.0f} rows/s by {least['variant']} ({_how(least)})"
     )
 

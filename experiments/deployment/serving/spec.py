@@ -90,7 +90,7 @@ class ServingSpec(Spec):
         ge=1,
         le=10_000,
         title="Queue",
-        description="waiting requests at most; a server rejects more with status 503",
+        description="maximum number of waiting requests; further requests are rejected with status 503",
     )
     seconds: float = Field(
         1.0,

@@ -24,7 +24,7 @@ SYMBOLS_PER_STATE = 2**14  # a state costs 4 bytes, a step about 15 microseconds
 
 
 def state_count(symbols: int) -> int:
-    """How many interleaved states code about so many symbols: few for few, since each costs 4 bytes."""
+    """The number of interleaved states for `symbols` symbols: fewer for short inputs, since each costs 4 bytes."""
     return min(MAX_STATES, max(1, symbols // SYMBOLS_PER_STATE))
 
 

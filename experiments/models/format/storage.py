@@ -184,7 +184,10 @@ def _read_csr(reader: ByteReader, layout: ArrayLayout) -> Array:
 
 
 def _write_entropy(words: Array, layout: ArrayLayout) -> bytes:
-    """Mask, value table, symbols; if a table does not pay, symbols are the upper bytes and the lower ones follow."""
+    """Mask, symbols, value table.
+
+    Where a table would not save bytes, the symbols are the upper bytes of the words, and the lower bytes follow.
+    """
     mask = words != 0
     values = words[mask].astype(np.uint32)
     coded_mask = encode_mask(mask, layout.across)

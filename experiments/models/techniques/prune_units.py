@@ -37,8 +37,9 @@ def select_units(
     the layers. `l1`, `l2`: the norm of a unit's incoming weights times that of its outgoing weights; scaling one up
     and the other down, which changes no output, does not change this product. `taylor`: the sum over `gradients`,
     one mapping for each batch of calibration images, of (sum of weight times gradient over the unit's weights and
-    bias)^2: the change of the loss without the unit, to first order. `random`: a seeded choice; a smaller one is part
-    of a larger one. The outputs of the last layer remain, unless `last` is set.
+    bias)^2: the change of the loss without the unit, to first order. `random`: a seeded, nested choice: the units that
+    remain at a smaller width are a subset of those at a larger one. The outputs of the last layer remain, unless
+    `last` is set.
 
     ValueError with one line for a width of zero or more than the layer has, an unknown layer or score, and `taylor`
     without gradients.

@@ -34,9 +34,9 @@ def pruning_masks(
     """Masks, by weight name, under which the share 1 - `sparsity` of the weights with the highest scores remains.
 
     Scores: `magnitude`; `lamp`, the square over the sum of the squares in its layer that are at least as large, which
-    makes layers comparable and leaves weights in each; `random`, a seeded choice of which a smaller one is part of a
-    larger one. `N:M`, as `2:4`: the N largest of every M consecutive inputs of an output, also of an incomplete last
-    group; its sparsity is 1 - N/M and may be given as None.
+    makes layers comparable and leaves weights in each; `random`, a seeded, nested choice: what remains at a higher
+    sparsity is a subset of what remains at a lower one. `N:M`, such as `2:4`: the N largest of every M consecutive
+    inputs of an output, also of an incomplete last group; its sparsity is 1 - N/M and may be given as None.
 
     `scope`: whether the share holds for all weights together or for each layer (with LAMP, the largest weight of a
     layer always remains). `layers`: only these; the others get no mask. `within`: earlier masks, whose removed weights
@@ -52,7 +52,7 @@ def pruning_masks(
     if scope not in get_args(Scope):
         raise ValueError(f"scope: {scope} is not allowed; give one of {', '.join(get_args(Scope))}")
     if sparsity is None or not 0 <= sparsity < 1:
-        raise ValueError(f"sparsity: {sparsity} is not allowed; give 0 or more and less than 1")
+        raise ValueError(f"sparsity: {sparsity} is not allowed; give a value from 0 to below 1")
     scores = _scores(chosen, method, seed)
     for name, mask in (within or {}).items():
         if name in scores:

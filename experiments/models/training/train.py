@@ -1,6 +1,6 @@
 """Trains networks from the command line: `python -m experiments.models.training.train mlp lenet_5`.
 
-The results go to this machine's cache; with `--carry` they replace the checkpoints bundled with the project, and the
+The results go to this machine's cache; with `--bundle` they replace the checkpoints bundled with the project, and the
 row for the table in pretrained/README.md is printed. `cnn_normed`, the cnn with batch normalization, is only bundled.
 """
 
@@ -31,10 +31,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.models.training.train", description=__doc__)
     parser.add_argument("networks", nargs="+", choices=NAMES, metavar="NETWORK", help=", ".join(NAMES))
     parser.add_argument("--device", default="CPU", help="as tinygrad names it")
-    parser.add_argument("--carry", action="store_true", help="replace the checkpoint bundled with the project")
+    parser.add_argument(
+        "--bundle", "--carry", action="store_true", help="replace the checkpoint bundled with the project"
+    )
     given = parser.parse_args(arguments)
-    if batch_norm.NAME in given.networks and not given.carry:
-        parser.error(f"{batch_norm.NAME} is only bundled: add --carry")
+    if batch_norm.NAME in given.networks and not given.bundle:
+        parser.error(f"{batch_norm.NAME} is only bundled: add --bundle")
     if INSIDE not in os.environ:  # tinygrad reads the environment when it is imported: restart with the right one
         command = [sys.executable, "-m", "experiments.models.training.train", *arguments]
         os.execve(sys.executable, command, child_environment(given.device) | {INSIDE: "1"})  # noqa: S606
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
             if name == batch_norm.NAME:
                 _train_normed(given.device)
             else:
-                _train(name, given.device, given.carry)
+                _train(name, given.device, given.bundle)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues after the last whole epoch\n")
         return INTERRUPTED

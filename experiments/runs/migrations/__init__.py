@@ -1,7 +1,7 @@
 """Upgrades databases of older schemas in place, with Alembic.
 
 Every change of the schema is one file in `versions`: revision N makes schema N out of schema N - 1. The row `schema` of
-the table `meta` is the truth about a database's schema, since version 0.1 has it too and refuses a newer one by it.
+the table `meta` is authoritative: version 0.1 reads it too, to refuse newer schemas.
 Nothing here is imported unless a database must be upgraded.
 """
 

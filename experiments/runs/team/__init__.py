@@ -42,8 +42,8 @@ class WorkerStatus:
     def problem(self) -> str:
         """Why it takes no runs, in one line; empty if it does."""
         if self.version != VERSION:
-            return f"{self.endpoint} runs tinygrad lab {self.version}, this app {VERSION}: update one of them"
-        return "" if self.connected else f"{self.endpoint} is away: no worker offers it now"
+            return f"{self.endpoint} runs tinygrad lab {self.version}, but this app is {VERSION}: update one of them"
+        return "" if self.connected else f"{self.endpoint} is unavailable: its worker is not connected"
 
 
 def execute_on_worker(database_url: str, run_id: str) -> str:

@@ -159,7 +159,7 @@ class Dispatcher:
                 run_id,
                 run["runner"],
                 "failed",
-                f"{endpoint} could not take it: {first_line(error) if error else 'cancelled'}",
+                f"{endpoint} could not start the run: {first_line(error) if error else 'cancelled'}",
             )
         elif run["status"] == store.RUNNING:  # one that is still queued is submitted again
-            store.finish(db, run_id, run["runner"], "lost", f"the worker of {endpoint} was killed or went away")
+            store.finish(db, run_id, run["runner"], "lost", f"the worker of {endpoint} was killed or disconnected")

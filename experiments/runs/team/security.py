@@ -53,12 +53,13 @@ def check(address: str, certificates: Certificates) -> None:
         if is_loopback(parts.hostname):
             return
         raise BadInput(
-            f"scheduler: {address[:80]} is refused: plain tcp off loopback lets whoever reaches it run code here; "
-            "give tls:// with --tls-ca, --tls-cert and --tls-key (or TINYLAB_TLS_CA, TINYLAB_TLS_CERT, TINYLAB_TLS_KEY)"
+            f"scheduler: {address[:80]} is not allowed: without TLS anyone who reaches it could run code on this "
+            "machine; give tls:// with --tls-ca, --tls-cert and --tls-key (or TINYLAB_TLS_CA, TINYLAB_TLS_CERT, "
+            "TINYLAB_TLS_KEY)"
         )
     for name, file in vars(certificates).items():
         if not file:
-            raise BadInput(f"scheduler: tls:// needs --tls-{name} or TINYLAB_TLS_{name.upper()}: a file in PEM form")
+            raise BadInput(f"scheduler: tls:// needs --tls-{name} or TINYLAB_TLS_{name.upper()}: a PEM file")
         if not (Path(file).is_file() and os.access(file, os.R_OK)):
             raise BadInput(f"--tls-{name}: the file {file[:200]} cannot be read")
 

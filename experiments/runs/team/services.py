@@ -73,14 +73,14 @@ def usable(names: list[str]) -> list[str]:
 async def serve_workers(address: str, security: Security | None, names: list[str], say: Callable[[str], None]) -> None:
     """Runs workers for devices of this host until the process is ended; reconnects to a restarted scheduler."""
     _set_up()
-    say(f"looks for the scheduler {address}")
+    say(f"connecting to the scheduler {address}")
     while True:
         nannies = [_nanny(address, security, WorkerEndpoint(name, host())) for name in names]
         try:
             await asyncio.gather(*nannies)
-            say(f"offers {', '.join(names)} of {host()} at {address}")
+            say(f"offering {', '.join(names)} of {host()} to {address}")
             await asyncio.gather(*(one.finished() for one in nannies))
-            say(f"the scheduler {address} has gone; looking for it again")
+            say(f"lost the scheduler {address}; reconnecting")
         except (OSError, RuntimeError) as error:
             log.warning("the scheduler %s does not answer, trying again: %s", address, str(error)[:200])
         finally:

@@ -24,11 +24,11 @@ def answer(frame: "pd.DataFrame") -> str:
     if smallest.winner == fastest.winner:
         text += "; none is faster"
     elif low[fastest.winner] <= high[smallest.winner]:
-        text += "; none is clearly faster"
+        text += "; none is significantly faster"
     else:
-        text += f"; the fastest {fastest.sentence}"
+        text += f"; the fastest is {fastest.sentence}"
     where = f"On {rows['device'].iloc[0]}, {rows['network'].iloc[0]} at batch {rows['batch'].iloc[0]}"
-    front = f"{int(rows['front'].sum())} of {len(rows)} variants are on the front"
+    front = f"{int(rows['front'].sum())} of {len(rows)} variants are on the Pareto front"
     return f"{where}: {text}; {front}."
 
 

@@ -159,7 +159,7 @@ class TradeoffsSpec(MeasuredSpec):
     columns=[
         Column("network", "text", "the network before pruning"),
         Column("batch", "integer", "images of one call"),
-        Column("seed", "integer", "of the training"),
+        Column("seed", "integer", "random seed of the training"),
         Column("execution", "text", "eager, captured by the JIT, or captured after a BEAM search of this width"),
         Column("pruning", "text", "none, or the shares pruned or kept"),
         Column(

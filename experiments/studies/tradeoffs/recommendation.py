@@ -122,7 +122,7 @@ def _difference(criterion: Criterion, first: Any, second: Any, evidence: Evidenc
 def sentence(row: Any, base: Any) -> str:
     """`jit int8 static 90% pruned: 31x smaller, 2.1x faster (1.9 to 2.3), 0.3 points lower (0.0 to 0.6)`."""
     if row["variant"] == base["variant"]:
-        return f"the baseline itself, {base['variant']}"
+        return f"the baseline, {base['variant']}"
     smaller = base["size_bytes"] / row["size_bytes"]
     parts = [f"{smaller:.3g}x smaller" if smaller >= 1 else f"{1 / smaller:.3g}x larger"]
     speed, lo, hi = row["speedup"], row["speedup_lo"], row["speedup_hi"]
@@ -134,9 +134,9 @@ def sentence(row: Any, base: Any) -> str:
         return f"{row['variant']}: the same model, {parts[-1]}"
     loss, lo, hi = row["accuracy_loss"], row["accuracy_loss_lo"], row["accuracy_loss_hi"]
     if loss >= 0:
-        parts.append(f"{100 * loss:.2f} points lower{_interval(lo, hi, 100, '.2f')}")
+        parts.append(f"{100 * loss:.2f} points less accurate{_interval(lo, hi, 100, '.2f')}")
     else:
-        parts.append(f"{-100 * loss:.2f} points higher{_interval(-hi, -lo, 100, '.2f')}")
+        parts.append(f"{-100 * loss:.2f} points more accurate{_interval(-hi, -lo, 100, '.2f')}")
     return f"{row['variant']}: {', '.join(parts)}"
 
 

@@ -58,7 +58,7 @@ def test_fusion_marks_the_size_from_which_on_it_pays():
     small = [{**one, "verdict": "cannot tell"} for one in chain(1000)]
     large = [{**one, "verdict": "faster"} for one in chain(2000)]
     saved, _ = fusion.panels(rows_of("fusion", [*small, *large]), details_of("fusion"))
-    (mark,) = [one for one in saved.figure.layout.annotations if one.text == "fusing pays from here"]
+    (mark,) = [one for one in saved.figure.layout.annotations if one.text == "fused is faster from here"]
     assert mark.x == pytest.approx(math.log10(2000))
     everywhere, _ = fusion.panels(rows_of("fusion", large), details_of("fusion"))
     assert all(one.text != mark.text for one in everywhere.figure.layout.annotations)

@@ -20,7 +20,7 @@ def test_layouts_are_drawn_by_speedup_and_against_devices_where_there_are_severa
     assert bars.figure.data[-1].x == (1.5, 3.6, 1.9)
     assert busy.figure.layout.xaxis.title.text == "CPU time over wall time [cores]"
     assert titles(multi_device.panels(rows_of("multi_device", rows[:1]), {})) == [
-        "Speedup of each layout",
+        "Speedup of each strategy",
         "Busy cores",
     ]
 

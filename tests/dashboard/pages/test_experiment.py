@@ -115,7 +115,7 @@ def test_a_link_to_no_run_says_one_clear_line(jit_page, stored, text):
     stored()
     page = jit_page(run=text)
     [said] = errors(page)
-    assert said.startswith("run: there is no run")
+    assert said.startswith("run: this database has no run")
     assert len(said) < 120
     assert field(page, "batch").value == "16,32,64,128"
 
@@ -128,7 +128,7 @@ def test_a_link_to_a_run_of_another_experiment_is_refused(jit_page, stored):
 @pytest.mark.parametrize("status", ENDS)
 def test_a_run_that_did_not_end_well_says_why_and_keeps_its_rows(jit_page, stored, status):
     page = jit_page(run=stored(batches=(16,), status=status, message=ENDS[status]))
-    assert errors(page) == [f"{status.capitalize()}: {ENDS[status]}. The 2 rows measured before are kept."]
+    assert errors(page) == [f"{status.capitalize()}: {ENDS[status]}. 2 rows had been measured before; see below."]
     assert len(page.dataframe[0].value) == 2
 
 
@@ -169,7 +169,7 @@ def test_a_run_with_rows_beside_a_noisy_control_warns(jit_page, stored, db):
     batch.rows = [Row(record("jit", 16, control_lo=1.2, control_hi=1.3))]
     store.write(db, run_id, "tester", batch, 0, 0)
     [warning] = jit_page(run=run_id).warning
-    assert warning.value.startswith("1 rows are from grid points where the A/A control does not contain 1")
+    assert warning.value.startswith("At the grid points of 1 row the A/A control does not contain 1")
 
 
 def test_a_run_of_an_older_version_with_a_spec_that_is_refused_today_is_still_shown(jit_page, stored):

@@ -105,7 +105,7 @@ def test_without_a_control_the_page_offers_to_measure_one(page, db):
 def test_a_measured_control_is_shown_with_its_answer_and_figure(page, controlled):
     controlled()
     drawn = page()
-    assert "On CPU 2 of 40 comparisons of a call with itself report a difference: 5.0% false alarms" in said(drawn)
+    assert "On CPU, 2 of 40 comparisons of a call with itself report a difference: 5.0% false alarms" in said(drawn)
     [chart] = drawn.get("plotly_chart")
     names = [one["name"] for one in json.loads(chart.proto.spec)["data"]]
     assert names == ["inconclusive (38)", "false alarm (2)"]

@@ -344,5 +344,13 @@ def test_bundles_are_imported_each_with_its_line(runs_page, stored, db):
     )
     next(button for button in page.button if button.label == "Import").click().run()
     assert not page.exception
-    assert "b.zip: bundle: not a whole, plain zip file" in page.error[0].value
+    assert "b.zip: bundle: not a complete, ordinary zip file" in page.error[0].value
     assert [run["imported"] for run in store.list_runs(db)] == [True]
+
+
+def test_importing_a_stored_run_again_is_said_in_a_sentence(runs_page, stored, db):
+    run_id = stored()
+    page = runs_page()
+    page.file_uploader(key="bundles").set_value([("a.zip", bundle.export(db, run_id), "application/zip")])
+    next(button for button in page.button if button.label == "Import").click().run()
+    assert page.info[0].value == f"a.zip: run {run_id} already exists; nothing was changed"

@@ -36,8 +36,8 @@ NO_RATIO = dict.fromkeys(("speedup", "speedup_lo", "speedup_hi"), math.nan)  # a
             "makes no significant difference to it (ratio 1.01, 95 % 0.98 to 1.03)",
         ),
         ({"verdict": "wrong", **NO_RATIO}, "computes it incorrectly"),
-        ({"verdict": "timeout", **NO_RATIO}, "has no time for it (timeout)"),
-        ({"verdict": "failed", **NO_RATIO}, "has no time for it (failed)"),
+        ({"verdict": "timeout", **NO_RATIO}, "gave no timing of it (timeout)"),
+        ({"verdict": "failed", **NO_RATIO}, "gave no timing of it (failed)"),
     ],
 )
 def test_the_words_follow_the_verdict(changes, words):
@@ -81,7 +81,7 @@ def test_a_plain_answer_tells_each_variant_at_the_last_point():
     base = row(variant="eager", verdict="baseline", **NO_RATIO)
     assert plain(base, row(), base, row(batch=64), row(batch=64, variant="beam", verdict="failed", **NO_RATIO)) == (
         "On CPU, at batch 64, compared with eager: jit makes the call 4x faster (95 % 3.9 to 4.1); "
-        "beam has no time for the call (failed)."
+        "beam gave no timing of the call (failed)."
     )
 
 

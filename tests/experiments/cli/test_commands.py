@@ -354,7 +354,7 @@ def test_without_a_compiler_doctor_reports_it_and_the_missing_default_device() -
     if "no   default device" in lines:  # there is no GPU either
         assert done.returncode == 1
         assert "CPU: no C compiler" in lines["no   default device"]
-        assert lines["no   default device"].endswith("until then only device=PYTHON can be named")
+        assert lines["no   default device"].endswith("until that is fixed, name another device: device=PYTHON")
     assert "Traceback" not in done.stderr
 
 
@@ -393,7 +393,7 @@ class TestSharing:
         capsys.readouterr()
         assert main(["import", str(tmp_path / "run.zip")]) == 0
         assert main(["import", str(tmp_path / "run.zip")]) == 0
-        assert capsys.readouterr().out.splitlines() == [run_id, f"{run_id} is here already; nothing was changed"]
+        assert capsys.readouterr().out.splitlines() == [run_id, f"{run_id} already exists; nothing was changed"]
         assert [(run["id"], run["imported"]) for run in runs()] == [(run_id, True)]
 
     def test_several_runs_go_into_a_folder(self, capsys: Said, tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ class TestSharing:
         assert main(["import", str(bad), str(none), str(good)]) == 2
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 2
-        assert "bad.zip: bundle: not a whole, plain zip file" in said[0]
+        assert "bad.zip: bundle: not a complete, ordinary zip file" in said[0]
         assert "none.zip: cannot be read" in said[1]
         assert len(runs()) == 1
 

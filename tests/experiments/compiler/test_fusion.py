@@ -58,7 +58,7 @@ def test_every_variant_has_its_kernels_and_its_reason(ran):
 
 
 def test_the_answer_of_a_real_run_says_five_times(rows):
-    assert answer(rows).startswith("On CPU a chain of 5 steps moves exactly 5x the bytes if every ")
+    assert answer(rows).startswith("On CPU, a chain of 5 steps moves exactly 5x the bytes if every ")
     assert "at 2,097,152 elements" in answer(rows)
 
 
@@ -140,7 +140,7 @@ def test_the_answer_names_the_size_from_which_fusion_is_faster(verdicts, ends):
 
 def test_the_answer_gives_bytes_and_time():
     assert answer_of("faster").startswith(
-        "On CPU a chain of 5 steps moves exactly 5x the bytes if every step writes its result to memory (0.04 MB "
-        "instead of 0.008 MB at 1,000 elements); fusing them into one kernel makes the chain 4x faster (95 % 3.9 to "
-        "4.1) there. "
+        "On CPU, a chain of 5 steps moves exactly 5x the bytes if every step writes its result to memory (0.04 MB "
+        "instead of 0.008 MB at 1,000 elements). At this size one fused kernel makes the chain 4x faster (95 % 3.9 to "
+        "4.1). "
     )

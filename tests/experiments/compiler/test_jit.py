@@ -117,7 +117,7 @@ def test_break_even_is_where_the_measured_curves_cross_after_the_shared_first_ca
 
 def test_the_answer_of_a_real_run_names_both_grid_points(rows):
     said = answer(rows)
-    assert said.startswith("On CPU the JIT ")
+    assert said.startswith("On CPU, the JIT ")
     assert "at batch 16" in said
     assert "at batch 64" in said
 
@@ -215,16 +215,16 @@ def said(*rows):
     ],
 )
 def test_the_answer_says_what_the_verdict_allows(changes, begins, ends):
-    assert said(row(**changes)) == f"On CPU the JIT {begins} at batch 16; its capture {ends}"
+    assert said(row(**changes)) == f"On CPU, the JIT {begins} at batch 16; its capture {ends}"
 
 
 def test_the_answer_to_a_wrong_result_promises_nothing():
-    assert said(row(**WRONG_RESULT)) == "On CPU the JIT computes the 3-layer network incorrectly at batch 16."
+    assert said(row(**WRONG_RESULT)) == "On CPU, the JIT computes the 3-layer network incorrectly at batch 16."
 
 
 def test_a_wrong_point_says_nothing_about_the_capture_of_the_others():
     assert said(row(), row(batch=32, **WRONG_RESULT)) == (
-        "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
+        "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
         "and computes it incorrectly at batch 32; its capture has paid off after 14 calls."
     )
 
@@ -232,7 +232,7 @@ def test_a_wrong_point_says_nothing_about_the_capture_of_the_others():
 def test_the_answer_gives_the_reason_of_the_first_point():
     why = {"bound": "launch", "launch_share": 0.9, "kernel_ms": 0.006}
     assert said(row(**why), row(batch=32, bound="compute", roof_fraction=0.5)) == (
-        "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
+        "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
         "(90% of that call is launch overhead: 3 kernels of 2 µs each) "
         "and makes it 4x faster (95 % 3.9 to 4.1) at batch 32; its capture has paid off after 14 calls."
     )
@@ -245,7 +245,7 @@ def test_a_wrong_result_has_no_reason():
 def test_the_answer_names_the_first_and_the_last_point():
     last = row(batch=64, speedup=2.0, speedup_lo=1.9, speedup_hi=2.1, break_even_calls=9)
     assert said(row(), row(batch=32), last) == (
-        "On CPU the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
+        "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
         "and makes it 2x faster (95 % 1.9 to 2.1) at batch 64; its capture has paid off after 9 to 14 calls."
     )
 

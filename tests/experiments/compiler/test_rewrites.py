@@ -83,8 +83,10 @@ def test_every_rule_is_stored_with_its_source(ran):
 
 def test_the_answer_of_a_real_run_names_the_rewrites_that_tinygrad_makes_itself(rows):
     said = answer(rows)
-    assert said.startswith("On CPU 3 rules made 4 rewrites of 3 expressions; 3 of them change no kernel, ")
-    assert "tinygrad does not factor out itself: the rule takes x*z + y*z from 3 to 2 operations per element" in said
+    assert said.startswith("On CPU, 3 rules made 4 rewrites of 3 expressions; 3 of them do not change the kernel: ")
+    assert (
+        "tinygrad does not factor out by itself: the rule reduces x*z + y*z from 3 to 2 operations per element" in said
+    )
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +166,16 @@ def row(**changes):
 def test_the_answer_names_the_rule_once_and_each_expression_it_shortens():
     frame = pd.DataFrame([row(), row(expression="mixture", written="mixed", kernel_ops_before=4, kernel_ops_after=3)])
     assert answer(frame) == (
-        "On CPU 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out itself: the rule takes x*z + y*z "
-        "from 3 to 2 operations per element and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
+        "On CPU, 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out by itself: the rule reduces x*z "
+        "+ y*z from 3 to 2 operations per element and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
         "operations per element."
     )
 
 
 def test_the_answer_says_where_tinygrad_has_all_of_them():
     assert answer(pd.DataFrame([row(already=True)])) == (
-        "On CPU 1 rule made 1 rewrite of 1 expression; 1 of them changes no kernel, as tinygrad compiles the same code "
-        "without the rule."
+        "On CPU, 1 rule made 1 rewrite of 1 expression; 1 of them does not change the kernel: tinygrad compiles the "
+        "same code without the rule."
     )
 
 

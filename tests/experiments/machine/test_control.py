@@ -47,7 +47,7 @@ def made(alarms, total):
 
 def test_no_false_alarm_is_consistent_with_the_intervals():
     assert answer(made(0, 200)) == (
-        "On CPU 0 of 200 comparisons of a call with itself report a difference: 0.0% false alarms "
+        "On CPU, 0 of 200 comparisons of a call with itself report a difference: 0.0% false alarms "
         "(95 % 0.0% to 1.9%), consistent with the 5 % expected of 95 % intervals."
     )
 

@@ -100,7 +100,7 @@ def test_the_network_of_a_recipe_is_the_one_that_shrinking_leaves(name):
     ("wrong", "said"),
     [
         ({"width": 0}, "width: 0 is not allowed; give a share above 0, at most 1"),
-        ({"sparsity": 1}, "sparsity: 1 is not allowed; give 0 or more and less than 1"),
+        ({"sparsity": 1}, "sparsity: 1 is not allowed; give a value from 0 to below 1"),
         ({"sparsity": 0.5, "tune_steps": -1}, "tune_steps: -1 is not allowed; give 0 to 100000"),
         ({"network": "lenet_5", "distilled": True}, "distilled: lenet_5 has no larger network to learn from"),
     ],

@@ -97,7 +97,7 @@ class TestRoundTrip:
         self, any_db: Engine, elsewhere: Engine, run_id: str
     ) -> None:
         data = bundle.export(any_db, run_id)
-        assert bundle.add(elsewhere, data) == (run_id, True)
+        assert bundle.import_run(elsewhere, data) == (run_id, True)
         assert bundle.export(elsewhere, run_id) == data
         here, there = run_data.read(any_db, run_id), run_data.read(elsewhere, run_id)
         assert here is not None
@@ -114,7 +114,7 @@ class TestRoundTrip:
     ) -> None:
         from experiments.registry import find
 
-        bundle.add(elsewhere, bundle.export(any_db, run_id))
+        bundle.import_run(elsewhere, bundle.export(any_db, run_id))
         for make in (lambda db, run: frames.rows_frame(db, run, find("steps")), frames.samples_frame):
             one, other = (make(db, store.get_run(db, run_id)) for db in (any_db, elsewhere))
             assert one.equals(other)
@@ -124,9 +124,9 @@ class TestRoundTrip:
         self, any_db: Engine, elsewhere: Engine, run_id: str
     ) -> None:
         data = bundle.export(any_db, run_id)
-        bundle.add(elsewhere, data)
+        bundle.import_run(elsewhere, data)
         store.describe(elsewhere, run_id, "renamed here", "", "")
-        assert bundle.add(elsewhere, data) == (run_id, False)
+        assert bundle.import_run(elsewhere, data) == (run_id, False)
         run = store.get_run(elsewhere, run_id)
         assert run is not None
         assert run["title"] == "renamed here"
@@ -140,11 +140,11 @@ class TestRoundTrip:
 
     def test_a_run_of_an_experiment_that_is_not_installed_is_imported(self, db: Engine, elsewhere: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of", status="failed", message="it said no")
-        assert bundle.add(elsewhere, bundle.export(db, run_id)) == (run_id, True)
+        assert bundle.import_run(elsewhere, bundle.export(db, run_id)) == (run_id, True)
 
     def test_a_run_that_fits_no_bundle_is_refused_with_the_reason(self, db: Engine) -> None:
         run_id = plain_run(db, experiment="unheard_of", status="done", environment={"load": float("nan")})
-        with pytest.raises(BadInput, match=f"run: {run_id} cannot be exported: run.json is no JSON"):
+        with pytest.raises(BadInput, match=f"run: {run_id} cannot be exported: run.json is not valid JSON"):
             bundle.export(db, run_id)
 
     def test_a_row_that_json_cannot_represent_is_refused_with_the_reason(self, db: Engine) -> None:
@@ -154,14 +154,16 @@ class TestRoundTrip:
         batch.rows = [Row({"variant": "nap", "latency_ms": float("inf")})]
         store.write(db, run_id, "tester", batch, 0, 0)
         store.finish(db, run_id, "tester", "done", "done")
-        with pytest.raises(BadInput, match=f"run: {run_id} cannot be exported: rows.json: an infinity or a NaN"):
+        with pytest.raises(
+            BadInput, match=f"run: {run_id} cannot be exported: rows.json: contains an infinity or a NaN"
+        ):
             bundle.export(db, run_id)
 
     def test_title_note_tags_and_owner_arrive_and_the_importing_user_is_stored_beside(
         self, db: Engine, elsewhere: Engine
     ) -> None:
         run_id = plain_run(db, experiment="unheard_of", status="done", owner="ann", title="t", note="n", tags="a, b")
-        bundle.add(elsewhere, bundle.export(db, run_id), imported_by="bob")
+        bundle.import_run(elsewhere, bundle.export(db, run_id), imported_by="bob")
         run = store.get_run(elsewhere, run_id)
         assert run is not None
         assert [run[name] for name in ("owner", "imported_by", "title", "note", "tags")] == [
@@ -182,7 +184,7 @@ class TestRoundTrip:
         batch.rows, batch.details = [Row({"x": value}), Row({})], [("d", [{"y": value}])]
         store.write(db, run_id, "tester", batch, 0, 0)
         store.finish(db, run_id, "tester", "done", "done")
-        bundle.add(elsewhere, bundle.export(db, run_id))
+        bundle.import_run(elsewhere, bundle.export(db, run_id))
         [first, second] = store.read_rows(elsewhere, run_id)
         assert (repr(first["x"]), second) == (repr(value), {})
         assert repr(store.read_detail(elsewhere, run_id, "d")[0]["y"]) == repr(value)
@@ -195,7 +197,7 @@ class TestRoundTrip:
         store.write(db, run_id, "tester", batch, 0, 0)
         store.finish(db, run_id, "tester", "failed", "kernel source\n" * 20_000)
         data = bundle.export(db, run_id)
-        assert bundle.add(elsewhere, data) == (run_id, True)
+        assert bundle.import_run(elsewhere, data) == (run_id, True)
         assert bundle.export(elsewhere, run_id) == data
 
     def test_only_an_ended_run_can_be_exported(self, db: Engine) -> None:
@@ -227,8 +229,8 @@ def test_a_bomb_in_any_member_is_refused_and_not_unpacked(
     data = bomb(members, next(one for one in members if one.startswith(name)), method)
     tracemalloc.start()
     try:
-        with pytest.raises(BadInput, match="not a whole, plain zip file"):
-            bundle.add(elsewhere, data)
+        with pytest.raises(BadInput, match="not a complete, ordinary zip file"):
+            bundle.import_run(elsewhere, data)
         assert tracemalloc.get_traced_memory()[1] < BOMB / 5
     finally:
         tracemalloc.stop()
@@ -252,11 +254,11 @@ def twice(members: Members) -> bytes:
 
 
 HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
-    "nothing": (lambda m: b"", "not a whole, plain zip"),
-    "no zip": (lambda m: b"\x89PNG and so on", "not a whole, plain zip"),
-    "truncated": (lambda m: zipped(m)[:-200], "not a whole, plain zip"),
+    "nothing": (lambda m: b"", "not a complete, ordinary zip"),
+    "no zip": (lambda m: b"\x89PNG and so on", "not a complete, ordinary zip"),
+    "truncated": (lambda m: zipped(m)[:-200], "not a complete, ordinary zip"),
     "a flipped bit": (lambda m: (z := zipped(m))[:60] + bytes([z[60] ^ 8]) + z[61:], "zip"),
-    "shorter than it says": (longer, "not a whole, plain zip"),
+    "shorter than it says": (longer, "not a complete, ordinary zip"),
     "cells without end": (
         lambda m: zipped(resealed(m, "rows.json", MANY_CELLS)),
         "more than 4,194,304 cells",
@@ -270,48 +272,57 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
         lambda m: zipped(resealed(m, "rows.json", m["rows.json"].replace(b'"number": 1', b'"number": %d' % 2**64))),
         "column 'number' holds an integer of more than 64 bits",
     ),
-    "calls without end": (lambda m: zipped(sample(m, inner=99999999999)), "not inner calls and seconds"),
+    "calls without end": (
+        lambda m: zipped(sample(m, inner=99999999999)),
+        "invalid number of inner calls or invalid seconds",
+    ),
     "too much": (lambda m: zipped(m | {"artifacts/" + "0" * 64: b"0" * (65 * 2**20)}), "at most 67,108,864"),
     "a long run.json": (lambda m: zipped(m | {"run.json": b" " * (5 * 2**20)}), "larger than"),
-    "path": (lambda m: zipped(m | {"../rows.json": b""}), "does not belong"),
-    "absolute path": (lambda m: zipped(m | {"/absolute/rows.json": b""}), "does not belong"),
-    "extra": (lambda m: zipped(m | {"code.py": b""}), "does not belong"),
-    "folder in details": (lambda m: zipped(m | {"details/../log.csv": b""}), "does not belong"),
-    "twice": (twice, "in it twice"),
+    "path": (lambda m: zipped(m | {"../rows.json": b""}), "is not allowed in a bundle"),
+    "absolute path": (lambda m: zipped(m | {"/absolute/rows.json": b""}), "is not allowed in a bundle"),
+    "extra": (lambda m: zipped(m | {"code.py": b""}), "is not allowed in a bundle"),
+    "folder in details": (lambda m: zipped(m | {"details/../log.csv": b""}), "is not allowed in a bundle"),
+    "twice": (twice, "a member occurs twice"),
     "no run.json": (lambda m: zipped({n: c for n, c in m.items() if n != "run.json"}), "run.json is missing"),
     "no rows": (lambda m: zipped({n: c for n, c in m.items() if n != "rows.json"}), "rows.json is missing"),
-    "no detail": (lambda m: zipped({n: c for n, c in m.items() if "log" not in n}), "tables are not those"),
-    "no artifact": (lambda m: zipped({n: c for n, c in m.items() if "art" not in n}), "artifacts are not those"),
+    "no detail": (lambda m: zipped({n: c for n, c in m.items() if "log" not in n}), "tables differ from those listed"),
+    "no artifact": (
+        lambda m: zipped({n: c for n, c in m.items() if "art" not in n}),
+        "artifacts differ from those listed",
+    ),
     "empty rows": (lambda m: zipped(m | {"rows.json": b""}), "damaged"),
-    "empty run.json": (lambda m: zipped(m | {"run.json": b""}), "no JSON"),
-    "broken JSON": (lambda m: zipped(m | {"run.json": m["run.json"][:-9]}), "no JSON"),
-    "deep JSON": (lambda m: zipped(m | {"run.json": b"[" * 100_000}), "no JSON"),
-    "NaN": (lambda m: zipped(described(m, lambda v: v["run"].update(created=float("nan")))), "no JSON"),
+    "empty run.json": (lambda m: zipped(m | {"run.json": b""}), "not valid JSON"),
+    "broken JSON": (lambda m: zipped(m | {"run.json": m["run.json"][:-9]}), "not valid JSON"),
+    "deep JSON": (lambda m: zipped(m | {"run.json": b"[" * 100_000}), "not valid JSON"),
+    "NaN": (lambda m: zipped(described(m, lambda v: v["run"].update(created=float("nan")))), "not valid JSON"),
     "a list": (lambda m: zipped(m | {"run.json": b"[]"}), "not a bundle"),
-    "newer": (lambda m: zipped(described(m, lambda v: v.update(version=3))), "newer version"),
+    "newer": (lambda m: zipped(described(m, lambda v: v.update(version=3))), "newer than the supported"),
     "wrong type": (lambda m: zipped(described(m, lambda v: v["run"].update(created="noon"))), "run.created"),
     "text as spec": (lambda m: zipped(described(m, lambda v: v["run"].update(spec="x"))), "run.spec"),
     "a running run": (lambda m: zipped(described(m, lambda v: v["run"].update(status="running"))), "run.status"),
     "a strange id": (lambda m: zipped(described(m, lambda v: v["run"].update(id="../../etc"))), "run.id"),
     "an unknown field": (lambda m: zipped(described(m, lambda v: v["run"].update(sudo=True))), "run.sudo"),
-    "a table of version 1": (lambda m: zipped(m | {"rows.csv": b""}), "tables are not those"),
+    "a table of version 1": (lambda m: zipped(m | {"rows.csv": b""}), "tables differ from those listed"),
     "columns, as in version 1": (lambda m: zipped(described(m, lambda v: v.update(tables={}))), "tables: Extra inputs"),
     "version 1 without columns": (lambda m: zipped(described(m, lambda v: v.update(version=1))), "tables: Field"),
     "version 0": (lambda m: zipped(described(m, lambda v: v.update(version=0))), "version"),
     "infinity in run.json": (
         lambda m: zipped(m | {"run.json": m["run.json"].replace(b'"load_average": 0.1', b'"load_average": 1e999')}),
-        "run.json is no JSON",
+        "run.json is not valid JSON",
     ),
-    "infinity in rows": (lambda m: zipped(rows_of(m, b'[{"wait_s": 1e999}]')), "rows.json is no JSON"),
-    "NaN in rows": (lambda m: zipped(rows_of(m, b'[{"wait_s": NaN}]')), "rows.json is no JSON"),
+    "infinity in rows": (lambda m: zipped(rows_of(m, b'[{"wait_s": 1e999}]')), "rows.json is not valid JSON"),
+    "NaN in rows": (lambda m: zipped(rows_of(m, b'[{"wait_s": NaN}]')), "rows.json is not valid JSON"),
     "a number of 5,000 digits": (
         lambda m: zipped(rows_of(m, MANY_DIGITS)),
-        "rows.json is no JSON",
+        "rows.json is not valid JSON",
     ),
-    "rows without end": (lambda m: zipped(rows_of(m, b"[" * 100_000)), "rows.json is no JSON"),
+    "rows without end": (lambda m: zipped(rows_of(m, b"[" * 100_000)), "rows.json is not valid JSON"),
     "an object of rows": (lambda m: zipped(rows_of(m, b'{"variant": "nap"}')), "rows.json is not a list"),
     "a row that is a list": (lambda m: zipped(rows_of(m, b"[[1]]")), "rows.json: record 0 is not an object"),
-    "a list in a row": (lambda m: zipped(rows_of(m, b'[{"x": [1]}]')), "rows.json: record 0 holds a list or an object"),
+    "a list in a row": (
+        lambda m: zipped(rows_of(m, b'[{"x": [1]}]')),
+        "rows.json: record 0 contains a list or an object",
+    ),
     "a column without a name": (lambda m: zipped(rows_of(m, b'[{"": 1}]')), "rows.json: record 0 is not an object"),
     "a column with a long name": (
         lambda m: zipped(rows_of(m, LONG_NAME)),
@@ -325,18 +336,27 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
         "column 'number' has kind integer, got 'one'",
     ),
     "not UTF-8": (lambda m: zipped(resealed(m, "rows.json", b"\xff")), "rows.json"),
-    "samples of no row": (lambda m: zipped(sample(m, row=7)), "of no row"),
-    "samples of row True": (lambda m: zipped(sample(m, row=True)), "of no row"),
-    "samples of no kind": (lambda m: zipped(sample(m, kind="x")), "of no kind"),
-    "samples of a list": (lambda m: zipped(sample(m, kind=["block"])), "of no kind"),
-    "samples twice": (lambda m: zipped(sample(m, row=0)), "there twice"),
-    "samples without calls": (lambda m: zipped(sample(m, inner=0)), "not inner calls and seconds"),
-    "seconds as text": (lambda m: zipped(sample(m, seconds=["1"])), "not inner calls and seconds"),
-    "seconds as truth": (lambda m: zipped(sample(m, seconds=[True])), "not inner calls and seconds"),
-    "empty seconds": (lambda m: zipped(sample(m, seconds=[None])), "not inner calls and seconds"),
-    "more seconds than there are": (lambda m: zipped(sample(m, seconds=[2**70])), "not inner calls and seconds"),
-    "a sample with more": (lambda m: zipped(sample(m, more=1)), "a record that is not row, kind"),
-    "a sample that is a number": (lambda m: zipped(resealed(m, "samples.json", b"[1]")), "a record that is not row"),
+    "samples of no row": (lambda m: zipped(sample(m, row=7)), "with an unknown row"),
+    "samples of row True": (lambda m: zipped(sample(m, row=True)), "with an unknown row"),
+    "samples of no kind": (lambda m: zipped(sample(m, kind="x")), "with an unknown row or kind"),
+    "samples of a list": (lambda m: zipped(sample(m, kind=["block"])), "with an unknown row or kind"),
+    "samples twice": (lambda m: zipped(sample(m, row=0)), "repeated or out of order"),
+    "samples without calls": (lambda m: zipped(sample(m, inner=0)), "invalid number of inner calls or invalid seconds"),
+    "seconds as text": (lambda m: zipped(sample(m, seconds=["1"])), "invalid number of inner calls or invalid seconds"),
+    "seconds as truth": (
+        lambda m: zipped(sample(m, seconds=[True])),
+        "invalid number of inner calls or invalid seconds",
+    ),
+    "empty seconds": (lambda m: zipped(sample(m, seconds=[None])), "invalid number of inner calls or invalid seconds"),
+    "more seconds than there are": (
+        lambda m: zipped(sample(m, seconds=[2**70])),
+        "invalid number of inner calls or invalid seconds",
+    ),
+    "a sample with more": (lambda m: zipped(sample(m, more=1)), "a record whose fields are not row, kind"),
+    "a sample that is a number": (
+        lambda m: zipped(resealed(m, "samples.json", b"[1]")),
+        "a record whose fields are not row",
+    ),
 }
 
 
@@ -347,15 +367,15 @@ def test_what_is_no_whole_bundle_is_refused_in_one_line_and_nothing_is_stored(
     members = members_of(bundle.export(db, stored(db)))
     spoil, said = HOSTILE[case]
     with pytest.raises(BadInput, match=said) as refused:
-        bundle.add(elsewhere, spoil(members))
+        bundle.import_run(elsewhere, spoil(members))
     assert len(refused.value.problems) == 1
     assert "\n" not in refused.value.problems[0]
     assert store.count_runs(elsewhere) == 0
-    assert bundle.add(elsewhere, zipped(members))[1]  # and the whole one still comes in
+    assert bundle.import_run(elsewhere, zipped(members))[1]  # and the whole one still comes in
 
 
 def test_a_larger_bundle_comes_in_where_the_limit_is_raised(db: Engine, elsewhere: Engine, lab: Path) -> None:
     data = bundle.export(db, stored(db))
-    with pytest.raises(BadInput, match="at most 100 are taken"):
-        bundle.add(elsewhere, data, max_bytes=100)
-    assert bundle.add(elsewhere, data, max_bytes=100_000)[1]
+    with pytest.raises(BadInput, match="at most 100 are allowed"):
+        bundle.import_run(elsewhere, data, max_bytes=100)
+    assert bundle.import_run(elsewhere, data, max_bytes=100_000)[1]

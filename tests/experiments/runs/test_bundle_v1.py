@@ -35,7 +35,7 @@ def first_line(members: Members, name: str) -> bytes:
 
 def test_a_bundle_of_version_1_is_stored_as_its_tables_say(db: Engine) -> None:
     data = EXAMPLE.file.read_bytes()
-    assert bundle.add(db, data) == (EXAMPLE.run_id, True)
+    assert bundle.import_run(db, data) == (EXAMPLE.run_id, True)
     stored = run_data.read(db, EXAMPLE.run_id)
     assert stored is not None
     found = members()
@@ -57,7 +57,7 @@ def test_a_bundle_of_version_1_is_stored_as_its_tables_say(db: Engine) -> None:
 
 
 def test_it_is_exported_in_the_current_version_and_the_same_run(db: Engine, tmp_path: Path) -> None:
-    bundle.add(db, EXAMPLE.file.read_bytes())
+    bundle.import_run(db, EXAMPLE.file.read_bytes())
     data = bundle.export(db, EXAMPLE.run_id)
     assert json.loads(members_of(data)["run.json"])["version"] == bundle.VERSION
     assert bundle.read(data) == bundle.read(EXAMPLE.file.read_bytes())
@@ -69,27 +69,36 @@ REFUSED: dict[str, tuple[Callable[[Members], Members], str]] = {
         lambda m: {name: content for name, content in m.items() if name != SAMPLES},
         "samples.csv is missing",
     ),
-    "a table of version 2": (lambda m: m | {"rows.json": b"[]"}, "tables are not those"),
-    "a table without columns": (lambda m: described(m, lambda v: v["tables"].pop(ROWS)), "tables are not those"),
+    "a table of version 2": (lambda m: m | {"rows.json": b"[]"}, "tables differ from those listed"),
+    "a table without columns": (
+        lambda m: described(m, lambda v: v["tables"].pop(ROWS)),
+        "tables differ from those listed",
+    ),
     "empty rows": (lambda m: m | {ROWS: b""}, "damaged"),
     "cells without end": (lambda m: resealed(m, ROWS, b"\n" * 5_000_000), "more than 4,194,304 cells"),
     "an unknown kind": (lambda m: described(m, lambda v: v["tables"][ROWS].update(variant="x")), "tables"),
-    "a wrong cell": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"x,block,1,0,1.0\n"), "no integer"),
+    "a wrong cell": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"x,block,1,0,1.0\n"), "not of kind integer"),
     "a line too short": (lambda m: resealed(m, ROWS, m[ROWS] + b"1\n"), "rows.csv: line .* has 1 cells"),
     "not UTF-8": (lambda m: resealed(m, ROWS, b"\xff"), "rows.csv"),
     "other columns of samples": (
         lambda m: described(m, lambda v: v["tables"][SAMPLES].update(row="text")),
         "samples.csv: its columns are not those of timings",
     ),
-    "samples of no row": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"999,block,1,0,1.0\n"), "of no row"),
-    "samples without a row": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b",block,1,0,1.0\n"), "of no row"),
-    "samples of no kind": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,x,1,0,1.0\n"), "of no kind"),
-    "samples out of order": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,block,1,3,1.0\n"), "not in order"),
-    "samples twice": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + first_line(m, SAMPLES)), "not in order"),
-    "no seconds": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,control,1,0,\n"), "not inner calls and seconds"),
+    "samples of no row": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"999,block,1,0,1.0\n"), "with an unknown row"),
+    "samples without a row": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b",block,1,0,1.0\n"), "with an unknown row"),
+    "samples of no kind": (
+        lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,x,1,0,1.0\n"),
+        "with an unknown row or kind",
+    ),
+    "samples out of order": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,block,1,3,1.0\n"), "out of order"),
+    "samples twice": (lambda m: resealed(m, SAMPLES, m[SAMPLES] + first_line(m, SAMPLES)), "out of order"),
+    "no seconds": (
+        lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,control,1,0,\n"),
+        "invalid number of inner calls or invalid seconds",
+    ),
     "calls without end": (
         lambda m: resealed(m, SAMPLES, m[SAMPLES] + b"0,control,99999999999,0,1.0\n"),
-        "not inner calls and seconds",
+        "invalid number of inner calls or invalid seconds",
     ),
 }
 
@@ -98,7 +107,7 @@ REFUSED: dict[str, tuple[Callable[[Members], Members], str]] = {
 def test_a_damaged_bundle_of_version_1_is_refused_in_one_line_and_nothing_is_stored(db: Engine, case: str) -> None:
     change, message = REFUSED[case]
     with pytest.raises(BadInput, match=message) as refused:
-        bundle.add(db, zipped(change(members())))
+        bundle.import_run(db, zipped(change(members())))
     assert "\n" not in str(refused.value)
     assert store.count_runs(db) == 0
 
@@ -132,9 +141,9 @@ def test_a_long_cell_is_read() -> None:
         ("", "columns"),
         ("b,a\n", "columns"),
         ("a,b\n1\n", "line 2 has 1 cells, not 2"),
-        ("a,b\n1,2\n1.5,x\n", "line 3, a: '1.5' is no integer"),
-        ('a,b\n1,"x\n', "no CSV"),
-        ("a,b\n0x10,\n", "no integer"),
+        ("a,b\n1,2\n1.5,x\n", "line 3, a: '1.5' is not of kind integer"),
+        ('a,b\n1,"x\n', "not valid CSV"),
+        ("a,b\n0x10,\n", "not of kind integer"),
     ],
 )
 def test_a_table_of_another_shape_or_kind_is_refused_in_one_line(text: str, message: str) -> None:
@@ -145,5 +154,5 @@ def test_a_table_of_another_shape_or_kind_is_refused_in_one_line(text: str, mess
 
 @pytest.mark.parametrize("cell", ["true", "1", "yes", "TRUE"])
 def test_only_true_and_false_as_written_are_booleans(cell: str) -> None:
-    with pytest.raises(ValueError, match="no boolean"):
+    with pytest.raises(ValueError, match="not of kind boolean"):
         bundle_v1.decode(f"a\n{cell}\n", {"a": "boolean"})

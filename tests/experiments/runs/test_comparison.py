@@ -94,7 +94,7 @@ def test_the_ratio_of_two_runs_comes_from_their_samples_point_by_point(db: Engin
     assert table["verdict"].tolist() == ["faster", "cannot tell"]
     assert (table["ratio_lo"] < table["ratio"]).all()
     assert comparison.ratio_answer(table) == (
-        "Of 2 points that both timed, the first run is faster at 1 and slower at 0; 1 are inconclusive. "
+        "Of 2 rows timed in both runs, the first run is faster in 1 and slower in 0; 1 are inconclusive. "
         "The second run's latency is 1 to 2 times the first's."
     )
     assert comparison.ratios(db, other, one)["verdict"].tolist() == ["slower", "cannot tell"]

@@ -166,7 +166,7 @@ class TestRefusals:
     def test_a_backup_that_cannot_be_written_stops_the_upgrade(self, db: Engine, url: str, tmp_path: Path) -> None:
         make_schema_1(db)
         (tmp_path / "runs.db.bak.partial").mkdir()
-        assert "cannot be upgraded and stays as it is: " in self.refusal(url)
+        assert "cannot be upgraded and was left unchanged: " in self.refusal(url)
         assert schema_of(url) == ("1", False)
 
     def test_a_full_disk_during_the_backup_leaves_no_partial_file(
@@ -200,6 +200,9 @@ class TestRefusals:
     @pytest.mark.parametrize("found", ["3", "99", "x"])
     def test_a_newer_database_is_refused_and_unchanged(self, db: Engine, url: str, found: str) -> None:
         make_schema_1(db, found)
-        assert f"has schema {found}, this version knows {schema.VERSION}: update tinygrad lab" in self.refusal(url)
+        assert (
+            f"has schema {found}, but this version supports only up to {schema.VERSION}: update tinygrad lab"
+            in self.refusal(url)
+        )
         assert schema_of(url) == (found, False)
         assert files_beside(url) == set()

@@ -53,7 +53,9 @@ def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) 
         connection.execute("create table meta (name text primary key, value text)")
         connection.execute("insert into meta values ('schema', '99')")
     connection.close()
-    assert f"schema 99, this version knows {schema.VERSION}: update tinygrad lab" in refused(database(path))
+    assert f"schema 99, but this version supports only up to {schema.VERSION}: update tinygrad lab" in refused(
+        database(path)
+    )
     with sqlite3.connect(path) as connection:
         assert connection.execute("select name from sqlite_master where type = 'table'").fetchall() == [("meta",)]
 

@@ -222,7 +222,7 @@ def test_a_claimed_run_waits_for_its_device_with_a_message_and_starts_later(
         assert store.claim(db, run_id, "tester")
         thread = execute_in_thread(run_id)
         run = wait_for(lambda: (found := store.get_run(db, run_id)) and found["message"] and found)
-        assert run["message"] == f"waits for {DEVICE}: another run is measuring"
+        assert run["message"] == f"waiting for {DEVICE}: another run is measuring"
         released = time.time()
     thread.join(30)
     run = ended(db, run_id)

@@ -143,7 +143,7 @@ def test_a_killed_worker_loses_its_run_alone_and_comes_back_for_the_next(team: T
     wait_for(lambda: numbers(team.db, lost))
     worker_process(team.workers["alpha"]).kill()
     run = ended(team.db, lost)
-    assert (run["status"], run["message"]) == ("lost", f"the worker of {DEVICE} @ alpha was killed or went away")
+    assert (run["status"], run["message"]) == ("lost", f"the worker of {DEVICE} @ alpha was killed or disconnected")
     kept = numbers(team.db, lost)
     assert kept == list(range(len(kept)))
     assert ended(team.db, following)["status"] == "done"

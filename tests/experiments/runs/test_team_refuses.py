@@ -30,7 +30,7 @@ def refused(*arguments: str) -> str:
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "tcp://gpu-box:8786", "tcp://0.0.0.0:8786"])
 def test_plain_tcp_off_loopback_is_refused_with_the_reason(address: str) -> None:
-    assert "plain tcp off loopback lets whoever reaches it run code here" in refused(address)
+    assert "without TLS anyone who reaches it could run code on this machine" in refused(address)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786"])
@@ -54,8 +54,8 @@ def test_tls_asks_for_files_that_are_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("worker", "--scheduler", "tcp://gpu-box:8786"), "plain tcp off loopback"),
-        (("scheduler", "--address", "tcp://0.0.0.0:8786"), "plain tcp off loopback"),
+        (("worker", "--scheduler", "tcp://gpu-box:8786"), "without TLS anyone"),
+        (("scheduler", "--address", "tcp://0.0.0.0:8786"), "without TLS anyone"),
         (("worker", "--scheduler", NOWHERE, "--devices", "TPU"), "devices: 'TPU' is not allowed"),
         (("worker", "--scheduler", NOWHERE, "--devices", DEVICE), f"devices: {DEVICE} does not work here: no driver"),
     ],
@@ -104,8 +104,8 @@ class TestEndpoint:
     @pytest.mark.parametrize(
         ("device", "host", "said"),
         [
-            ("CPU", "alpha", "device: CPU @ alpha is away: no worker offers it now"),
-            ("CUDA", "", f"CUDA @ old runs tinygrad lab 0.0.1 \\(schema 1\\), this app {VERSION.split()[0]}"),
+            ("CPU", "alpha", "device: CPU @ alpha is unavailable: its worker is not connected"),
+            ("CUDA", "", f"CUDA @ old runs tinygrad lab 0.0.1 \\(schema 1\\), but this app is {VERSION.split()[0]}"),
             ("METAL", "", "device: no worker has offered METAL @ any host"),
         ],
     )
@@ -152,7 +152,7 @@ def test_a_worker_that_cannot_reach_the_database_fails_the_run_with_the_reason(d
     assert run is not None
     assert (run["status"], run["message"]) == (
         "failed",
-        "CPU @ alpha could not take it: the database x cannot be used: connection failed",
+        "CPU @ alpha could not start the run: the database x cannot be used: connection failed",
     )
 
 

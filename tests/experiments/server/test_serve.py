@@ -29,7 +29,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(capsys, mo
     monkeypatch.setattr(serve, "missing", lambda: "uvicorn")
     code, message = refused(capsys)
     assert code == 2
-    assert message == "serve: uvicorn is not installed; `pip install uvicorn`, or all of requirements.txt"
+    assert message == "serve: uvicorn is not installed; run `pip install uvicorn` or `pip install -r requirements.txt`"
 
 
 def test_a_file_that_is_not_a_model_is_refused(capsys, tmp_path):

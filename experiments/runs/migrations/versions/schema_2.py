@@ -8,5 +8,5 @@ down_revision = "1"
 
 
 def upgrade() -> None:
-    """Adds `runs.imported_by`; an app of version 0.1 that still runs may go on writing rows without it."""
+    """Adds `runs.imported_by`; a still-running app of version 0.1 can keep writing rows without it."""
     op.add_column("runs", sa.Column("imported_by", sa.String(255), nullable=False, server_default=""))

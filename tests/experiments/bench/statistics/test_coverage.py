@@ -76,8 +76,8 @@ def simulate(noise: str, truth: float, stopping: Stopping = real_rule) -> Outcom
     for _ in range(COMPARISONS):
         samples = stopping(Machine(noise, {"base": 1e-3, "variant": 1e-3 / truth}, rng), rng)
         speedup = paired_ratio(samples["base"], samples["variant"])
-        covered += speedup.holds(truth)
-        alarms += not paired_ratio(samples["base"], samples[CONTROL]).holds(1.0)
+        covered += speedup.contains(truth)
+        alarms += not paired_ratio(samples["base"], samples[CONTROL]).contains(1.0)
         verdicts[verdict(speedup)] += 1
         blocks += len(samples["base"])
     shares = {name: count / COMPARISONS for name, count in verdicts.items()}
@@ -117,7 +117,7 @@ def test_the_simulation_sees_a_rule_that_stops_at_significance():
         for _ in range(MOST_BLOCKS):
             for name, drawn in samples.items():
                 drawn.append(machine.draw("base" if name == CONTROL else name))
-            if not paired_ratio(samples["base"], samples["variant"]).holds(1.0):
+            if not paired_ratio(samples["base"], samples["variant"]).contains(1.0):
                 break
         return samples
 

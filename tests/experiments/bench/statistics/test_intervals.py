@@ -104,7 +104,7 @@ def test_the_half_width_without_an_interval_is_infinite():
     ],
 )
 def test_an_interval_holds_its_ends_and_without_ends_everything(interval, holds):
-    assert interval.holds(1.0) is holds
+    assert interval.contains(1.0) is holds
 
 
 def test_ratios_are_taken_within_blocks():
@@ -201,7 +201,7 @@ def test_the_sign_test_and_the_interval_say_the_same():
     rng = random.Random(5)
     for _ in range(300):
         ratios = [rng.lognormvariate(0.1, 0.3) for _ in range(rng.randrange(6, 40))]
-        assert (sign_test_p(ratios) <= 0.05) is not median_interval(ratios).holds(1.0)
+        assert (sign_test_p(ratios) <= 0.05) is not median_interval(ratios).contains(1.0)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ class TestUnpairedRatio:
     def test_equal_machines_are_called_different_in_about_five_of_a_hundred(self):
         rng = random.Random(7)
         made = [[rng.lognormvariate(0, 0.1) for _ in range(15)] for _ in range(1200)]
-        alarms = sum(not unpaired_ratio(a, b).holds(1.0) for a, b in zip(made[::2], made[1::2], strict=True))
+        alarms = sum(not unpaired_ratio(a, b).contains(1.0) for a, b in zip(made[::2], made[1::2], strict=True))
         assert 15 <= alarms <= 45  # of 600
 
 
@@ -353,7 +353,9 @@ def test_a_paired_difference_covers_the_truth_in_95_percent():
     held = 0
     for _ in range(1000):
         draws = [rng.random() for _ in range(500)]
-        held += paired_difference(sum(d < 0.04 for d in draws), sum(0.04 <= d < 0.06 for d in draws), 500).holds(0.02)
+        held += paired_difference(sum(d < 0.04 for d in draws), sum(0.04 <= d < 0.06 for d in draws), 500).contains(
+            0.02
+        )
     assert held >= 940
 
 

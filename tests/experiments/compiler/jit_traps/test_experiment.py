@@ -83,7 +83,7 @@ def test_only_timing_pitfalls_have_times(rows):
 
 def test_the_answer_of_a_real_run_counts_the_pitfalls_that_occur(rows):
     text = answer(rows.reset_index())
-    assert text.startswith("On CPU 12 of 13 pitfalls occur: 6 fail silently (output buffer, constant, ")
+    assert text.startswith("On CPU, 12 of 13 pitfalls occur: 6 fail silently (output buffer, constant, ")
     assert text.endswith("; unsynchronised is safe here; every fix gives the expected result.")
 
 
@@ -152,25 +152,25 @@ def answer_of(*rows):
 
 def test_the_answer_names_the_pitfalls_that_occur_by_kind():
     assert answer_of(("branch", "silent", False, None), ("empty_loop", "timing", False, None)) == (
-        "On CPU 2 of 2 pitfalls occur: 1 fails silently (branch), 1 gives a wrong time (empty loop); "
+        "On CPU, 2 of 2 pitfalls occur: 1 fails silently (branch), 1 gives a wrong time (empty loop); "
         "every fix gives the expected result."
     )
 
 
 def test_the_answer_where_no_pitfall_occurs():
     assert answer_of(("nested", "error", True, None), ("branch", "silent", True, None)) == (
-        "On CPU 0 of 2 pitfalls occur; nested, branch are safe here; every fix gives the expected result."
+        "On CPU, 0 of 2 pitfalls occur; nested, branch are safe here; every fix gives the expected result."
     )
 
 
 def test_the_answer_names_a_fix_that_does_not_work():
     assert answer_of(("nested", "error", False, "wrong"), ("branch", "silent", False, None)) == (
-        "On CPU 2 of 2 pitfalls occur: 1 fails silently (branch), 1 raises (nested). The fix does not work for nested."
+        "On CPU, 2 of 2 pitfalls occur: 1 fails silently (branch), 1 raises (nested). The fix does not work for nested."
     )
 
 
 def test_a_pitfall_that_failed_is_not_counted():
     assert answer_of(("nested", "error", None, "failed"), ("branch", "silent", False, None)).startswith(
-        "On CPU 1 of 1 "
+        "On CPU, 1 of 1 "
     )
     assert answer_of(("nested", "error", None, "failed")) == ""

@@ -64,7 +64,7 @@ def test_the_kernels_are_stored_with_their_source(ran):
 
 def test_the_answer_of_a_real_run_names_every_pattern(ran):
     said = answer(ran[0].reset_index())
-    assert said.startswith("On CPU a copy of 2048x2048 float32 moves ")
+    assert said.startswith("On CPU, a copy of 2048x2048 float32 moves ")
     assert all(f"{name} reaches " in said for name in ("row sum", "column sum", "transpose"))
 
 
@@ -121,8 +121,8 @@ def said(*rows):
 
 def test_the_answer_orders_the_patterns_and_explains_the_slowest():
     assert said(row("row sum", 0.8), row("transpose", 0.05)) == (
-        "On CPU a copy of 32x64 float32 moves 10 GB/s. Of that rate transpose reaches 5 % (95 % interval 4.5 to 5.5 "
-        "%), row sum reaches 80 % (95 % interval 72 to 88 %). Why transpose: it strides."
+        "On CPU, a copy of 32x64 float32 moves 10 GB/s. Relative to that, transpose reaches 5 % (95 % interval 4.5 to "
+        "5.5 %), row sum reaches 80 % (95 % interval 72 to 88 %). Reason for transpose: it strides."
     )
 
 
@@ -133,12 +133,12 @@ def test_the_answer_names_the_slowest_and_the_range_of_the_others():
 
 
 def test_the_answer_gives_no_reason_where_no_pattern_is_slow():
-    assert "Why" not in said(row("row sum", 0.8))
+    assert "Reason" not in said(row("row sum", 0.8))
 
 
 def test_the_answer_names_the_shape_at_which_a_pattern_is_slowest():
     whole = said(row("transpose", 0.02), row("transpose", 0.2, 65))
-    assert "Of that rate transpose reaches 2 % (95 % interval 1.8 to 2.2 %) at 64 columns." in whole
+    assert "Relative to that, transpose reaches 2 % (95 % interval 1.8 to 2.2 %) at 64 columns." in whole
     assert "20 %" not in whole
 
 
@@ -150,7 +150,7 @@ def test_the_answer_compares_the_matmuls_column_counts():
     products = [row("matmul", columns=n, gflops=rate) for n, rate in ((63, 20.0), (64, 5.0))]
     other = row("matmul transposed", columns=64, gflops=25.0)
     assert said(*products, other).endswith(
-        " The matmul reaches 20 GFLOP/s at 63 columns and 5 at 64, there with its second operand transposed 25."
+        " The matmul reaches 20 GFLOP/s at 63 columns and 5 at 64 (25 with its second operand transposed)."
     )
 
 

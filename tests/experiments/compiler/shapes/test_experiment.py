@@ -202,7 +202,7 @@ def told(wrong=(), rounds=3):
 
 def test_the_answer_names_the_best_with_compilation_and_once_compiled():
     assert answer(told()) == (
-        "On CPU symbolic batch is the best strategy for this stream of 10 calls with 2 shapes: from a cold start "
+        "On CPU, symbolic batch is the best strategy for this stream of 10 calls with 2 shapes: from a cold start "
         "it takes 0.6 s, the fastest in 2 of 3 rounds (pad to bucket 1 s, one jit per shape 1.6 s, eager 1.8 s). One "
         "JIT per shape captures 2 programs and spends 0.5 s on compilation. Once everything is compiled, one jit per "
         "shape is fastest, 0.1 ms a call, significantly at 1 of the 2 shapes."
@@ -215,7 +215,7 @@ def test_the_answer_says_where_the_stream_was_run_once():
 
 def test_a_wrong_strategy_is_never_the_best():
     said = answer(told(wrong=["symbolic batch"]))
-    assert said.startswith("On CPU pad to bucket is the best strategy")
+    assert said.startswith("On CPU, pad to bucket is the best strategy")
     assert said.endswith(" Symbolic batch gives wrong results.")
 
 

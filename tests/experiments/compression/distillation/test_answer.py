@@ -34,9 +34,10 @@ def test_the_answer_names_the_variant_with_the_best_validation_accuracy():
         row("distilled T=8 α=0.7", 0.97, 0.955, 100, 0.02, "better"),
     )
     assert sentence == (
-        "On CPU mlp with 5% of the training images, distilled T=3 α=0.7 (best of 2 by the validation images), gains "
-        "1.00 points of test accuracy (95 % +0.80 to +1.20 over 3 seeds): 96.00%, alone 95.00%, its teacher 512-256 "
-        "98.00% with 5x the parameters; instead of the teacher it makes a call 2x faster (95 % 1.9 to 2.1) at batch 32."
+        "On CPU, mlp with 5% of the training images, distilled T=3 α=0.7 (best of 2 by the validation images), gains "
+        "1.00 points of test accuracy (95 % +0.80 to +1.20 over 3 seeds): 96.00%, trained alone 95.00%, its teacher "
+        "512-256 98.00% with 5x the parameters; used instead of the teacher, it makes a call 2x faster (95 % 1.9 to "
+        "2.1) at batch 32."
     )
 
 

@@ -42,22 +42,23 @@ def test_the_answer_names_the_sparsest_network_that_keeps_its_accuracy_and_what_
         row("random", "dense", 0.9, 0.05, 40_000, 1.0, "cannot tell"),
         row("l2 units", "smaller", 0.5, 0.002, 200_000, 2.0, "faster"),
     ) == (
-        "On CPU mlp at batch 32: 90% of its weights pruned by magnitude (0.10 points lost, 95 % +0.00 to +0.20 over "
-        "3 seeds of 98.00%; at random 5.00): 40,000 bytes, 10x smaller; multiplying the zeros too makes no significant "
-        "difference to a call (ratio 1, 95 % 0.9 to 1.1); pruning whole units (l2 units, 50%: 0.20 points lost) "
+        "On CPU, mlp at batch 32: with 90% of its weights pruned by magnitude (0.10 points lost, 95 % +0.00 to +0.20 "
+        "over 3 seeds; dense: 98.00%; random pruning loses 5.00) its file has 40,000 bytes, 10x smaller, and "
+        "multiplying by the zeros as well makes no significant difference to a call (ratio 1, 95 % 0.9 to 1.1); "
+        "pruning whole units (l2 units, 50%: 0.20 points lost) "
         "makes a call 2x faster (95 % 1.9 to 2.1)."
     )
 
 
 def test_the_answer_states_that_nothing_keeps_the_accuracy():
     sentence = answer_to(row("magnitude", "dense", 0.99, 0.1, 4_000, 1.0, "cannot tell"))
-    assert "no sparsity tried keeps its 98.00% within 0.2 points (magnitude, 99%: 10.00 points" in sentence
+    assert "no tested sparsity stays within 0.2 points of its 98.00% (magnitude, 99%: 10.00 points" in sentence
 
 
 def test_the_answer_names_units_alone_where_nothing_else_was_tried():
     sentence = answer_to(row("l2 units", "smaller", 0.5, 0.001, 200_000, 2.0, "faster"))
-    assert sentence.startswith("On CPU mlp at batch 32: pruning whole units (l2 units, 50%: 0.10 points lost")
-    assert "no sparsity" not in sentence
+    assert sentence.startswith("On CPU, mlp at batch 32: pruning whole units (l2 units, 50%: 0.10 points lost")
+    assert "no tested sparsity" not in sentence
 
 
 def test_no_rows_have_no_answer():

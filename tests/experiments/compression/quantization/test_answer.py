@@ -30,7 +30,7 @@ def answer_to(*others, accuracy=0.98):
 
 def test_the_answer_names_the_smallest_variant_that_keeps_the_accuracy():
     sentence = answer_to(row("int8 static", 0.979, 100_000, 1.5), row("int2 static", 0.3, 25_000, 1.5))
-    assert sentence.startswith("On CPU int8 static stores mlp in 100,000 bytes, 4x smaller, classifies 97.90%")
+    assert sentence.startswith("On CPU, int8 static stores mlp in 100,000 bytes, 4x smaller, classifies 97.90%")
     assert "float32 98.00%" in sentence
     assert "makes a call 1.5x faster" in sentence
 
@@ -43,6 +43,6 @@ def test_of_files_of_like_size_the_answer_names_the_fastest():
 def test_the_answer_for_an_untrained_layer_has_no_accuracy():
     sentence = answer_to(row("int8 static", None, 100_000, 4.0), accuracy=None)
     assert sentence == (
-        "On CPU int8 static stores mlp in 100,000 bytes, 4x smaller, and makes a call 4x faster (95 % 4 to 4) "
+        "On CPU, int8 static stores mlp in 100,000 bytes, 4x smaller, and makes a call 4x faster (95 % 4 to 4) "
         "at batch 32."
     )

@@ -22,6 +22,7 @@ def test_the_answer_is_the_median_of_the_seeds():
     )
     assert answer(frame) == (
         "A file of 4,100 bytes stores lenet_300_100 (median of 3 seeds), 260x smaller than its float32 weights, with "
-        "an error of 1.70% on the test and 1.80% on the validation images; before, the errors were 1.00% and 1.10%."
+        "an error of 1.70% on the test and 1.80% on the validation images; before compression, the errors "
+        "were 1.00% and 1.10%."
     )
     assert answer(frame[frame["variant"] == "base"]) == ""

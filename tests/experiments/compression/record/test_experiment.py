@@ -97,7 +97,7 @@ def test_bad_input_is_refused_in_one_line(given, message):
 )
 def test_the_plan_estimates_the_minutes(given, message):
     assert record.plan(given).startswith(message)
-    assert record.plan(given).endswith("the time limit must be longer")
+    assert record.plan(given).endswith("set the time limit accordingly")
 
 
 GOALS = {"lenet_300_100": (150, 0.0164), "lenet_5": (200, 0.0080)}  # times smaller, error on both splits

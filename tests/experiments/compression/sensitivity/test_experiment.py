@@ -54,9 +54,11 @@ def test_there_is_no_answer_before_mixed_precision_was_measured():
 
 def test_the_answer_names_the_assignment_and_the_most_sensitive_layer(rows):
     sentence = answer(rows)
-    assert sentence.startswith(f"Bits {rows.iloc[-2]['bits']} for the layers of mlp store it in ")
+    assert sentence.startswith(f"With {rows.iloc[-2]['bits']} bits for its layers, mlp takes ")
+    assert f"and loses {100 * rows.iloc[-2]['drop']:.2f} percentage points of validation accuracy" in sentence
     worst = rows[rows["layer"].notna()].nlargest(1, "drop").iloc[0]
-    assert f"most sensitive is {worst['layer']} at {worst['bits']} bits" in sentence
+    assert f"the most sensitive layer is {worst['layer']}: {worst['bits']} bits there alone cost " in sentence
+    assert sentence.endswith(f"{100 * worst['drop']:.2f} points.")
 
 
 def test_every_layer_is_timed_alone(rows):

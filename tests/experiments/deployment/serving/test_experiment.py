@@ -111,8 +111,8 @@ def test_the_answer_warns_if_the_generator_was_late():
 def test_a_rate_of_the_search_is_not_the_expected_one():
     closed = [row("alone", "closed", None, clients=8), row("drain", "closed", None, clients=8, achieved_per_s=900.0)]
     assert answer_of(*closed, *searched("drain", 4000.0)) == (
-        "On CPU drain answers 900 rows/s (8 clients), the lowest throughput is 50 rows/s by alone (8 clients); 99% "
-        "are answered within 10 ms up to 4,000/s by drain."
+        "On CPU, drain answers 900 rows/s (8 clients), the lowest throughput is 50 rows/s by alone (8 clients); 99% "
+        "of the requests are answered within 10 ms up to 4,000/s by drain."
     )
 
 

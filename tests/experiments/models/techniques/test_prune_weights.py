@@ -137,7 +137,7 @@ def test_the_cubic_schedule_starts_fast_and_ends_at_the_final_sparsity():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"sparsity": 1.0}, "sparsity: 1.0 is not allowed; give 0 or more and less than 1"),
+        ({"sparsity": 1.0}, "sparsity: 1.0 is not allowed; give a value from 0 to below 1"),
         ({"sparsity": -0.1}, "sparsity: -0.1 is not allowed"),
         ({"sparsity": float("nan")}, "sparsity: nan is not allowed"),
         ({"sparsity": None}, "sparsity: None is not allowed"),

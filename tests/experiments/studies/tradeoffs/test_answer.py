@@ -6,7 +6,7 @@ from tests.experiments.studies.tradeoffs.made_rows import ROWS
 
 @pytest.mark.parametrize(
     ("speedup_lo", "text"),
-    [(2.1, "; none is clearly faster; "), (3.0, "; the fastest jit int8: 4x smaller, ")],
+    [(2.1, "; none is significantly faster; "), (3.0, "; the fastest is jit int8: 4x smaller, ")],
     ids=["not distinguishable", "distinguishable"],
 )
 def test_the_answer_names_a_fastest_only_where_it_is_clearly_faster_than_the_smallest(speedup_lo, text):
@@ -15,4 +15,4 @@ def test_the_answer_names_a_fastest_only_where_it_is_clearly_faster_than_the_sma
     sentence = answer(frame)
     assert sentence.startswith("On CPU, mlp at batch 1: the smallest within 1 point of the baseline is jit pruned: ")
     assert text in sentence
-    assert sentence.endswith("6 of 6 variants are on the front.")
+    assert sentence.endswith("6 of 6 variants are on the Pareto front.")

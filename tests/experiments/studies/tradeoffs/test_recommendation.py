@@ -63,14 +63,14 @@ def test_validation_images_decide_which_variants_qualify():
 def test_the_sentence_has_size_speed_and_accuracy_with_their_intervals():
     rows = ROWS.set_index("variant", drop=False)
     assert sentence(rows.loc["jit pruned"], rows.loc["base"]) == (
-        "jit pruned: 10x smaller, 1.82x faster (1.73 to 2), 0.50 points lower (0.20 to 0.80)"
+        "jit pruned: 10x smaller, 1.82x faster (1.73 to 2), 0.50 points less accurate (0.20 to 0.80)"
     )
     assert sentence(rows.loc["pruned"], rows.loc["base"]).startswith("pruned: 10x smaller, 1.1x slower (1 to 1.16)")
     gained = rows.loc["jit int8"].copy()
     gained[["accuracy_loss", "accuracy_loss_lo", "accuracy_loss_hi"]] = [-0.002, -0.005, 0.001]
-    assert sentence(gained, rows.loc["base"]).endswith("0.20 points higher (-0.10 to 0.50)")
+    assert sentence(gained, rows.loc["base"]).endswith("0.20 points more accurate (-0.10 to 0.50)")
     assert sentence(rows.loc["jit"], rows.loc["base"]) == "jit: the same model, 2x faster (1.9 to 2.2)"
-    assert sentence(rows.loc["base"], rows.loc["base"]) == "the baseline itself, base"
+    assert sentence(rows.loc["base"], rows.loc["base"]) == "the baseline, base"
 
 
 def test_the_path_to_a_variant_adds_one_technique_at_a_time():
