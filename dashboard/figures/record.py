@@ -8,6 +8,7 @@ from dashboard.figures import Details, Panel
 from dashboard.figures.annotations import Annotation, annotate
 from dashboard.figures.common import points
 from dashboard.theme import GREY, HEIGHT, layout, log_axis
+from experiments.bench.arrays import Array
 
 # Compression against float32, error in percent, and source.
 PUBLISHED = {
@@ -49,12 +50,14 @@ def _errors(rows: pd.DataFrame, title: str, right: str, low: str, high: str) -> 
     errors = pd.concat([shown[["low", "error", "high"]].astype("float64").stack(), *(one for _, one in others)])
     log_axis(figure, "x", sizes)
     log_axis(figure, "y", errors)
-    spans = [_span(values) for values in (sizes, errors)]
-    figure.update_xaxes(range=spans[0])
-    figure.update_yaxes(range=spans[1], tickvals=list(TICKS), ticktext=[f"{one:g}" for one in TICKS])
-    marks = shown[["size_bytes", "error"]].astype("float64")
-    ends = [np.log10(marks.assign(error=shown[end].astype("float64"))) for end in ("low", "error", "high")]
-    annotate(figure, [_median(shown)] if "file" in set(shown["variant"]) else [], np.concatenate(ends), *spans)
+    logs = _log(sizes), _log(errors)
+    if logs[0].size and logs[1].size:
+        spans = _span(logs[0]), _span(logs[1])
+        figure.update_xaxes(range=spans[0])
+        figure.update_yaxes(range=spans[1], tickvals=list(TICKS), ticktext=[f"{one:g}" for one in TICKS])
+        ends = pd.concat([shown[["size_bytes", end]].set_axis(["x", "y"], axis=1) for end in ("low", "error", "high")])
+        ends = ends.astype("float64")
+        annotate(figure, _median(shown), np.log10(ends[(ends > 0).all(axis=1)]).to_numpy(), *spans)
     figure.update_layout(height=HEIGHT + 120)  # the legend has up to eight entries
     caption = (
         "Each stage, restored from its file, with the 95 % Wilson interval; a line connects the stages of one seed. "
@@ -86,19 +89,27 @@ def _published(figure: go.Figure, rows: pd.DataFrame, network: str) -> list[tupl
     return found
 
 
-def _median(shown: pd.DataFrame) -> Annotation:
-    """Labels the median of the seeds' files with its compression, bytes and error."""
+def _median(shown: pd.DataFrame) -> list[Annotation]:
+    """Labels the median of the seeds' files with its compression, bytes and error; none where it cannot be drawn."""
     times, size, error = shown.loc[shown["variant"] == "file", ["compression", "size_bytes", "error"]].median()
+    if not (size > 0 and error > 0):
+        return []
     title = "median" if shown["seed"].nunique() > 1 else "file"
     lines = (f"{title}: {times:.0f}x smaller", f"{size:,.0f} bytes, {error:.2f} %")
-    return Annotation(float(np.log10(size)), float(np.log10(error)), lines)
+    return [Annotation(float(np.log10(size)), float(np.log10(error)), lines)]
 
 
-def _span(values: pd.Series) -> tuple[float, float]:
+def _log(values: pd.Series) -> Array:
+    """The logarithms of the values that a logarithmic axis can show: an error of 0 % is not among them."""
+    numbers = values.to_numpy("float64", na_value=np.nan)
+    return np.log10(numbers[np.isfinite(numbers) & (numbers > 0)])
+
+
+def _span(logs: Array) -> tuple[float, float]:
     """The range of a logarithmic axis with a margin."""
-    low, high = np.log10(values[values > 0].min()), np.log10(values.max())
+    low, high = float(logs.min()), float(logs.max())
     room = 0.08 * ((high - low) or 1)
-    return float(low - room), float(high + room)
+    return low - room, high + room
 
 
 def _sources(rows: pd.DataFrame) -> str:

@@ -57,5 +57,15 @@ def test_errors_are_drawn_against_bytes_with_their_interval_beside_the_published
         assert panel.figure.layout.yaxis.title.text.endswith("[%]")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("accuracy", [1.0, None])
+def test_an_error_that_a_logarithmic_axis_cannot_show_is_left_out(accuracy):
+    whole = row("file", 1, 4_100, 1.0)
+    whole |= {name: accuracy for name in whole if name.startswith(("accuracy", "validation"))}
+    for rows in ([*ROWS, whole], [{**whole, "network": "own"}]):
+        for panel in record.panels(frame(rows), {}):
+            assert [trace.x for trace in panel.figure.data if trace.name == "base"] == [(1_066_440,)] * (len(rows) > 1)
+
+
 def test_without_rows_there_is_no_figure():
     assert record.panels(frame([]), {}) == []
