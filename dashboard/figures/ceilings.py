@@ -15,6 +15,7 @@ from dashboard.links import RUN
 from dashboard.safe_render import escape_markdown
 from dashboard.submission import submit
 from dashboard.theme import layout, log_axis
+from experiments.bench.machine.device import Device
 from experiments.bench.machine.environment import key
 from experiments.registry import find
 from experiments.runs import frames, store
@@ -53,7 +54,7 @@ def device_section(device: str, host: str, facts: Mapping[str, Any] | None) -> N
     label = "Measure the ceilings again" if measured else "Measure the ceilings"
     if st.button(label, icon=":material/speed:", key=f"measure-{device}{host}"):
         experiment = find(CEILINGS)
-        preset = experiment.preset("standard" if device.startswith("CPU") else "gpu")
+        preset = experiment.preset("standard" if Device.parse(device).is_cpu else "gpu")
         spec = preset.model_copy(update={"device": device})
         submit(experiment, spec, partial(links.open_run, CEILINGS), host=host)
 

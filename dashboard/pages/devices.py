@@ -10,6 +10,7 @@ from dashboard import services
 from dashboard.figures import views
 from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.machine import devices
+from experiments.bench.machine.device import Device
 from experiments.bench.machine.environment import fingerprint, host
 from experiments.runs import team
 
@@ -71,9 +72,10 @@ def _device(probe: devices.Probe) -> None:
         facts = _facts(probe.device)
         st.badge("works", icon=":material/check_circle:", color="green")
         st.text(f"{facts.get('gpu') or facts['cpu']}, {probe.what}")
-        if probe.device == "CPU":
+        device = Device.parse(probe.device)
+        if device.is_cpu:
             st.caption("Kernels run one after another on one core, however many cores there are.")
-        if probe.device == "PYTHON":
+        if device.family.emulated:
             st.caption("An emulator for inspecting kernels: thousands of times slower than the CPU. No ceilings.")
             return
         _sections(probe.device, "", facts)

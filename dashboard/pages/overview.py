@@ -10,6 +10,7 @@ from dashboard.figures import views
 from dashboard.links import RUN
 from dashboard.safe_render import escape_markdown, try_render
 from dashboard.submission import submit
+from experiments.bench.machine.device import Device
 from experiments.registry import find, registered
 from experiments.runs import examples, frames, store
 from experiments.runs.clock import format_time
@@ -23,7 +24,7 @@ def show() -> None:
     st.title("tinygrad lab")
     st.markdown("Measure what JIT, BEAM, quantization and pruning gain on your machine: side by side, with error bars.")
     for probe in [] if services.dispatcher() else services.candidates():
-        if not probe.works and probe.device == "CPU":
+        if not probe.works and Device.parse(probe.device).is_cpu:
             st.error(f"The CPU device does not work: {probe.what}", icon=":material/build:")
     first = tour.first_experiment()
     bundled = {one.run_id for one in examples.bundled()}

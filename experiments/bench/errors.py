@@ -1,4 +1,4 @@
-"""Refused input, and errors as one line of text."""
+"""Refused input, and the errors of Python and of other processes as one line of text."""
 
 
 class BadInput(ValueError):
@@ -12,6 +12,11 @@ class BadInput(ValueError):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, at most 500 characters; its type's name where there is no message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+
+
+def last_line(output: str, otherwise: str) -> str:
+    """The last line that a process wrote, which names its error, at most 300 characters; `otherwise` if it is empty."""
+    return (output.strip().splitlines() or [otherwise])[-1][:300]
 
 
 def one_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from filelock import Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from experiments.bench.errors import first_line
+from experiments.bench.errors import first_line, last_line
 from experiments.bench.events import (
     ArtifactEvent,
     DetailEvent,
@@ -248,8 +248,7 @@ class RunSupervisor:
             return "done", "done"
         if code < 0:
             return "crashed", f"the child process was ended by {signal.Signals(-code).name}"
-        last = log.strip().splitlines()[-1:] or ["it printed nothing"]
-        return "crashed", f"the child process ended with exit code {code}: {last[0][:300]}"
+        return "crashed", f"the child process ended with exit code {code}: {last_line(log, 'it printed nothing')}"
 
     def _finish(self, status: str, message: str) -> str:
         mine, _ = self._write()

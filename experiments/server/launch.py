@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+from experiments.bench.errors import last_line
+
 START_TIMEOUT_S = 180.0
 ADDRESS = re.compile(r"http://[^:]+:(\d+)$")
 
@@ -31,8 +33,8 @@ class ServerProcess:
             self.port = int(found[1])
             return self.port
         self.process.kill()
-        errors = self.process.stderr.read().strip().splitlines() or [f"not ready within {START_TIMEOUT_S:g} s"]
-        raise RuntimeError(f"the server did not start: {errors[-1]}")
+        error = last_line(self.process.stderr.read(), f"not ready within {START_TIMEOUT_S:g} s")
+        raise RuntimeError(f"the server did not start: {error}")
 
     def stop(self) -> None:
         """Asks the server to exit and kills it after ten seconds; does nothing if it has exited."""

@@ -18,6 +18,7 @@ class DeviceFamily:
     name: ClassVar[str]
     driver_traces: ClassVar[tuple[str, ...]] = ()  # files of an installed driver; `auto` probes only if one exists
     on_host: ClassVar[bool] = False  # kernels run on this machine's processor, one work item after another
+    emulated: ClassVar[bool] = False  # too slow to have ceilings
     needs_compiler: ClassVar[bool] = False  # tinygrad calls a C compiler for its kernels
     has_limited_graphs: ClassVar[bool] = False  # see runtime.without_cuda_graph
     quick_copy_bytes: ClassVar[tuple[int, int]] = (2**21, 2**31)  # copies for a quick roofline: in cache and far beyond
@@ -114,6 +115,7 @@ class Python(_Host):
     """tinygrad's emulator in Python, which takes microseconds per operation."""
 
     name = "PYTHON"
+    emulated = True
     quick_copy_bytes = (2**10, 2**14)
     quick_matmul_size = 8
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from experiments.bench.answers import describe_speedup
 from experiments.bench.columns import TIMED, Column, Value
+from experiments.bench.machine.device import Device
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, experiment
@@ -160,7 +161,7 @@ def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
 
     row = mnist().test.images[:1]
     held = tensor(np.ascontiguousarray(row), bench.device)
-    noopt = step.noopt and bench.device == "CPU"  # on a GPU it would leave most of the device idle
+    noopt = step.noopt and Device.parse(bench.device).is_cpu  # on a GPU it would leave most of the device idle
     with Context(NOOPT=int(noopt)):  # compiled here; a replay needs no context
         jit, _ = capture(step.build(bench.device), held)
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
+from experiments.bench.errors import last_line
 from experiments.deployment.serving.loads import MAX_CONNECTIONS, RECORD, LoadPlan
 
 PARTS = {name: re.compile(rb"%b;dur=([0-9.]+)" % name.encode()) for name in ("queue", "gather", "handover", "compute")}
@@ -38,7 +39,8 @@ def generate(plan: LoadPlan, payload: Path) -> Array:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"the load generator failed: {done.stderr.decode().strip().splitlines()[-1][:300]}")
+        cause = last_line(done.stderr.decode(errors="replace"), f"exit code {done.returncode}")
+        raise RuntimeError(f"the load generator failed: {cause}")
     return np.asarray(np.load(io.BytesIO(done.stdout)))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from tinygrad import TinyJit
 
 from experiments.bench.arrays import Array
+from experiments.bench.machine.device import Device
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models import tensor_file
@@ -27,7 +28,7 @@ def cached_teacher_logits(teacher: Checkpoint, train: Split, shift: int, device:
     file = cache_folder() / "teachers" / name  # the teacher's key includes its data, which are the student's too
     if (cached := _cached(file)) is not None:
         return cached
-    if device == "CPU":  # numpy is three times as fast as tinygrad's convolutions there
+    if Device.parse(device).is_cpu:  # numpy is three times as fast as tinygrad's convolutions there
         table = teacher_logits(teacher.network, teacher.weights, train.images, shift)
     else:
         table = device_teacher_logits(teacher.network, teacher.weights, train.images, shift, device)
