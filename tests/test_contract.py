@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tomllib
@@ -40,7 +39,7 @@ def test_it_names_what_it_compares_in_a_few_words(one):
 
 
 @pytest.mark.parametrize("one", EXPERIMENTS)
-def test_it_says_what_it_measures_what_it_does_not_and_its_source(one):
+def test_its_description_names_what_it_measures_what_it_does_not_and_its_source(one):
     assert "not measured" in one.description.lower()
     assert "Source:" in one.description
 
@@ -157,11 +156,5 @@ def test_no_experiment_names_streamlit_or_plotly_in_an_import():
     assert [path for path in own if importing.search(path.read_text())] == []
 
 
-def test_modules_are_short():
-    lengths = {path: len(path.read_text().splitlines()) for path in MODULES}
-    assert {path: length for path, length in lengths.items() if length > 400} == {}
-    assert statistics.median(length for path, length in lengths.items() if path.name != "__init__.py") <= 160
-
-
-def test_every_module_says_what_it_is():
+def test_every_module_has_a_docstring():
     assert [path for path in MODULES if not path.read_text().startswith('"""')] == []

@@ -50,7 +50,7 @@ def test_nothing_of_the_team_is_open_without_tls():
         ("eve@elsewhere.net", "unauthorized"),
     ],
 )
-def test_the_example_of_lists_gives_the_roles_that_it_says(email, role):
+def test_the_example_of_lists_gives_the_roles_in_its_comments(email, role):
     example = tomllib.loads((DEPLOY / "secrets.example.toml").read_text())
     assert "server_metadata_url" in example["auth"]
     assert auth.user_of({"email": email}, example["team"]).role == role

@@ -101,7 +101,7 @@ def long_run(visitor, app):
 # the first visit
 
 
-def test_the_first_start_says_its_address_and_asks_nothing(app):
+def test_the_first_start_prints_its_address_and_asks_nothing(app):
     said = app.log.read_text()
     assert app.address in said
     assert "mail" not in said.lower()
@@ -262,7 +262,7 @@ def test_a_failed_run_shows_its_reason_as_text(visitor, app):
 # a run that goes on
 
 
-def test_cancel_ends_a_run_and_says_so(long_run, app):
+def test_cancel_ends_a_run_and_its_page_shows_it(long_run, app):
     page, run_id = long_run
     page.get_by_role("button", name="Cancel").click()
     expect(alert(page, "Cancelled:")).to_be_visible()
@@ -302,7 +302,7 @@ def test_a_run_is_started_with_the_keyboard_alone(visitor, app):
 # another app
 
 
-def test_an_app_that_others_can_reach_says_so_and_stops_with_its_run(chromium, tmp_path):
+def test_an_app_that_others_can_reach_shows_a_notice_and_stops_with_its_run(chromium, tmp_path):
     app = start_app(tmp_path, "--server.address", "0.0.0.0", "--server.headless", "false")  # noqa: S104
     try:
         visitor = Visitor(chromium, app)

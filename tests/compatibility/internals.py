@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboard import services  # the page's engine and runner; `_runner(url)` starts what carries out runs
+from dashboard import services  # the page's engine and runner; `_runner(url)` starts what executes runs
 from experiments.__main__ import main as command_line  # main(arguments) -> exit code; argparse's own end it
 from experiments.bench.machine import devices  # devices.probe(device), devices.forget_probes()
 from experiments.bench.machine.toolchain import cache_folder  # below XDG_CACHE_HOME

@@ -324,31 +324,60 @@ def _cache(folder: Path) -> dict[str, Any]:
 
 
 def _fill_cache(output: Path) -> None:
-    """Trains, in this process; writes what each kept file stands for."""
+    """Trains, in this process; writes what each cached file stands for."""
+    from experiments.models import making
+
+    found = {
+        "commit": COMMIT,
+        "code": making.code(),
+        "checkpoint": _checkpoint(),
+        "models": _models(),
+        "teacher": _teacher_logits(),
+        "edge": _edge_steps(),
+    }
+    output.write_text(json.dumps(found))
+
+
+def _cache_name(file: Path) -> str:
+    """The name of a cached file, relative to the cache's folder."""
     from experiments.bench.toolchain import cache_folder
-    from experiments.deployment.export import model
-    from experiments.deployment.export.choice import ChoiceSpec
-    from experiments.models.datasets import mnist
+
+    return str(file.relative_to(cache_folder()))
+
+
+def _only_file(folder: str) -> Path:
+    from experiments.bench.toolchain import cache_folder
+
+    [file] = (cache_folder() / folder).glob("*.safetensors")
+    return file
+
+
+def _checkpoint() -> dict[str, Any]:
+    """A small network, trained for one epoch."""
     from experiments.models.networks import NETWORKS
-    from experiments.models.quantizing import QuantSpec
-    from experiments.models.recipes import Recipe
     from experiments.models.settings import Settings
 
-    from experiments.models import checkpoints, making, teaching
-
-    def name(file: Path) -> str:
-        return str(file.relative_to(cache_folder()))
+    from experiments.models import checkpoints
 
     network, settings = NETWORKS["mlp"](hidden=HIDDEN), Settings(epochs=1, seed=3)
     trained = checkpoints.load(network, settings)
-    checkpoint = {
-        "file": name(checkpoints.cached(network, settings)),
+    return {
+        "file": _cache_name(checkpoints.cached(network, settings)),
         "network": "mlp",
         "sizes": {"hidden": HIDDEN},
         "settings": dataclasses.asdict(settings),
         "test_accuracy": trained.test_accuracy,
         "weights_sha256": weights_digest(trained.weights),
     }
+
+
+def _models() -> dict[str, Any]:
+    """The model of each recipe, by its label."""
+    from experiments.models.quantizing import QuantSpec
+    from experiments.models.recipes import Recipe
+
+    from experiments.models import making
+
     models = {}
     for label, given in RECIPES.items():
         chosen = {"quant": QuantSpec("float32"), **given}
@@ -357,7 +386,7 @@ def _fill_cache(output: Path) -> None:
         recipe = Recipe("mlp", sizes=(("hidden", HIDDEN),), **chosen)
         made = making.make(recipe)
         models[label] = {
-            "file": name(making.path_of(recipe)),
+            "file": _cache_name(making.path_of(recipe)),
             "recipe": recipe.json(),
             "test_accuracy": float(made.right.mean()),
             "validation_accuracy": made.validation_accuracy,
@@ -365,32 +394,40 @@ def _fill_cache(output: Path) -> None:
             "weights_sha256": weights_digest(made.restored.real_weights()),
         }
         print(label, models[label]["test_accuracy"], flush=True)
+    return models
+
+
+def _teacher_logits() -> dict[str, Any]:
+    """A teacher's logits for the first training images."""
+    from experiments.models.datasets import mnist
+    from experiments.models.networks import NETWORKS
+
+    from experiments.models import checkpoints, teaching
+
     teacher = checkpoints.load(NETWORKS["lenet_300_100"]())
     table = teaching.table_of(teacher, mnist().train.first(TEACHER_IMAGES), TEACHER_SHIFT, "CPU")
-    [teachers] = (cache_folder() / "teachers").glob("*.safetensors")
+    return {
+        "file": _cache_name(_only_file("teachers")),
+        "network": "lenet_300_100",
+        "images": TEACHER_IMAGES,
+        "shift": TEACHER_SHIFT,
+        "table_sha256": weights_digest({"table": table}),
+    }
+
+
+def _edge_steps() -> dict[str, Any]:
+    """A pruned network with batch normalization, as the C export caches it."""
+    from experiments.deployment.export import model
+    from experiments.deployment.export.choice import ChoiceSpec
+
     choice = ChoiceSpec(network="cnn_normed", width=0.25, fine_tune_steps=0, device="CPU")
     steps = model.steps(choice, "CPU", lambda fraction, message: None)
-    [edge] = (cache_folder() / "edge").glob("*.safetensors")
-    found = {
-        "commit": COMMIT,
-        "code": making.code(),
-        "checkpoint": checkpoint,
-        "models": models,
-        "teacher": {
-            "file": name(teachers),
-            "network": "lenet_300_100",
-            "images": TEACHER_IMAGES,
-            "shift": TEACHER_SHIFT,
-            "table_sha256": weights_digest({"table": table}),
-        },
-        "edge": {
-            "file": name(edge),
-            "choice": choice.model_dump(mode="json"),
-            "accuracies": {step.name: step.accuracy for step in steps},
-            "weights_sha256": weights_digest(next(step for step in steps if step.name == "prune").weights),
-        },
+    return {
+        "file": _cache_name(_only_file("edge")),
+        "choice": choice.model_dump(mode="json"),
+        "accuracies": {step.name: step.accuracy for step in steps},
+        "weights_sha256": weights_digest(next(step for step in steps if step.name == "prune").weights),
     }
-    output.write_text(json.dumps(found))
 
 
 # declarations and links

@@ -92,7 +92,7 @@ def test_nothing_is_shown_before_somebody_signs_in(signed_in):
     assert [one.label for one in page.button] == ["Sign in"]
 
 
-def test_a_stranger_is_told_why_and_sees_nothing(signed_in):
+def test_an_unauthorized_user_gets_the_reason_and_sees_nothing(signed_in):
     page = signed_in(WITHIN, "eve@elsewhere.net")
     assert not page.text
     assert "eve@elsewhere.net is not on an access list of this app" in page.error[0].value

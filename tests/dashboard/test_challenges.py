@@ -25,7 +25,7 @@ def solving(page):
     return [one.proto for one in page.get("page_link") if "6x faster" in one.proto.label]
 
 
-def test_it_says_its_goal_and_where_to_start(jit_page, stored):
+def test_a_challenge_shows_its_goal_and_where_to_start(jit_page, stored):
     stored()
     page = jit_page()
     assert "4x faster than eager at batch 128" in texts(page)

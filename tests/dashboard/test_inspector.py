@@ -76,7 +76,7 @@ def test_a_run_without_kernels_has_no_such_section(jit_page, stored):
     assert SECTION not in headings(jit_page(run=stored()))
 
 
-def test_the_table_says_what_the_source_does_not_have_to(jit_page, inspected):
+def test_the_table_shows_what_the_source_does_not(jit_page, inspected):
     table = kernels_table(jit_page(run=inspected()))
     assert "source" not in table
     assert {"ops", "bytes", "gflops", "gb_s", "host_us", "share", "bound", "roof_fraction", "uops"} <= set(table)
@@ -87,7 +87,7 @@ def test_the_memory_plan_is_said_in_one_line(jit_page, inspected):
 
 
 @pytest.mark.parametrize("memory", [(), ({**MEMORY, "planned_bytes": 0, "unplanned_bytes": 0},)])
-def test_a_call_without_intermediate_buffers_says_nothing_of_a_plan(jit_page, inspected, memory):
+def test_a_call_without_intermediate_buffers_shows_no_memory_plan(jit_page, inspected, memory):
     assert "Memory planner" not in captions(jit_page(run=inspected(memory=memory)))
 
 
@@ -122,7 +122,7 @@ def test_a_source_of_150_lines_is_shown_as_it_is(jit_page, inspected):
 
 
 @pytest.mark.parametrize("source", ["", None])
-def test_a_copy_says_that_it_has_no_code(jit_page, inspected, source):
+def test_a_copy_is_shown_as_having_no_code(jit_page, inspected, source):
     page = jit_page(run=inspected([copy(1, source=source)]))
     assert not page.exception
     assert "A copy has no code." in captions(page)

@@ -81,7 +81,7 @@ def test_what_people_wrote_is_text_in_a_report(db, stored):
     assert EVIL in Parsed(text).text
 
 
-def test_a_failed_run_says_so_in_its_report(db, stored):
+def test_the_report_of_a_failed_run_shows_its_failure(db, stored):
     text, _ = run_report(db, stored, status="failed", message="no kernel fits")
     assert "failed: no kernel fits" in Parsed(text).text
 

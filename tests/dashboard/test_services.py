@@ -96,7 +96,7 @@ def test_a_link_of_a_team_is_refused_where_there_is_none(jit_page, db):
 
 
 @pytest.mark.parametrize("address", ["tcp://gpu-box:8786", "nonsense"])
-def test_an_app_with_a_scheduler_that_it_may_not_use_says_so_in_one_line(address, overview, monkeypatch):
+def test_an_app_with_a_scheduler_that_it_may_not_use_shows_one_line(address, overview, monkeypatch):
     monkeypatch.setenv("TINYLAB_SCHEDULER", address)
     monkeypatch.setattr(services, "_runner", lambda url: Dispatcher(url, address))
     page = overview()

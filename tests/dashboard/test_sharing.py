@@ -33,7 +33,7 @@ def test_a_page_on_loopback_has_no_notice(address):
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "", "192.168.1.7"])  # noqa: S104
-def test_a_page_that_others_can_reach_says_so(address, text):
+def test_a_page_that_others_can_reach_shows_a_notice(address, text):
     address(text)
     [notice] = AppTest.from_string(NOTICE).run().warning
     assert "open to the network" in notice.value

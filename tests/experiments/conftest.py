@@ -13,7 +13,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def apart(shared_folder: str) -> Iterator[str]:
+def shared_database(shared_folder: str) -> Iterator[str]:
     """While a module's fixtures are set up, runs go to the shared database, not to a test's own; its URL."""
     with pytest.MonkeyPatch.context() as patch:
         url = f"sqlite:///{shared_folder}/runs.db"

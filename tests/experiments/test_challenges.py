@@ -34,7 +34,7 @@ JIT = {
 }  # fmt: skip
 
 
-def test_four_times_faster_at_batch_128_is_met_and_says_what_is_left():
+def test_four_times_faster_at_batch_128_is_met_and_its_explanation_names_what_is_left():
     found = met("jit", JIT)
     assert "6x faster (95 % 5.5 to 6.5) at batch 128" in found.result
     assert "90% of that call is launch overhead: 3 kernels of 10 µs each" in found.explanation
@@ -56,7 +56,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def test_a_cnn_nine_times_smaller_within_a_point_is_met_and_says_what_else_is_in_the_file():
+def test_a_cnn_nine_times_smaller_within_a_point_is_met_and_its_explanation_names_the_rest_of_the_file():
     found = met("quantization", FLOAT32, SMALL)
     assert "6,000 bytes, 9x smaller" in found.result
     assert "13,600 parameters of 3 bits are 5,100 bytes; the other 900 " in found.explanation
@@ -76,7 +76,7 @@ BOTH = PRUNED | {
 }  # fmt: skip
 
 
-def test_a_cnn_pruned_and_quantised_is_met_and_says_what_each_gives_alone():
+def test_a_cnn_pruned_and_quantized_is_met_and_its_explanation_gives_the_effect_of_each_alone():
     found = met("tradeoffs", DENSE, PRUNED, INT8, BOTH)
     assert "6,000 bytes, 9x smaller" in found.result
     assert found.explanation.startswith("unstructured 0.7 alone 3x, static 8 alone 3.7x, together 9x")

@@ -75,5 +75,5 @@ def test_every_axis_names_its_quantity_and_unit():
             assert re.fullmatch(r"[^\[\]]+ \[[^\[\]]+\]", axis.title.text)
 
 
-def test_every_panel_says_how_to_read_it():
+def test_every_panel_has_a_caption_on_how_to_read_it():
     assert all(panel.caption.endswith(".") for panel in ceilings.panels(rows_of("ceilings", CEILINGS), {}))

@@ -68,7 +68,7 @@ def test_an_empty_frame_gives_an_empty_figure():
     assert not cold_panel(frame()).figure.data
 
 
-def test_the_panel_says_how_to_read_it():
+def test_the_panel_has_a_caption_on_how_to_read_it():
     panel = cold_panel(frame(cold=COLD))
     assert panel.title == "Breakdown of the first call"
     assert panel.caption.endswith(".")

@@ -43,7 +43,7 @@ def test_a_line_stands_at_one_where_the_truth_is():
     assert [(one.type, one.y0, one.y1) for one in control_figure(CONTROL).layout.shapes] == [("line", 1, 1)]
 
 
-def test_a_machine_without_false_alarms_says_zero_of_them():
+def test_a_machine_without_false_alarms_reports_zero_of_them():
     assert [one.name for one in control_figure(CONTROL[:1]).data] == ["inconclusive (1)", "false alarm (0)"]
 
 
@@ -62,5 +62,5 @@ def test_every_axis_names_its_quantity_and_unit():
     assert re.fullmatch(r"[^\[\]]+ \[[^\[\]]+\]", layout.yaxis.title.text)
 
 
-def test_the_panel_says_how_to_read_it():
+def test_the_panel_has_a_caption_on_how_to_read_it():
     assert all(panel.caption.endswith(".") for panel in control.panels(rows_of("control", CONTROL), {}))

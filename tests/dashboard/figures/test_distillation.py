@@ -82,7 +82,7 @@ def test_a_map_is_drawn_only_where_there_are_several_treatments():
     assert {"Accuracy by temperature and alpha", "Gain by temperature and alpha"} <= set(by_title(GRID))
 
 
-def test_the_map_marks_what_cannot_be_told():
+def test_the_map_marks_what_is_inconclusive():
     [cells] = by_title(GRID)["Gain by temperature and alpha"].figure.data
     assert cells.x == ("3", "8")
     assert cells.y == ("0.7", "0.9")

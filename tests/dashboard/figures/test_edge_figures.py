@@ -39,7 +39,7 @@ def panels(*rows):
     return {panel.title: panel.figure for panel in edge.panels(frame(*rows), details())}
 
 
-def test_what_was_only_built_is_told_from_what_ran():
+def test_targets_that_were_only_built_are_marked():
     figure = panels(PYTHON, HERE, BUILT)["Size"]
     assert [(trace.name, trace.y, trace.x) for trace in figure.data] == [
         ("ran", ("c int8",), (60_000,)),
@@ -64,7 +64,7 @@ def test_only_programs_that_ran_have_an_accuracy():
     assert figure.data[0].error_x.array == pytest.approx((0.3,))
 
 
-def test_each_step_shows_bytes_time_and_accuracy_and_the_export_is_told():
+def test_each_step_shows_bytes_time_and_accuracy_and_the_export_has_its_note():
     export = {"step": "export", "what": "60,000 bytes of program"}
     drawn = edge.panels(frame(PYTHON, HERE), details(TRAIN, export))[-1]
     assert [trace.x for trace in drawn.figure.data] == [(407_080,), (20.0,), pytest.approx((98.4,))]

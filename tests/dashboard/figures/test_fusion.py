@@ -70,6 +70,6 @@ def test_fusion_draws_time_against_bytes_for_every_variant():
     assert [one.x for one in by_bytes.figure.data] == [(8000,), (16000,), (40000,), (40000,)]
 
 
-def test_every_figure_says_how_to_read_it():
+def test_every_figure_has_a_caption_on_how_to_read_it():
     drawn = fusion.panels(rows_of("fusion", chain(1000)), details_of("fusion"))
     assert all(panel.caption.endswith(".") for panel in drawn)

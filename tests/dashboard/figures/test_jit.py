@@ -159,7 +159,7 @@ def test_a_single_row_is_drawn(variant):
     assert [one.name for one in drawn["Latency"].data] == [variant]
 
 
-def test_every_panel_says_how_to_read_it():
+def test_every_panel_has_a_caption_on_how_to_read_it():
     details = {"timeline": timeline_frame(first_calls(16))}
     panels = [*jit.panels(rows_frame(records(16)), details), *jit.point_panels(rows_frame(records(16)), details)]
     assert len({panel.title for panel in panels}) == 4

@@ -44,7 +44,7 @@ def test_the_axis_is_logarithmic_and_holds_the_shortest_and_the_longest_bar():
     assert axis.range[1] > math.log10(101)
 
 
-def test_the_figure_says_how_to_read_it():
+def test_the_figure_has_a_caption_on_how_to_read_it():
     (panel,) = drawn(LOOP)
     assert panel.title == "Reported and true time"
     assert panel.caption.endswith(".")

@@ -37,7 +37,7 @@ def test_a_device_whose_clock_runs_ahead_gives_no_negative_bar():
     assert bars([launched(1, host_ms=0.9)])["host: launch and wait"].x == (0.0,)
 
 
-def test_two_hundred_kernels_are_drawn_and_the_caption_says_of_how_many():
+def test_two_hundred_kernels_are_drawn_and_the_caption_has_the_total():
     many = panel([launched(number) for number in range(1, 501)])
     assert len(many.figure.data[0].x) == MAX_KERNELS == 200
     assert many.figure.data[0].y[-1] == "200 r_200"

@@ -38,7 +38,7 @@ def test_the_module_is_found_by_the_experiments_name():
     assert figures.view_of("memory").point_panels is memory.point_panels
 
 
-def test_one_shape_is_told_by_its_fractions_alone():
+def test_one_shape_has_no_figure_across_shapes():
     assert memory.panels(frame(ROWS), {}) == []
 
 

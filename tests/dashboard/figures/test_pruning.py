@@ -150,7 +150,7 @@ def test_storages_layers_sensitivity_and_fine_tuning_are_drawn_where_there_are_a
     assert fine_tuning.figure.data[0].x == (0, 10)
 
 
-def test_every_axis_says_its_quantity_and_unit():
+def test_every_axis_title_has_quantity_and_unit():
     for panel in pruning.panels(frame(ROWS), details()):
         for axis in (panel.figure.layout.xaxis, panel.figure.layout.yaxis):
             assert axis.title.text.endswith("]")

@@ -122,7 +122,7 @@ def test_what_the_edge_page_cannot_make_is_not_handed_over_and_the_reason_is_sai
     assert why in edge_refusal(recipe)
 
 
-def test_a_run_that_came_without_its_models_says_so(run_id):
+def test_a_run_without_its_model_files_shows_a_notice(run_id):
     assert any("has no model files" in text.value for text in opened(run_id).caption)
 
 

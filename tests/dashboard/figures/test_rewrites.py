@@ -123,7 +123,7 @@ def test_the_page_shows_the_rules_source_below_its_graphs(db):
     assert "def fold_products(): ..." in [code.value for code in page.code]
 
 
-def test_every_figure_says_how_to_read_it():
+def test_every_figure_has_a_caption_on_how_to_read_it():
     rows = rows_of("rewrites", [FOLD])
     drawn = [*rewrites.panels(rows, graphs()), *rewrites.point_panels(rows, graphs())]
     assert all(panel.caption.endswith(".") for panel in drawn)

@@ -92,7 +92,7 @@ def test_one_load_shows_where_the_time_went_its_distribution_and_its_course():
     assert [trace.y for trace in course.figure.data] == [(2.0,), (3,), (4,)]
 
 
-def test_a_policy_keeps_its_colour_on_the_page_and_like_ones_are_told_apart():
+def test_a_policy_keeps_its_color_on_the_page_and_similar_ones_differ():
     alone = serving.looks(rows_of("serving", [load("batch 32, drain", "single")]))
     both = serving.looks(rows_of("serving", OPEN))
     assert alone["batch 32, drain"] == both["batch 32, drain"]

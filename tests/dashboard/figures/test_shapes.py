@@ -68,6 +68,6 @@ def test_shapes_orders_its_axis_by_size_and_not_by_letters():
     assert trace(latency, "eager").error_y.array == (2.0, 2.0, 2.0)
 
 
-def test_every_figure_says_how_to_read_it():
+def test_every_figure_has_a_caption_on_how_to_read_it():
     drawn = shapes.panels(rows_of("shapes", [timed("2x8", "eager", 5.0)]), details_of("shapes", stream=CALLS))
     assert all(panel.caption.endswith(".") for panel in drawn)

@@ -30,7 +30,7 @@ def figures(page):
     return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
 
 
-def test_without_runs_it_says_what_to_do(compared, stored):
+def test_without_runs_the_page_tells_what_to_do(compared, stored):
     stored()
     page = compared()
     assert not page.exception

@@ -85,7 +85,7 @@ def button(page, label):
     return next(one for one in page.button if one.label == label)
 
 
-def test_a_device_that_does_not_work_says_why_as_text_and_offers_nothing(page, here):
+def test_a_device_that_does_not_work_shows_its_reason_as_text_and_offers_nothing(page, here):
     here(devices.Probe("CUDA", False, CAUSE))
     drawn = page()
     assert headings(drawn) == ["CUDA"]
@@ -94,7 +94,7 @@ def test_a_device_that_does_not_work_says_why_as_text_and_offers_nothing(page, h
     assert [one.label for one in drawn.button] == ["Try again"]
 
 
-def test_a_device_that_works_says_what_it_is(page):
+def test_a_device_that_works_shows_its_processor_and_renderer(page):
     drawn = page()
     assert headings(drawn) == ["CUDA", "CPU"]
     assert texts(drawn)[1] == f"{fingerprint('CPU')['cpu']}, clang, x86_64,native"
@@ -171,7 +171,7 @@ def test_the_emulator_in_python_is_shown_without_ceilings(page, here):
     assert [one.label for one in drawn.button] == ["Try again"]
 
 
-def test_every_known_device_is_tried_when_asked_for_and_the_url_says_so(page, monkeypatch):
+def test_every_known_device_is_tried_when_asked_for_and_the_url_keeps_it(page, monkeypatch):
     monkeypatch.setattr(devices, "all_probes", lambda: [devices.Probe("METAL", False, "no such driver")])
     assert headings(page(all="true")) == ["METAL"]
     drawn = page()

@@ -55,7 +55,7 @@ def test_what_needs_more_memory_than_there_is_is_refused_in_one_line(jit_page, d
     assert store.count_runs(db) == 0
 
 
-def test_without_a_c_compiler_the_page_says_the_command_that_mends_it(jit_page, db, monkeypatch):
+def test_without_a_c_compiler_the_page_shows_the_command_that_fixes_it(jit_page, db, monkeypatch):
     monkeypatch.setattr(devices, "probe", lambda device: devices.Probe(device, False, NO_COMPILER))
     devices.forget_probes()
     page = jit_page()
@@ -111,7 +111,7 @@ def test_another_grid_point_shows_its_own_first_calls(jit_page, stored):
 
 
 @pytest.mark.parametrize("text", ["nonsense", "../../../etc/passwd", "' OR 1=1 --", "x" * 5000])
-def test_a_link_to_no_run_says_one_clear_line(jit_page, stored, text):
+def test_a_link_to_no_run_shows_one_clear_line(jit_page, stored, text):
     stored()
     page = jit_page(run=text)
     [said] = errors(page)
@@ -126,13 +126,13 @@ def test_a_link_to_a_run_of_another_experiment_is_refused(jit_page, stored):
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_a_run_that_did_not_end_well_says_why_and_keeps_its_rows(jit_page, stored, status):
+def test_a_run_that_did_not_end_as_done_shows_its_reason_and_keeps_its_rows(jit_page, stored, status):
     page = jit_page(run=stored(batches=(16,), status=status, message=ENDS[status]))
     assert errors(page) == [f"{status.capitalize()}: {ENDS[status]}. 2 rows had been measured before; see below."]
     assert len(page.dataframe[0].value) == 2
 
 
-def test_a_run_that_failed_before_its_first_row_says_so(jit_page, stored):
+def test_a_run_that_failed_before_its_first_row_shows_that_it_has_none(jit_page, stored):
     page = jit_page(run=stored(batches=(), status="failed", message="no such device."))
     assert errors(page) == ["Failed: no such device. No rows were measured."]
     assert not page.dataframe

@@ -96,7 +96,7 @@ def captions(page):
     return [one.value for one in page.caption]
 
 
-def test_without_runs_the_overview_says_so_and_offers_the_quick_preset(overview):
+def test_without_runs_the_overview_shows_a_hint_and_offers_the_quick_preset(overview):
     page = overview()
     assert page.title[0].value == "tinygrad lab"
     assert page.info[0].value.startswith("No runs of your own yet.")
@@ -140,7 +140,7 @@ def test_a_run_of_an_experiment_that_is_gone_takes_nothing_along(overview, store
     assert offer(page)
 
 
-def test_without_a_c_compiler_the_overview_says_the_command_that_mends_it(overview, monkeypatch):
+def test_without_a_c_compiler_the_overview_shows_the_command_that_fixes_it(overview, monkeypatch):
     monkeypatch.setattr(devices, "probe", lambda device: devices.Probe(device, False, NO_COMPILER))
     devices.forget_probes()
     [line] = [one.value for one in overview().error]

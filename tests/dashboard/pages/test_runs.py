@@ -89,7 +89,7 @@ def keys(page, start):
 # the list
 
 
-def test_without_runs_the_page_says_what_to_do(runs_page):
+def test_without_runs_the_page_tells_what_to_do(runs_page):
     page = runs_page()
     assert page.info[0].value == "No runs yet. Start one on an experiment's page."
     assert not links(page)
@@ -110,7 +110,7 @@ def test_a_run_without_a_title_goes_by_its_id(runs_page, stored):
     assert links(runs_page()) == [f"JIT · {run_id}"]
 
 
-def test_a_run_that_ended_badly_says_why_and_no_fact_is_empty(runs_page, stored):
+def test_a_run_that_failed_is_listed_with_its_reason_and_no_fact_is_empty(runs_page, stored):
     stored(status="failed", message="no such kernel")
     stored(status=store.RUNNING)
     said = captions(runs_page())[1:]
@@ -185,7 +185,7 @@ def test_a_filter_offers_what_there_is_and_any(runs_page, various):
     }
 
 
-def test_where_nothing_matches_the_page_says_so_in_one_line(runs_page, various):
+def test_where_nothing_matches_the_page_shows_one_line(runs_page, various):
     page = runs_page(text="nothing has this in it")
     assert [one.value for one in page.info] == ["No run matches."]
     assert not links(page)

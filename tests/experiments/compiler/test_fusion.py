@@ -15,7 +15,7 @@ QUICK = fusion.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     rows = experiments.run("fusion", preset="quick", device="CPU", time_limit_s=120)
     return rows, experiments.detail(rows["run_id"].iloc[0], "kernels")
 
@@ -57,7 +57,7 @@ def test_every_variant_has_its_kernels_and_its_reason(ran):
     }
 
 
-def test_the_answer_of_a_real_run_says_five_times(rows):
+def test_the_answer_of_a_real_run_has_the_memory_traffic_saved(rows):
     assert answer(rows).startswith("On CPU, a chain of 5 steps moves exactly 5x the bytes if every ")
     assert "at 2,097,152 elements" in answer(rows)
 

@@ -14,7 +14,7 @@ QUICK = jit.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     """Rows and timeline of a real run of the quick preset."""
     rows = experiments.run("jit", preset="quick", device="CPU", time_limit_s=120)
     return rows, experiments.detail(rows["run_id"].iloc[0], "timeline")
@@ -214,7 +214,7 @@ def said(*rows):
         ),
     ],
 )
-def test_the_answer_says_what_the_verdict_allows(changes, begins, ends):
+def test_the_answer_claims_what_the_verdict_allows(changes, begins, ends):
     assert said(row(**changes)) == f"On CPU, the JIT {begins} at batch 16; its capture {ends}"
 
 
@@ -222,7 +222,7 @@ def test_the_answer_to_a_wrong_result_promises_nothing():
     assert said(row(**WRONG_RESULT)) == "On CPU, the JIT computes the 3-layer network incorrectly at batch 16."
 
 
-def test_a_wrong_point_says_nothing_about_the_capture_of_the_others():
+def test_a_wrong_point_does_not_change_the_break_even_of_the_others():
     assert said(row(), row(batch=32, **WRONG_RESULT)) == (
         "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
         "and computes it incorrectly at batch 32; its capture has paid off after 14 calls."
@@ -250,7 +250,7 @@ def test_the_answer_names_the_first_and_the_last_point():
     )
 
 
-def test_the_answer_says_where_a_capture_does_not_always_pay():
+def test_the_answer_names_the_points_where_a_capture_does_not_pay():
     assert said(row(), row(batch=32, break_even_calls=None)).endswith("its capture does not always pay off.")
 
 

@@ -11,7 +11,7 @@ from tests.experiments.compiler.program_tools import output_of
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     rows = experiments.run("rewrites", preset="quick", device="CPU", time_limit_s=120)
     run_id = rows["run_id"].iloc[0]
     return rows, {name: experiments.detail(run_id, name) for name in ("nodes", "edges", "rules", "kernels")}
@@ -172,7 +172,7 @@ def test_the_answer_names_the_rule_once_and_each_expression_it_shortens():
     )
 
 
-def test_the_answer_says_where_tinygrad_has_all_of_them():
+def test_the_answer_names_the_case_in_which_tinygrad_applies_all_rules():
     assert answer(pd.DataFrame([row(already=True)])) == (
         "On CPU, 1 rule made 1 rewrite of 1 expression; 1 of them does not change the kernel: tinygrad compiles the "
         "same code without the rule."

@@ -17,7 +17,7 @@ QUICK = ceilings.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     """Rows and ceilings of the quick preset, really run once."""
     rows = experiments.run("ceilings", preset="quick", device="CPU", time_limit_s=120)
     return rows, experiments.detail(rows["run_id"].iloc[0], "ceilings")

@@ -10,7 +10,7 @@ QUICK = control.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     """The quick preset, really run once."""
     return experiments.run("control", preset="quick", device="CPU", time_limit_s=120)
 

@@ -21,7 +21,7 @@ SMALL = Recipe(width=0.5, sparsity=0.3, quant=QuantSpec("static", 8))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def apart(tmp_path_factory):
+def own_cache(tmp_path_factory):
     """A cache of this module's own, but for what is compiled."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:

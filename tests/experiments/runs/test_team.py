@@ -147,7 +147,7 @@ def test_a_killed_worker_loses_its_run_alone_and_comes_back_for_the_next(team: T
     kept = numbers(team.db, lost)
     assert kept == list(range(len(kept)))
     assert ended(team.db, following)["status"] == "done"
-    assert numbers(team.db, lost) == kept  # not carried out again
+    assert numbers(team.db, lost) == kept  # not executed again
 
 
 def test_runs_wait_while_the_scheduler_is_down_and_the_page_shows_it(

@@ -15,7 +15,7 @@ TINY = {"model": "elementwise", "size": [16], "calls": 3, "budget_s": 0.1, "half
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     """The ceilings of two runs of the JIT experiment, one after the other: nothing was known before the first."""
     kept = []
     for _ in range(2):

@@ -118,7 +118,7 @@ def test_ratios_of_unlike_many_blocks_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("interval", "says"),
+    ("interval", "expected"),
     [
         (Interval(1.5, 1.4, 1.6), "faster"),
         (Interval(0.5, 0.4, 0.6), "slower"),
@@ -127,8 +127,8 @@ def test_ratios_of_unlike_many_blocks_are_refused():
         (Interval(5.0, None, None), "cannot tell"),
     ],
 )
-def test_the_verdict_needs_the_whole_interval_on_one_side(interval, says):
-    assert verdict(interval) == says
+def test_the_verdict_needs_the_whole_interval_on_one_side(interval, expected):
+    assert verdict(interval) == expected
 
 
 def test_a_percentile_is_the_nearest_rank():

@@ -43,5 +43,5 @@ def raises(device: str) -> None:
 
 
 def dies(device: str) -> None:
-    """Ends the process without a word on standard error."""
+    """Ends the process with nothing on standard error."""
     os._exit(7)

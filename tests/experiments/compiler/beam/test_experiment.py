@@ -15,7 +15,7 @@ QUICK = beam.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     """Rows, candidates and kernels of the quick preset, really run once."""
     rows = experiments.run("beam", preset="quick", device="CPU", time_limit_s=150)
     run_id = rows["run_id"].iloc[0]
@@ -200,7 +200,7 @@ def said(*rows):
         (row("beam=1", None, "wrong"), "BEAM=1 gives wrong results."),
     ],
 )
-def test_the_answer_says_what_each_variant_showed(one, expected):
+def test_the_answer_has_the_result_of_each_variant(one, expected):
     assert said(one) == f"On CPU, matmul a@b at size 512: {expected}"
 
 

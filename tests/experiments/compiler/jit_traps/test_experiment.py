@@ -29,7 +29,7 @@ TIMING = ["unrealised_inputs", "empty_loop", "unsynchronised"]
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     """A real run of the quick preset, by pitfall."""
     return experiments.run("jit_traps", preset="quick", device="CPU", time_limit_s=120).set_index("variant")
 

@@ -14,7 +14,7 @@ QUICK = memory.presets["quick"]
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     """Rows and kernels of the quick preset, really run once."""
     rows = experiments.run("memory", preset="quick", device="CPU", time_limit_s=150)
     return rows.set_index("variant"), experiments.detail(rows["run_id"].iloc[0], "kernels")

@@ -17,7 +17,7 @@ COURSE = shapes.presets["course"]
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     rows = experiments.run("shapes", preset="quick", device="CPU", time_limit_s=120)
     return rows, experiments.detail(rows["run_id"].iloc[0], "stream")
 
@@ -130,7 +130,7 @@ def test_bad_input_is_refused_in_one_line(given, said):
     assert refused.value.problems[0].startswith(said)
 
 
-def test_the_need_is_told_with_its_arithmetic():
+def test_the_refusal_shows_the_memory_that_is_needed_and_how_it_is_computed():
     need = ShapesSpec(operation="matmul", shapes=["1x100", "3x100"], buckets=[4]).need()
     assert need.bytes == 48 * 2 * (400 + 400) + 24 * 100**2
     assert need.what == "2 shapes padded to batch 4, the largest 4x100, four ways"
@@ -209,7 +209,7 @@ def test_the_answer_names_the_best_with_compilation_and_once_compiled():
     )
 
 
-def test_the_answer_says_where_the_stream_was_run_once():
+def test_the_answer_names_the_strategies_whose_stream_was_run_once():
     assert "from a cold start it takes 0.6 s, measured once (" in answer(told(rounds=1))
 
 

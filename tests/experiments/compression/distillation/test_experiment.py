@@ -17,14 +17,14 @@ DISTILLED = ["distilled T=3 α=0.7", "distilled T=3 α=0.7 without T²"]
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run(
         "distillation", preset="quick", device="CPU", form=["squared", "unsquared"], time_limit_s=150
     )
 
 
 @pytest.fixture(scope="module")
-def details(rows, apart):
+def details(rows, shared_database):
     return {name: experiments.detail(rows["run_id"].iloc[0], name) for name in distillation.details}
 
 
@@ -81,8 +81,8 @@ def test_students_learn_and_their_curves_end_with_the_last_step(details):
         assert curve["validation_accuracy"].iloc[-1] > 0.5
 
 
-def test_the_stored_file_is_the_student_of_the_first_seed(rows, details, apart):
-    files = store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+def test_the_stored_file_is_the_student_of_the_first_seed(rows, details, shared_database):
+    files = store.read_artifacts(store.engine(shared_database), rows["run_id"].iloc[0])
     assert sorted(files) == sorted(f"{variant}.tinylab" for variant in rows["variant"])
     test = mnist().test
     for variant in ("student alone", *DISTILLED):

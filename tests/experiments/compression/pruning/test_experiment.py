@@ -11,17 +11,17 @@ from experiments.runs import store
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run("pruning", preset="quick", device="CPU", patterns=["2:4"], first_seed=5, time_limit_s=150)
 
 
 @pytest.fixture(scope="module")
-def details(rows, apart):
+def details(rows, shared_database):
     return {name: experiments.detail(rows["run_id"].iloc[0], name) for name in pruning.details}
 
 
 @pytest.fixture(scope="module")
-def matrix(apart):
+def matrix(shared_database):
     return experiments.run("pruning", preset="course", device="CPU", sparsity=[0.9], budget_s=0.1)
 
 
@@ -48,7 +48,7 @@ def test_the_dense_network_is_fine_tuned_as_long(rows, details):
     assert last.to_dict() == {"dense": 40, "magnitude": 40, "l2 units": 40, "2:4": 40}
 
 
-def test_as_many_weights_and_units_are_pruned_as_the_target_says(rows):
+def test_as_many_weights_and_units_are_pruned_as_the_target_asks_for(rows):
     assert of(rows, "dense")["sparsity"] < 0.001
     assert of(rows, "magnitude")["sparsity"] == pytest.approx(0.9, abs=0.001)
     assert of(rows, "2:4")["sparsity"] == pytest.approx(0.5, abs=0.001)
@@ -85,8 +85,8 @@ def test_the_compiled_programs_compute_what_the_masked_network_computes(rows, ma
     assert (matrix["max_abs_error"] < 1e-3).all()
 
 
-def test_the_smallest_file_restores_the_accuracy_that_is_shown(rows, details, apart):
-    files = store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+def test_the_smallest_file_restores_the_accuracy_that_is_shown(rows, details, shared_database):
+    files = store.read_artifacts(store.engine(shared_database), rows["run_id"].iloc[0])
     assert sorted(files) == [f"mlp {name}.tinylab" for name in ("2:4 0.5", "dense 0", "l2 units 0.9", "magnitude 0.9")]
     test, sizes = mnist().test, details["storage"]
     for name, content in files.items():

@@ -12,12 +12,12 @@ from experiments.runs import store
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run("quantization", preset="quick", device="CPU", batch=[1, 3], time_limit_s=150)
 
 
 @pytest.fixture(scope="module")
-def details(rows, apart):
+def details(rows, shared_database):
     return {name: experiments.detail(rows["run_id"].iloc[0], name) for name in quantization.details}
 
 
@@ -52,8 +52,8 @@ def test_the_compiled_network_computes_what_the_reference_computes(rows):
     assert (rows["max_abs_error"] < 1e-3).all()
 
 
-def test_the_stored_file_restores_the_accuracy_that_is_shown(rows, apart):
-    files = store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+def test_the_stored_file_restores_the_accuracy_that_is_shown(rows, shared_database):
+    files = store.read_artifacts(store.engine(shared_database), rows["run_id"].iloc[0])
     assert sorted(files) == ["mlp float32.tinylab", "mlp int8 static.tinylab"]
     test = mnist().test
     for name, content in files.items():

@@ -17,13 +17,13 @@ STAGES = ["base", "shrunk", "pruned", "codebook", "file"]
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run("record", preset="quick", device="CPU", time_limit_s=170)
 
 
 @pytest.fixture(scope="module")
-def files(rows, apart):
-    found = store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+def files(rows, shared_database):
+    found = store.read_artifacts(store.engine(shared_database), rows["run_id"].iloc[0])
     return {name.split()[-1].removesuffix(".tinylab"): content for name, content in found.items()}
 
 

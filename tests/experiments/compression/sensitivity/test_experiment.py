@@ -9,7 +9,7 @@ from experiments.compression.sensitivity.experiment import SensitivitySpec, sens
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run("sensitivity", preset="quick", device="CPU", time_limit_s=150)
 
 
@@ -68,7 +68,7 @@ def test_every_layer_is_timed_alone(rows):
     assert alone.groupby("layer")["layer_speedup"].nunique().tolist() == [1, 1]
 
 
-def test_both_assignments_stay_within_a_budget_of_bytes(apart):
+def test_both_assignments_stay_within_a_budget_of_bytes(shared_database):
     given = {"device": "CPU", "budget_bytes": 50_000, "images": 500, "time_limit_s": 150}
     found = experiments.run("sensitivity", preset="quick", **given)
     assigned = found[found["variant"].isin([GREEDY, BEST])]

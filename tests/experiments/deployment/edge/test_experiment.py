@@ -24,17 +24,17 @@ from experiments.runs import store
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run("edge", preset="quick", device="CPU", time_limit_s=170)
 
 
 @pytest.fixture(scope="module")
-def files(rows, apart):
-    return store.read_artifacts(store.engine(apart), rows["run_id"].iloc[0])
+def files(rows, shared_database):
+    return store.read_artifacts(store.engine(shared_database), rows["run_id"].iloc[0])
 
 
 @pytest.fixture(scope="module")
-def steps(rows, apart):
+def steps(rows, shared_database):
     return experiments.detail(rows["run_id"].iloc[0], "steps")
 
 

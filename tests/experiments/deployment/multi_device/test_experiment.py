@@ -14,7 +14,7 @@ ROWS = 7  # neither 2 nor 3 divide it
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run(
         "multi_device",
         preset="quick",

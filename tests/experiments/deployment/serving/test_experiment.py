@@ -12,17 +12,17 @@ from experiments.runs import store
 
 
 @pytest.fixture(scope="module")
-def rows(apart):
+def rows(shared_database):
     return experiments.run("serving", preset="quick", device="CPU", time_limit_s=170)
 
 
 @pytest.fixture(scope="module")
-def details(rows, apart):
+def details(rows, shared_database):
     return {name: experiments.detail(rows["run_id"].iloc[0], name) for name in serving.details}
 
 
 @pytest.fixture(scope="module")
-def samples(rows, apart):
+def samples(rows, shared_database):
     return store.read_samples(store.engine(store.database_url()), rows["run_id"].iloc[0])
 
 

@@ -48,7 +48,7 @@ def run(**given) -> StudyRun:
 
 
 @pytest.fixture(scope="module")
-def ran(apart):
+def ran(shared_database):
     forget()
     return run()
 
