@@ -8,7 +8,8 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.network import NETWORKS, Linear, Network, initial_weights
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import NETWORKS, Linear, Network
 from experiments.models.training.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from experiments.bench.spec import Spec
 from experiments.models.recipe import MAX_STEPS, Recipe
-from experiments.models.sequential.batch_norm import NAME as NORMED
+from experiments.models.sequential.network import NORMED
 from experiments.models.techniques.quantization.spec import QuantSpec
 
 FLOAT = 32

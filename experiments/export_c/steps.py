@@ -17,7 +17,8 @@ from experiments.models.builder import CALIBRATION_IMAGES, BuildProgress
 from experiments.models.data.mnist import Dataset, mnist
 from experiments.models.recipe import full_network, pruned_network
 from experiments.models.sequential import batch_norm
-from experiments.models.sequential.network import Network, Weights, check_weights
+from experiments.models.sequential.forward import check_weights
+from experiments.models.sequential.network import NORMED, Network, Weights
 from experiments.models.techniques.prune_units import layer_widths
 from experiments.models.techniques.quantization.post_training import QuantizedNetwork, calibrate, quantize
 from experiments.models.techniques.quantization.spec import QuantSpec
@@ -74,7 +75,7 @@ def steps(spec: ExportSpec, device: str, progress: BuildProgress) -> list[Export
     data = mnist()
     done = [_trained(spec, data, device, progress)]
     network, weights = done[0].network, done[0].weights
-    if spec.network == batch_norm.NAME and spec.fold:
+    if spec.network == NORMED and spec.fold:
         weights = batch_norm.fold(network, weights)
         folded = _float("fold batch norm", "into the convolution before it", network, weights, data)
         error = _checked_same(done[-1], folded, data)
@@ -93,7 +94,7 @@ def steps(spec: ExportSpec, device: str, progress: BuildProgress) -> list[Export
 
 
 def _trained(spec: ExportSpec, data: Dataset, device: str, progress: BuildProgress) -> ExportStep:
-    if spec.network == batch_norm.NAME:
+    if spec.network == NORMED:
         network, weights = load_normed()
         return _step("train", "float32, batch norm not folded", network, None, weights, data)
     recipe = spec.recipe.unpruned
@@ -106,7 +107,7 @@ def _pruned(
     spec: ExportSpec, network: Network, weights: Weights, device: str, progress: BuildProgress
 ) -> tuple[Network, Weights]:
     """The pruned network as every use of its recipe has it; cached on disk."""
-    if spec.network != batch_norm.NAME:
+    if spec.network != NORMED:
         return pruned_network(spec.recipe), builder.float32_weights(spec.recipe, device, progress)
     small = dataclasses.replace(pruned_network(spec.recipe), name=network.name)
     file = cache_folder() / "edge" / f"{network.name}-{_cache_key(weights, spec)}.safetensors"

@@ -23,7 +23,8 @@ from experiments.models.data.mnist import SHA256, mnist
 from experiments.models.format import packed
 from experiments.models.format.packed import pack, unpack
 from experiments.models.recipe import TEACHERS, Recipe, apply_quantization, full_network, pruned_network
-from experiments.models.sequential.network import NETWORKS, Network, Weights, check_weights, parameter_count
+from experiments.models.sequential.forward import check_weights
+from experiments.models.sequential.network import NETWORKS, Network, Weights, parameter_count
 from experiments.models.techniques import fine_tuning, prune_units, prune_weights
 from experiments.models.techniques.fine_tuning import fine_tune
 from experiments.models.techniques.prune_units import select_units, shrink

@@ -10,7 +10,8 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.bench.session import max_abs_error, tolerance
 from experiments.models.format.packed import pack, unpack
-from experiments.models.sequential.network import Network, forward_numpy, parameter_count
+from experiments.models.sequential.forward import forward_numpy
+from experiments.models.sequential.network import Network, parameter_count
 from experiments.models.techniques.quantization.post_training import quantize
 from experiments.models.techniques.quantization.spec import QuantSpec
 

@@ -24,7 +24,8 @@ GOALS = {"mlp": (2.5, 60), "lenet_300_100": (1.64, 60), "cnn": (3.0, 360), "lene
 def train(name: str) -> None:
     """In a process of its own: trains one network and prints its error on the test set, in percent."""
     from experiments.models.data.mnist import mnist
-    from experiments.models.sequential.network import NETWORKS, accuracy_numpy
+    from experiments.models.sequential.forward import accuracy_numpy
+    from experiments.models.sequential.network import NETWORKS
     from experiments.models.training.settings import default_settings
     from experiments.models.training.trainer import shared_trainer
 

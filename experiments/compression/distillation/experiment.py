@@ -262,7 +262,7 @@ def distillation(spec: DistillationSpec, bench: Bench) -> Iterator[Row]:
 def _report_soft_targets(spec: DistillationSpec, bench: Bench, distiller: "Distiller") -> None:
     """The teacher's soft targets for digits that it classifies correctly with some doubt."""
     from experiments.compression.distillation.details import digit_records, doubtful_digits, target_records
-    from experiments.models.sequential.network import forward_numpy
+    from experiments.models.sequential.forward import forward_numpy
 
     validation = distiller.training_sets[0].data.validation
     logits = forward_numpy(distiller.teacher.network, distiller.teacher.weights, validation.images)

@@ -16,7 +16,8 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.compression.distillation.training_sets import TrainingSet, training_sets
 from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.network import Network, Weights, accuracy_numpy, forward_numpy
+from experiments.models.sequential.forward import accuracy_numpy, forward_numpy
+from experiments.models.sequential.network import Network, Weights
 from experiments.models.training.checkpoints import Checkpoint, load_checkpoint
 from experiments.models.training.feeding import Teacher
 

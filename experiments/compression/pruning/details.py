@@ -10,7 +10,8 @@ from experiments.bench.arrays import Array
 from experiments.bench.columns import Column, Value
 from experiments.bench.statistics.intervals import wilson
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import Conv, Network, accuracy_numpy
+from experiments.models.sequential.forward import accuracy_numpy
+from experiments.models.sequential.network import Conv, Network
 from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 
 if TYPE_CHECKING:

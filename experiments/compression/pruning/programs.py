@@ -9,7 +9,8 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.compression.pruning.pruning_and_fine_tuning import PrunedModel
 from experiments.models.compiled import CapturedNetwork, capture_network
-from experiments.models.sequential.network import Linear, Network, apply_tinygrad, forward_numpy
+from experiments.models.sequential.forward import apply_tinygrad, forward_numpy
+from experiments.models.sequential.network import Linear, Network
 from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 
 MAX_GATHER_SHARE = 0.5  # nonzero inputs of the fullest output, as a share; above it a layer stays dense

@@ -14,7 +14,8 @@ from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Dataset, Split, mnist
 from experiments.models.format.packed import pack, unpack
 from experiments.models.format.storage import ENCODINGS
-from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, forward_tinygrad
+from experiments.models.sequential.forward import accuracy_numpy, forward_tinygrad
+from experiments.models.sequential.network import NETWORKS, Network, Weights
 from experiments.models.techniques.fine_tuning import FineTuned, fine_tune
 from experiments.models.techniques.prune_units import shrink
 from experiments.models.techniques.prune_weights import apply_masks

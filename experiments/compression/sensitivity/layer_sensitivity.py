@@ -7,7 +7,8 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.format.packed import layer_bytes
-from experiments.models.sequential.network import LayerNode, Linear, Network, apply_numpy, check_weights, image_chunks
+from experiments.models.sequential.forward import apply_numpy, check_weights, image_chunks
+from experiments.models.sequential.network import LayerNode, Linear, Network
 from experiments.models.techniques.quantization.post_training import weight_qparams
 from experiments.models.techniques.quantization.spec import QuantSpec
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.deployment.multi_device.workload import MultiDeviceWorkload, padded, round_up
-from experiments.models.sequential.network import forward_tinygrad
+from experiments.models.sequential.forward import forward_tinygrad
 
 
 class Placement:

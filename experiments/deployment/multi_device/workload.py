@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Linear, Network, Weights, forward_numpy, initial_weights, mlp
+from experiments.models.sequential.forward import forward_numpy, initial_weights
+from experiments.models.sequential.network import Linear, Network, Weights, mlp
 
 SEED = 1
 

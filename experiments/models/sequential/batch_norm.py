@@ -11,26 +11,17 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import (
-    Conv,
-    Network,
-    Weights,
-    apply_tinygrad,
-    cnn,
-    image_chunks,
-    pool_numpy,
-    product_numpy,
-)
+from experiments.models.sequential.forward import apply_tinygrad, image_chunks, pool_numpy, product_numpy
+from experiments.models.sequential.network import NORMED, Conv, Network, Weights, cnn
 
 EPSILON = 1e-5
 PARTS = ("scale", "shift", "mean", "variance")
-NAME = "cnn_normed"
 NormFunction = Callable[[str, Any], Any]  # layer name and its output before normalization -> normalized
 
 
 def cnn_with_batch_norm() -> Network:
     """The cnn, named as the bundled file of its weights with batch normalization."""
-    return dataclasses.replace(cnn(), name=NAME)
+    return dataclasses.replace(cnn(), name=NORMED)
 
 
 def convolutions(network: Network) -> dict[str, int]:

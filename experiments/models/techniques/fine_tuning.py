@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Dataset
-from experiments.models.sequential.network import Weights, accuracy_numpy
+from experiments.models.sequential.forward import accuracy_numpy
+from experiments.models.sequential.network import Weights
 from experiments.models.techniques.prune_weights import Masks, apply_masks, cubic_sparsity, total_sparsity
 from experiments.models.techniques.pruning_methods import MaskFunction, Schedule
 from experiments.models.training.feeding import Teacher

@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Layer, LayerNode, Linear, Network, Weights, check_weights
+from experiments.models.sequential.forward import check_weights
+from experiments.models.sequential.network import Layer, LayerNode, Linear, Network, Weights
 from experiments.models.techniques.prune_weights import Masks, apply_masks
 
 VERSION = 1  # raise it when other units are selected for the same weights and width

@@ -10,7 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import Network, Weights, check_weights
+from experiments.models.sequential.forward import check_weights
+from experiments.models.sequential.network import Network, Weights
 
 VERSION = 1  # raise it when the same weights and amount give other masks
 

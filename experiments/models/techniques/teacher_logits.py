@@ -11,7 +11,8 @@ from experiments.bench.machine.toolchain import cache_folder
 from experiments.bench.tinygrad.runtime import tensor
 from experiments.models import tensor_file
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import Network, Weights, forward_tinygrad
+from experiments.models.sequential.forward import forward_tinygrad
+from experiments.models.sequential.network import Network, Weights
 from experiments.models.training.checkpoints import Checkpoint, checkpoint_key
 from experiments.models.training.feeding import TEACHER_VERSION, shifted_views, teacher_logits
 

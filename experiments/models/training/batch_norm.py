@@ -7,7 +7,6 @@ import numpy as np
 from experiments.models import tensor_file
 from experiments.models.data.mnist import Dataset
 from experiments.models.sequential.batch_norm import (
-    NAME,
     PARTS,
     apply_norm,
     check_normed,
@@ -15,14 +14,15 @@ from experiments.models.sequential.batch_norm import (
     convolutions,
     forward_normed,
 )
-from experiments.models.sequential.network import Network, Weights, initial_weights
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import NORMED, Network, Weights
 from experiments.models.training.checkpoints import BUNDLED, SUFFIX
 from experiments.models.training.feeding import Feeder
 from experiments.models.training.settings import Settings
 
 MOMENTUM = 0.1  # of a batch in the running mean and variance
 SETTINGS = Settings(epochs=4, rate=4e-3)
-FILE = BUNDLED / f"{NAME}{SUFFIX}"
+FILE = BUNDLED / f"{NORMED}{SUFFIX}"
 
 
 def load_normed() -> tuple[Network, Weights]:

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from experiments.bench.machine.toolchain import cache_folder
 from experiments.models import tensor_file
 from experiments.models.data.mnist import SHA256, mnist
-from experiments.models.sequential.network import NETWORKS, Network, Weights, accuracy_numpy, check_weights
+from experiments.models.sequential.forward import accuracy_numpy, check_weights
+from experiments.models.sequential.network import NETWORKS, Network, Weights
 from experiments.models.training.settings import VERSION as TRAINER_VERSION
 from experiments.models.training.settings import EpochRecord, Settings, TrainingProgress, default_settings
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import Network, Weights, forward_numpy
+from experiments.models.sequential.forward import forward_numpy
+from experiments.models.sequential.network import Network, Weights
 from experiments.models.training.settings import Settings
 
 TEACHER_VERSION = 1  # raise it when a teacher's logits or the distillation loss change

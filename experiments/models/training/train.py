@@ -16,14 +16,14 @@ from experiments.bench.machine.toolchain import child_environment
 from experiments.models import tensor_file
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential import batch_norm
-from experiments.models.sequential.network import NETWORKS, parameter_count
+from experiments.models.sequential.network import NETWORKS, NORMED, parameter_count
 from experiments.models.training import checkpoints
 from experiments.models.training.batch_norm import FILE, SETTINGS, train_normed
 from experiments.models.training.settings import EpochRecord
 
 INTERRUPTED = 130
 INSIDE = "TINYLAB_TRAINS"  # set in the process that has the environment of compiler and caches
-NAMES = [*NETWORKS, batch_norm.NAME]
+NAMES = [*NETWORKS, NORMED]
 
 
 def main(arguments: list[str]) -> int:
@@ -35,14 +35,14 @@ def main(arguments: list[str]) -> int:
         "--bundle", "--carry", action="store_true", help="replace the checkpoint bundled with the project"
     )
     given = parser.parse_args(arguments)
-    if batch_norm.NAME in given.networks and not given.bundle:
-        parser.error(f"{batch_norm.NAME} is only bundled: add --bundle")
+    if NORMED in given.networks and not given.bundle:
+        parser.error(f"{NORMED} is only bundled: add --bundle")
     if INSIDE not in os.environ:  # tinygrad reads the environment when it is imported: restart with the right one
         command = [sys.executable, "-m", "experiments.models.training.train", *arguments]
         os.execve(sys.executable, command, child_environment(given.device) | {INSIDE: "1"})  # noqa: S606
     try:
         for name in given.networks:
-            if name == batch_norm.NAME:
+            if name == NORMED:
                 _train_normed(given.device)
             else:
                 _train(name, given.device, given.bundle)

@@ -18,15 +18,14 @@ from tinygrad import Tensor, TinyJit, Variable, dtypes
 from experiments.bench.arrays import Array
 from experiments.models import tensor_file
 from experiments.models.data.mnist import Dataset
-from experiments.models.sequential.network import (
+from experiments.models.sequential.forward import (
     LayerHook,
-    Network,
-    Weights,
     accuracy_numpy,
     check_weights,
     forward_tinygrad,
     initial_weights,
 )
+from experiments.models.sequential.network import Network, Weights
 from experiments.models.training.feeding import Chunk, Feeder, Teacher
 from experiments.models.training.padding import pad, padded, unpad
 from experiments.models.training.settings import EpochRecord, Settings, TrainingProgress

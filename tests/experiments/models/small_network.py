@@ -5,7 +5,8 @@ import functools
 import numpy as np
 
 from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.network import Conv, Linear, Network, Weights, initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import Conv, Linear, Network, Weights, mlp
 
 STEPS, BATCH, RATE = 400, 100, 0.3
 

@@ -10,7 +10,7 @@ from experiments.models.builder import build_model, cache_path
 from experiments.models.data.mnist import mnist
 from experiments.models.format.packed import unpack
 from experiments.models.recipe import Recipe, from_json, pruned_network
-from experiments.models.sequential.network import accuracy_numpy as float_accuracy
+from experiments.models.sequential.forward import accuracy_numpy as float_accuracy
 from experiments.models.techniques.prune_weights import total_sparsity
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 from experiments.models.techniques.quantization.spec import QuantSpec

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.models.format.packed import pack
 from experiments.models.recipe import Recipe, apply_quantization, from_json, full_network, pruned_network
-from experiments.models.sequential.network import initial_weights
+from experiments.models.sequential.forward import initial_weights
 from experiments.models.techniques.prune_units import select_units, shrink
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy
 from experiments.models.techniques.quantization.spec import QuantSpec

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.models.format.packed import pack
-from experiments.models.sequential.network import initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.post_training import quantize
 from experiments.models.techniques.quantization.spec import QuantSpec

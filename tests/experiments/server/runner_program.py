@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from experiments.bench.tinygrad.direct_replay import DirectReplay
-from experiments.models.sequential.network import cnn, initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import cnn, mlp
 from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 from experiments.models.techniques.quantization.post_training import calibrate, quantize
 from experiments.models.techniques.quantization.spec import QuantSpec

@@ -9,7 +9,8 @@ import pytest
 from experiments.cli.main import main
 from experiments.models.format.packed import pack
 from experiments.models.recipe import Recipe
-from experiments.models.sequential.network import initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import mlp
 from experiments.models.techniques.quantization.post_training import quantize
 from experiments.models.techniques.quantization.spec import QuantSpec
 from experiments.server import packed_model, serve

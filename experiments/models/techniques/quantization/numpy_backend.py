@@ -10,15 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import (
-    LayerNode,
-    Linear,
-    apply_numpy,
-    forward_numpy,
-    image_chunks,
-    pool_numpy,
-    product_numpy,
-)
+from experiments.models.sequential.forward import apply_numpy, forward_numpy, image_chunks, pool_numpy, product_numpy
+from experiments.models.sequential.network import LayerNode, Linear
 from experiments.models.techniques.quantization.affine import QParams
 from experiments.models.techniques.quantization.post_training import (
     QuantizedLayer,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
-from experiments.models.sequential.network import LayerNode, Linear, Network, Weights, check_weights, forward_numpy
+from experiments.models.sequential.forward import check_weights, forward_numpy
+from experiments.models.sequential.network import LayerNode, Linear, Network, Weights
 from experiments.models.techniques.quantization.affine import QParams, qparams_from_range
 from experiments.models.techniques.quantization.observers import Histogram, choose_range, histogram
 from experiments.models.techniques.quantization.spec import QuantSpec

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from experiments.compression.pruning.details import layer_records, picture_records, sensitivity_records
-from experiments.models.sequential.network import Linear, Network, initial_weights
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import Linear, Network
 from experiments.models.techniques.prune_units import select_units, unit_masks
 from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 from tests.experiments.models.small_network import held_out, mixed, trained

@@ -6,7 +6,8 @@ import numpy as np
 from tinygrad import Tensor
 
 from experiments.compression.record.codebooks import Codebooks
-from experiments.models.sequential.network import initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import mlp
 
 NAME = "layers.0.weight"
 

@@ -7,7 +7,7 @@ from experiments.bench.errors import BadInput
 from experiments.bench.spec import parse
 from experiments.deployment.multi_device.experiment import MultiDeviceSpec, answer
 from experiments.deployment.multi_device.workload import MultiDeviceWorkload, padded, round_up
-from experiments.models.sequential.network import forward_numpy
+from experiments.models.sequential.forward import forward_numpy
 
 LAYOUTS = ["replicas round robin", "data parallel", "tensor parallel", "replicas in processes"]
 ROWS = 7  # neither 2 nor 3 divide it

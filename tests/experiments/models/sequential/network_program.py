@@ -5,7 +5,8 @@ import json
 import numpy as np
 from tinygrad import Tensor
 
-from experiments.models.sequential.network import cnn, forward_numpy, forward_tinygrad, initial_weights, lenet_5, mlp
+from experiments.models.sequential.forward import forward_numpy, forward_tinygrad, initial_weights
+from experiments.models.sequential.network import cnn, lenet_5, mlp
 
 
 def relative_error(network, images):

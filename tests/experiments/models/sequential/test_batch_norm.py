@@ -10,7 +10,8 @@ import pytest
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.data.mnist import mnist
 from experiments.models.sequential.batch_norm import PARTS, convolutions, fold, forward_normed_numpy
-from experiments.models.sequential.network import Conv, Linear, Network, accuracy_numpy, forward_numpy, initial_weights
+from experiments.models.sequential.forward import accuracy_numpy, forward_numpy, initial_weights
+from experiments.models.sequential.network import Conv, Linear, Network
 from experiments.models.training.batch_norm import load_normed
 
 NETWORK = Network(

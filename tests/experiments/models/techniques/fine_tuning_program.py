@@ -6,7 +6,8 @@ import numpy as np
 
 from experiments.compression.pruning.pruning_and_fine_tuning import gradients_on
 from experiments.models.data.mnist import Dataset, Split
-from experiments.models.sequential.network import forward_numpy, mlp
+from experiments.models.sequential.forward import forward_numpy
+from experiments.models.sequential.network import mlp
 from experiments.models.techniques.fine_tuning import fine_tune
 from experiments.models.techniques.prune_weights import apply_masks, total_sparsity
 from experiments.models.techniques.pruning_methods import mask_function

@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import mlp
 from experiments.models.techniques.teacher_logits import cached_teacher_logits, device_teacher_logits
 from experiments.models.training.checkpoints import Checkpoint
 from experiments.models.training.feeding import teacher_logits

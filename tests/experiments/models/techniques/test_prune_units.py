@@ -1,16 +1,8 @@
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import (
-    Conv,
-    Linear,
-    Network,
-    accuracy_numpy,
-    forward_numpy,
-    initial_weights,
-    lenet_5,
-    mlp,
-)
+from experiments.models.sequential.forward import accuracy_numpy, forward_numpy, initial_weights
+from experiments.models.sequential.network import Conv, Linear, Network, lenet_5, mlp
 from experiments.models.techniques.prune_units import active_units, layer_widths, select_units, shrink, unit_masks
 from experiments.models.techniques.prune_weights import apply_masks, pruning_masks
 from tests.experiments.models.small_network import held_out, mixed, trained

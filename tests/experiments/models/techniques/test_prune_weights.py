@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import Linear, Network, accuracy_numpy, initial_weights, mlp
+from experiments.models.sequential.forward import accuracy_numpy, initial_weights
+from experiments.models.sequential.network import Linear, Network, mlp
 from experiments.models.techniques.prune_weights import (
     apply_masks,
     count_nonzero,

@@ -11,7 +11,8 @@ import pytest
 
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models import tensor_file
-from experiments.models.sequential.network import NETWORKS, initial_weights, lenet_300_100, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import NETWORKS, lenet_300_100, mlp
 from experiments.models.training import checkpoints
 from experiments.models.training.checkpoints import (
     BUNDLED,
@@ -34,7 +35,8 @@ JUDGE = """
 import json
 from experiments.models.training.checkpoints import load_checkpoint
 from experiments.models.data.mnist import mnist
-from experiments.models.sequential.network import NETWORKS, accuracy_numpy
+from experiments.models.sequential.forward import accuracy_numpy
+from experiments.models.sequential.network import NETWORKS
 
 found, data = [load_checkpoint(make()) for make in NETWORKS.values()], mnist()
 splits = (data.validation, data.test)

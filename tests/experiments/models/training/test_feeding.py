@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from experiments.models.data.mnist import Split
-from experiments.models.sequential.network import forward_numpy, initial_weights, mlp
+from experiments.models.sequential.forward import forward_numpy, initial_weights
+from experiments.models.sequential.network import mlp
 from experiments.models.training.feeding import Feeder, Teacher, shifted_views, teacher_logits
 from experiments.models.training.settings import Settings
 

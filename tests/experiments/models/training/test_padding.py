@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import cnn, forward_numpy, initial_weights, lenet_5, lenet_300_100, mlp
+from experiments.models.sequential.forward import forward_numpy, initial_weights
+from experiments.models.sequential.network import cnn, lenet_5, lenet_300_100, mlp
 from experiments.models.training.padding import pad, padded, unpad
 
 ODD = [mlp(), lenet_300_100(), mlp(16, 7, 3), cnn(3, 5), lenet_5(3, 5, 7)]

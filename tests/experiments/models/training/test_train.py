@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from experiments.models.sequential.network import initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import mlp
 from experiments.models.training import checkpoints, train
 from experiments.models.training.checkpoints import Checkpoint
 from experiments.models.training.settings import Settings

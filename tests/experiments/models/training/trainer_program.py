@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.models.data.mnist import Dataset, Split
-from experiments.models.sequential.network import initial_weights, mlp
+from experiments.models.sequential.forward import initial_weights
+from experiments.models.sequential.network import mlp
 from experiments.models.training.feeding import Feeder, Teacher
 from experiments.models.training.settings import Settings
 from experiments.models.training.trainer import Trainer, shared_trainer

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.models.sequential.network import Linear, Network, forward_numpy, initial_weights, mlp
+from experiments.models.sequential.forward import forward_numpy, initial_weights
+from experiments.models.sequential.network import Linear, Network, mlp
 from experiments.models.techniques.quantization.numpy_backend import (
     accuracy_numpy,
     fake_quantized_forward_numpy,
