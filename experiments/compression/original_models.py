@@ -4,16 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from experiments.bench.arrays import Array
-from experiments.models.data.mnist import Split, mnist
-from experiments.models.sequential.forward import initial_weights
 from experiments.models.sequential.network import NETWORKS, Linear, Network
-from experiments.models.training.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:
     from experiments.bench.session import Bench
+    from experiments.models.data.mnist import Split
 
 MATRICES = {"matvec": (4096, 4096), "matrix": (1000, 500)}  # inputs and outputs of one untrained layer
 RANDOM_IMAGES = 256
@@ -27,7 +23,7 @@ class OriginalModel:
     weights: Mapping[str, Array]
     calibration: Array
     images: Array
-    test: Split | None
+    test: "Split | None"
 
 
 def original_model(name: str, batch: int, calibration_images: int, train: bool, bench: "Bench") -> OriginalModel:
@@ -35,6 +31,12 @@ def original_model(name: str, batch: int, calibration_images: int, train: bool, 
 
     `matvec` and `matrix` are one layer with seeded random weights and images, at least `batch` of them.
     """
+    import numpy as np
+
+    from experiments.models.data.mnist import mnist
+    from experiments.models.sequential.forward import initial_weights
+    from experiments.models.training.checkpoints import load_checkpoint
+
     if name in MATRICES:
         inputs, outputs = MATRICES[name]
         network = Network(name, (Linear(inputs, outputs),), (inputs,))

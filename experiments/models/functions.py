@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from experiments.bench.arrays import Array
 
 SEED = 1
@@ -34,6 +32,8 @@ def tensors(device: str, *arrays: Array) -> tuple[Any, ...]:
 
 def elementwise() -> FunctionModel:
     """(x+y).relu()*2 of two n x n matrices: one fused, memory-bound kernel."""
+    import numpy as np
+
     return FunctionModel(
         function=lambda x, y: ((x + y).relu() * 2).realize(),
         sample=lambda n: _normal(2, n, n),
@@ -43,6 +43,8 @@ def elementwise() -> FunctionModel:
 
 def matmul_chain() -> FunctionModel:
     """(a@b+c).relu().sum() of three n x n matrices: a matrix product and two reductions; the sum reaches millions."""
+    import numpy as np
+
     return FunctionModel(
         function=lambda a, b, c: (a @ b + c).relu().sum().realize(),
         sample=lambda n: _normal(3, n, n),
@@ -55,6 +57,8 @@ def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> Funct
 
     Weights are scaled so that activations neither vanish nor grow (He initialization).
     """
+    import numpy as np
+
     rng = np.random.default_rng(SEED)
     pairs = list(itertools.pairwise(widths))
     weights = [(rng.standard_normal(pair) * np.sqrt(2 / pair[0])).astype(np.float32) for pair in pairs]
@@ -79,5 +83,7 @@ def layers(device: str, widths: Sequence[int], relu_last: bool = False) -> Funct
 
 
 def _normal(count: int, *shape: int) -> tuple[Array, ...]:
+    import numpy as np
+
     rng = np.random.default_rng(SEED)
     return tuple(rng.standard_normal(shape).astype(np.float32) for _ in range(count))

@@ -10,12 +10,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from experiments.bench.arrays import Array
 from experiments.models.sequential.description import BadDescription
 from experiments.models.sequential.network import NETWORKS, Network
-from experiments.models.techniques.quantization.post_training import QuantizedNetwork, calibrate, quantize
 from experiments.models.techniques.quantization.spec import QuantSpec, quant_spec_from_json
+
+if TYPE_CHECKING:
+    from experiments.models.techniques.quantization.post_training import QuantizedNetwork
 
 MAX_STEPS = 100_000
 TEACHERS = {"mlp": "lenet_300_100", "lenet_300_100": "lenet_5", "cnn": "lenet_5"}  # student: teacher of distillation
@@ -126,11 +129,13 @@ def from_json(text: str) -> Recipe:
         raise BadDescription("not the text of a recipe") from None
 
 
-def apply_quantization(recipe: Recipe, weights: Mapping[str, Array], images: Array | None = None) -> QuantizedNetwork:
+def apply_quantization(recipe: Recipe, weights: Mapping[str, Array], images: Array | None = None) -> "QuantizedNetwork":
     """The quantized model, from the weights of `pruned_network(recipe)`; a static scheme calibrates on `images`.
 
     ValueError if the scheme is static and there are no images (n, pixels).
     """
+    from experiments.models.techniques.quantization.post_training import calibrate, quantize
+
     network = pruned_network(recipe)
     calibration = None
     if recipe.quant.scheme == "static":

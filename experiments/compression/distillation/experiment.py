@@ -1,157 +1,22 @@
 """Knowledge distillation: the gain of a small network trained on a larger one's outputs over training alone."""
 
-import itertools
-import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import numpy as np
-from pydantic import AfterValidator, Field
+from typing import TYPE_CHECKING, Any
 
 from experiments.bench.columns import COMPILED, INCONCLUSIVE, TIMED, Column, Value
 from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
-from experiments.bench.spec import MeasuredSpec, Need, experiment
+from experiments.bench.spec import experiment
 from experiments.bench.statistics.intervals import Interval, mean_interval, wilson
 from experiments.compression.distillation.answer import STUDENT, TEACHER, answer
 from experiments.compression.distillation.details import DETAILS
-from experiments.compression.distillation.students import LABELS_ONLY, DistillationConfig, distiller_for
-from experiments.compression.distillation.training_sets import CLASSES, TRAIN_IMAGES, images_of
-from experiments.models.sequential.network import NETWORKS, Network, Weights, dense, parameter_count
+from experiments.compression.distillation.spec import LABELS_ONLY, DistillationSpec, network_by_name
+from experiments.models.sequential.network import Network, Weights, parameter_count
 
 if TYPE_CHECKING:
     from experiments.compression.distillation.students import Distiller, StudentRuns
     from experiments.models.compiled import DeployedNetwork
-
-UNSQUARED = "without T²"  # in names of variants
-TRAINING_COPIES = 5 * 4  # bytes of one parameter: weight, gradient, two moments, mask
-PIXELS = 784
-MAX_WIDTH, MAX_LAYERS = 2048, 4
-WIDTHS = re.compile(r"\d{1,5}(-\d{1,5})*")
-
-
-def network_by_name(text: str) -> Network:
-    """A network by its name or by its widths: `512-256`, the hidden layers only, or `784-512-256-10`.
-
-    The widths of a named network give that network. ValueError in one line if there is none.
-    """
-    if text in NETWORKS:
-        return NETWORKS[text]()
-    if not WIDTHS.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is not a network; give one of {', '.join(NETWORKS)}, or hidden widths such as 512-256"
-        )
-    widths = tuple(int(width) for width in text.split("-"))
-    if len(widths) > 2 and (widths[0], widths[-1]) == (PIXELS, CLASSES):
-        widths = widths[1:-1]
-    if len(widths) > MAX_LAYERS or not all(1 <= width <= MAX_WIDTH for width in widths):
-        raise ValueError(f"{text}: at most {MAX_LAYERS} hidden layers of 1 to {MAX_WIDTH} units are allowed")
-    custom = dense("-".join(str(width) for width in (PIXELS, *widths, CLASSES)), (PIXELS, *widths, CLASSES))
-    named = (build() for build in NETWORKS.values())
-    return next((network for network in named if network.layers == custom.layers), custom)
-
-
-def _network(text: str) -> str:
-    """The text unchanged; ValueError if it names no network."""
-    network_by_name(text)
-    return text
-
-
-def _fraction(value: float) -> float:
-    """The fraction unchanged; ValueError if its images do not fill one batch."""
-    images_of(value)
-    return value
-
-
-NetworkName = Annotated[str, AfterValidator(_network)]
-
-
-class DistillationSpec(MeasuredSpec):
-    """A teacher, a student, and the losses and data to train the student with."""
-
-    teacher: NetworkName = Field(
-        "784-512-256-10",
-        title="Teacher",
-        description="a network by name or by hidden widths, as 512-256; trained once with all clean labels and cached",
-    )
-    student: NetworkName = Field(
-        "784-128-10", title="Student", description="likewise; trained for each seed, alone and distilled"
-    )
-    temperature: list[Annotated[float, Field(ge=0.1, le=100)]] = Field(
-        [3.0],
-        min_length=1,
-        max_length=8,
-        title="Temperatures",
-        description="T: divides the logits of both networks; the higher, the more the small probabilities count",
-    )
-    alpha: list[Annotated[float, Field(ge=0.01, le=1)]] = Field(
-        [0.7],
-        min_length=1,
-        max_length=8,
-        title="Alphas",
-        description="weight of the teacher in the loss; 1 uses no labels; 0, the student alone, is always measured",
-    )
-    form: list[Literal["squared", "unsquared"]] = Field(
-        ["squared", "unsquared"],
-        min_length=1,
-        max_length=2,
-        title="Forms of the loss",
-        description="squared: alpha T² KL + (1 - alpha) cross-entropy; unsquared: without T², as in the course, so "
-        "that the teacher's weight shrinks as T grows",
-    )
-    data_fraction: Annotated[float, AfterValidator(_fraction)] = Field(
-        1.0,
-        ge=0.001,
-        le=1,
-        title="Data fraction",
-        description=f"of the {TRAIN_IMAGES:,} training images, for the students",
-    )
-    label_noise: float = Field(
-        0.0,
-        ge=0,
-        le=0.9,
-        title="Label noise",
-        description="share of the students' labels that are replaced by wrong ones at random",
-    )
-    shift: int = Field(
-        1,
-        ge=0,
-        le=2,
-        title="Shift [pixels]",
-        description="each image is shifted at random by up to this each time it is used",
-    )
-    seeds: int = Field(
-        3,
-        ge=3,
-        le=20,
-        title="Seeds",
-        description="students of each kind; initial weights, images, wrong labels and order differ",
-    )
-    first_seed: int = Field(0, ge=0, le=10_000, title="First seed", description="to repeat a finding with other seeds")
-    steps: int = Field(
-        1300,
-        ge=10,
-        le=20_000,
-        title="Steps",
-        description="of 128 images for every student, in whole epochs; a distilled one may need more",
-    )
-    batch: int = Field(32, ge=1, le=1024, title="Batch size", description="images of one timed call")
-
-    @property
-    def configs(self) -> dict[str, DistillationConfig]:
-        """The losses compared with the student alone, by name."""
-        found = {}
-        for form, temperature, alpha in itertools.product(self.form, self.temperature, self.alpha):
-            name = f"distilled T={temperature:g} α={alpha:g}"
-            name += "" if form == "squared" else f" {UNSQUARED}"
-            found[name] = DistillationConfig(temperature, alpha, squared=form == "squared")
-        return found
-
-    def need(self) -> Need:
-        """Memory for training the larger network."""
-        largest = max(parameter_count(network_by_name(text)) for text in (self.teacher, self.student))
-        return Need(TRAINING_COPIES * largest, "weights, gradients, moments and masks of the larger network")
 
 
 @experiment(
@@ -238,6 +103,8 @@ def distillation(spec: DistillationSpec, bench: Bench) -> Iterator[Row]:
     Not measured: other teachers, tuned learning rates per loss, training time.
     Source: Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network.
     """
+    from experiments.compression.distillation.students import distiller_for
+
     distiller = distiller_for(
         bench,
         network_by_name(spec.teacher),
@@ -261,7 +128,7 @@ def distillation(spec: DistillationSpec, bench: Bench) -> Iterator[Row]:
 
 def _report_soft_targets(spec: DistillationSpec, bench: Bench, distiller: "Distiller") -> None:
     """The teacher's soft targets for digits that it classifies correctly with some doubt."""
-    from experiments.compression.distillation.details import digit_records, doubtful_digits, target_records
+    from experiments.compression.distillation.detail_records import digit_records, doubtful_digits, target_records
     from experiments.models.sequential.forward import forward_numpy
 
     validation = distiller.training_sets[0].data.validation
@@ -273,7 +140,7 @@ def _report_soft_targets(spec: DistillationSpec, bench: Bench, distiller: "Disti
 
 def _report_details(bench: Bench, runs: "StudentRuns", alone: "StudentRuns") -> None:
     """The details of one config: each seed, its learning curve, confusions."""
-    from experiments.compression.distillation.details import confusion_records, learning_records, seed_records
+    from experiments.compression.distillation.detail_records import confusion_records, learning_records, seed_records
 
     bench.detail("seeds", seed_records(runs, alone))
     bench.detail("learning", learning_records(runs))
@@ -368,6 +235,8 @@ def _size_columns(distiller: "Distiller", deployed: "DeployedNetwork") -> dict[s
 
 def _accuracy_columns(accuracies: Sequence[float], images: int) -> dict[str, Value]:
     """The mean accuracy over the seeds, with the Wilson interval of `images` test images."""
+    import numpy as np
+
     mean = float(np.mean(accuracies))
     interval = wilson(round(mean * images), images)
     return {"seeds": len(accuracies), "accuracy": mean, "accuracy_lo": interval.lo, "accuracy_hi": interval.hi}

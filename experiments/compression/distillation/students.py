@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.arrays import Array
+from experiments.compression.distillation.spec import DistillationConfig
 from experiments.compression.distillation.training_sets import TrainingSet, training_sets
 from experiments.models.data.mnist import Split, mnist
 from experiments.models.sequential.forward import accuracy_numpy, forward_numpy
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 CURVE_POINTS = 10  # of a learning curve, evenly spaced over the steps
 TEACHER_SHARE = 0.3  # of the progress
 REPORT_EVERY = 8  # steps
-
-
-@dataclass(frozen=True)
-class DistillationConfig:
-    """The loss of a student, as in `feeding.Teacher`; alpha 0 is training on the labels only."""
-
-    temperature: float = 1.0
-    alpha: float = 0.0
-    squared: bool = True
-
-
-LABELS_ONLY = DistillationConfig()
 
 
 @dataclass(frozen=True)

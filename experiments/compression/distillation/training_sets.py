@@ -4,20 +4,17 @@ The teacher runs once, over all images that are used.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from experiments.bench.arrays import Array
+from experiments.compression.distillation.spec import CLASSES, images_of
 from experiments.models.data.mnist import Dataset, Split
 from experiments.models.sequential.network import Network, Weights
 from experiments.models.training.feeding import teacher_logits
 from experiments.models.training.settings import Settings, default_settings
-
-CLASSES, TRAIN_IMAGES = 10, 55_000
-BATCH = Settings().batch
 
 
 @dataclass(frozen=True)
@@ -64,18 +61,6 @@ def training_sets(
         own_data = dataclasses.replace(data, train=split)
         sets.append(TrainingSet(seed, own_data, settings, logits[:, np.searchsorted(used, images)]))
     return sets
-
-
-def images_of(fraction: float, batch: int = BATCH, count: int = TRAIN_IMAGES) -> int:
-    """The number of images in a fraction of `count`; ValueError in one line if they do not fill one batch."""
-    images = round(count * fraction)
-    if images < batch:
-        least = math.ceil(batch / count * 1e5) / 1e5
-        raise ValueError(
-            f"{fraction:g} leaves {images} of {count:,} training images, which do not fill one batch of {batch}; "
-            f"give at least {least:g}"
-        )
-    return images
 
 
 def subset(count: int, fraction: float, seed: int) -> Array:

@@ -14,14 +14,11 @@ from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import mean_interval, wilson
-from experiments.compression.original_models import MATRICES, original_model, prunable_units
+from experiments.compression.original_models import MATRICES, prunable_units
 from experiments.compression.pruning.answer import DENSE, answer
 from experiments.compression.pruning.details import DETAILS
-from experiments.models.data.mnist import mnist
 from experiments.models.sequential.network import parameter_count
-from experiments.models.techniques.prune_units import layer_widths
-from experiments.models.techniques.prune_weights import count_nonzero, parse_n_of_m, total_sparsity
-from experiments.models.techniques.pruning_methods import PruningConfig
+from experiments.models.techniques.pruning_spec import PruningConfig, parse_n_of_m
 
 if TYPE_CHECKING:
     from experiments.compression.pruning.programs import PrunedProgram
@@ -265,7 +262,7 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
     Not measured: other checkpoints as seeds, training time, copying images to the device.
     Source: Han et al. 2015; Zhu & Gupta 2017; Li et al. 2017; Molchanov et al. 2019; Lee et al. 2021 (LAMP).
     """
-    from experiments.compression.pruning.details import sensitivity_records
+    from experiments.compression.pruning.detail_records import sensitivity_records
     from experiments.compression.pruning.programs import programs_of
     from experiments.compression.pruning.pruning_and_fine_tuning import prune_and_fine_tune
 
@@ -290,7 +287,9 @@ def pruning(spec: PruningSpec, bench: Bench) -> Iterator[Row]:
 
 def _dense_model(spec: PruningSpec, bench: Bench) -> "tuple[DenseModel, Array]":
     """The model to prune, and the images of one timed call."""
+    from experiments.compression.original_models import original_model
     from experiments.compression.pruning.pruning_and_fine_tuning import DenseModel, dense_model
+    from experiments.models.data.mnist import mnist
 
     if not spec.trains:
         original = original_model(spec.network, spec.batch, 1, train=False, bench=bench)
@@ -309,7 +308,7 @@ def _report_details(
     bench: Bench, dense: "DenseModel", variant: PruningVariant, target: float, pruned: "PrunedModel"
 ) -> None:
     """The details of one row, and the smallest file of a trained network."""
-    from experiments.compression.pruning.details import details_of, picture_records
+    from experiments.compression.pruning.detail_records import details_of, picture_records
 
     details = details_of(dense, pruned)
     if target == min(variant.targets, key=lambda one: abs(one - PICTURE_TARGET)):
@@ -342,6 +341,9 @@ def _model_columns(dense: "DenseModel", baseline: "PrunedModel", pruned: "Pruned
     `accuracy` is that of the first seed with its Wilson interval; `seed_accuracy` and `drop` (paired with the
     baseline seed by seed) are means over the seeds with t intervals.
     """
+    from experiments.models.techniques.prune_units import layer_widths
+    from experiments.models.techniques.prune_weights import count_nonzero, total_sparsity
+
     values: dict[str, Value] = {
         "sparsity": total_sparsity(dense.network, pruned.weights),
         "structure": layer_widths(pruned.model.network),

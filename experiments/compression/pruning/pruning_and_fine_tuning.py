@@ -19,7 +19,8 @@ from experiments.models.sequential.network import NETWORKS, Network, Weights
 from experiments.models.techniques.fine_tuning import FineTuned, fine_tune
 from experiments.models.techniques.prune_units import shrink
 from experiments.models.techniques.prune_weights import apply_masks
-from experiments.models.techniques.pruning_methods import UNIT_SCORES, MaskFunction, PruningConfig, mask_function
+from experiments.models.techniques.pruning_methods import MaskFunction, mask_function
+from experiments.models.techniques.pruning_spec import UNIT_SCORES, PruningConfig
 from experiments.models.techniques.quantization.numpy_backend import accuracy_numpy as quantized_accuracy
 from experiments.models.techniques.quantization.post_training import QuantizedNetwork, quantize
 from experiments.models.techniques.quantization.spec import QuantSpec

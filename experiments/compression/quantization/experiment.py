@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from experiments.bench.challenge import Challenge
@@ -216,6 +215,8 @@ class QuantizedVariant:
         cls, file: bytes, float_bytes: int, test: "Split | None", baseline: "QuantizedVariant | None"
     ) -> "QuantizedVariant":
         """Restores the file and, if there is a test set, classifies all of it."""
+        import numpy as np
+
         from experiments.models.format.packed import unpack
         from experiments.models.techniques.quantization.numpy_backend import logits_numpy
 
@@ -242,7 +243,11 @@ def _report_details(
     spec: QuantizationSpec, bench: Bench, original: "OriginalModel", calibration: "Calibration"
 ) -> None:
     """The details on ranges: of every variant by layer, of all observers on the same histograms."""
-    from experiments.compression.quantization.details import calibration_records, histogram_records, layer_records
+    from experiments.compression.quantization.detail_records import (
+        calibration_records,
+        histogram_records,
+        layer_records,
+    )
     from experiments.models.techniques.quantization.post_training import quantize
 
     network, weights = original.network, original.weights
@@ -259,6 +264,7 @@ def _measure(
     spec: QuantizationSpec, bench: Bench, variants: dict[str, QuantizedVariant], batch: int, images: Any
 ) -> Iterator[Row]:
     """The rows of all programs at one batch size, timed side by side."""
+    import numpy as np
     from tinygrad import Context
 
     from experiments.bench.tinygrad.capture import capture, captured_work

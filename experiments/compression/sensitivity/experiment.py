@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from experiments.bench.columns import Column, Value
@@ -130,6 +129,8 @@ def _layer_speedups(
     spec: SensitivitySpec, bench: Bench, network: "Network", weights: "Weights"
 ) -> dict[str, dict[str, Value]]:
     """Int8 static against float32 for each layer, run as a network of one layer on random images."""
+    import numpy as np
+
     from experiments.bench.tinygrad.capture import capture
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.models.sequential.network import Network

@@ -11,7 +11,8 @@ from experiments.models.data.mnist import Dataset
 from experiments.models.sequential.forward import accuracy_numpy
 from experiments.models.sequential.network import Weights
 from experiments.models.techniques.prune_weights import Masks, apply_masks, cubic_sparsity, total_sparsity
-from experiments.models.techniques.pruning_methods import MaskFunction, Schedule
+from experiments.models.techniques.pruning_methods import MaskFunction
+from experiments.models.techniques.pruning_spec import Schedule
 from experiments.models.training.feeding import Teacher
 from experiments.models.training.settings import default_settings
 

@@ -7,7 +7,7 @@ convolution, and after a flattened convolution one column for each position of t
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from experiments.bench.arrays import Array
 from experiments.models.sequential.forward import check_weights
 from experiments.models.sequential.network import Layer, LayerNode, Linear, Network, Weights
 from experiments.models.techniques.prune_weights import Masks, apply_masks
+from experiments.models.techniques.pruning_spec import UnitScore
 
 VERSION = 1  # raise it when other units are selected for the same weights and width
 
-UnitScore = Literal["l1", "l2", "taylor", "random"]
 KeptUnits = dict[str, Array]
 
 

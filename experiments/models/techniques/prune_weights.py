@@ -3,22 +3,20 @@
 A mask is a boolean array in the shape of its weight, True where the weight remains. Biases are never pruned.
 """
 
-import re
 from collections.abc import Collection, Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.sequential.forward import check_weights
 from experiments.models.sequential.network import Network, Weights
+from experiments.models.techniques.pruning_spec import Scope, parse_n_of_m
 
 VERSION = 1  # raise it when the same weights and amount give other masks
 
 Masks = dict[str, Array]
-Scope = Literal["global", "layer"]
 SCORES = ("magnitude", "lamp", "random")
-PATTERN = re.compile(r"(\d{1,3}):(\d{1,3})")
 
 
 def pruning_masks(
@@ -64,15 +62,6 @@ def pruning_masks(
     ends = np.cumsum([score.size for score in scores.values()])[:-1]
     parts = zip(scores.items(), np.split(best, ends), strict=True)
     return {name: part.reshape(score.shape) for (name, score), part in parts}
-
-
-def parse_n_of_m(pattern: str) -> tuple[int, int]:
-    """N and M of a text as `2:4`; ValueError if it is none or N is larger than M."""
-    found = PATTERN.fullmatch(pattern)
-    n, m = (int(number) for number in found.groups()) if found else (0, 0)
-    if not 1 <= n <= m:
-        raise ValueError(f"{pattern} is not allowed; give N:M, as 2:4, with N from 1 to M")
-    return n, m
 
 
 def cubic_sparsity(step: int, first: int, last: int, final: float) -> float:

@@ -1,33 +1,15 @@
 """Pruning methods by name, as functions of the current weights, an amount and earlier masks to tighter masks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from experiments.bench.arrays import Array
 from experiments.models.sequential.network import Network, Weights
-from experiments.models.techniques.prune_units import UnitScore, select_units, unit_masks
-from experiments.models.techniques.prune_weights import Masks, Scope, pruning_masks
+from experiments.models.techniques.prune_units import select_units, unit_masks
+from experiments.models.techniques.prune_weights import Masks, pruning_masks
+from experiments.models.techniques.pruning_spec import UNIT_SCORES, Scope, UnitScore
 
-Schedule = Literal["one_shot", "cubic"]
 MaskFunction = Callable[[Mapping[str, Array], float, Masks], Masks]
 GradientFunction = Callable[[Mapping[str, Array]], list[Weights]]
-UNIT_SCORES: dict[str, UnitScore] = {f"{score} units": score for score in ("l1", "l2", "taylor", "random")}
-
-
-@dataclass(frozen=True)
-class PruningConfig:
-    """A pruning method; `schedule` as in `fine_tuning.fine_tune`; `distilled`: fine-tuned with a teacher."""
-
-    method: str = "magnitude"
-    scope: Scope | None = None
-    schedule: Schedule = "cubic"
-    distilled: bool = False
-
-    @property
-    def removes_units(self) -> bool:
-        """Whether the method removes units, so that the network becomes smaller."""
-        return self.method in UNIT_SCORES
 
 
 def mask_function(

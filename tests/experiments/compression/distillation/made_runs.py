@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from experiments.compression.distillation.students import LABELS_ONLY, StudentRuns, TrainedStudent
+from experiments.compression.distillation.spec import LABELS_ONLY
+from experiments.compression.distillation.students import StudentRuns, TrainedStudent
 
 
 def run_records(name, *predictions):

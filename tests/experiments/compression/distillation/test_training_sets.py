@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from experiments.compression.distillation.training_sets import (
-    TRAIN_IMAGES,
-    images_of,
     subset,
     training_sets,
     with_label_noise,
@@ -13,14 +11,6 @@ from experiments.compression.distillation.training_sets import (
 from experiments.models.data.mnist import Dataset, Split, mnist
 from experiments.models.sequential.network import mlp
 from tests.experiments.models.small_network import trained
-
-
-def test_the_limits_count_the_training_images():
-    assert len(mnist().train) == TRAIN_IMAGES
-    assert images_of(0.05) == 2750
-    with pytest.raises(ValueError, match=r"0\.001 leaves 55 of 55,000 training images, .* give at least 0\.00233"):
-        images_of(0.001)
-    assert images_of(0.00233) == 128
 
 
 def test_a_subset_depends_on_the_seed_and_grows_with_the_fraction():

@@ -242,7 +242,8 @@ def test_everything_comes_out_the_same_again(images):
 def test_none_of_it_imports_tinygrad():
     models, compression = "experiments.models", "experiments.compression"
     names = (
-        f"{models}.builder, {models}.techniques.quantization.tinygrad_backend, {compression}.quantization.details, "
+        f"{models}.builder, {models}.techniques.quantization.tinygrad_backend, "
+        f"{compression}.quantization.detail_records, "
         f"{compression}.sensitivity.layer_sensitivity, {compression}.sensitivity.mixed_precision"
     )
     code = f"import sys, {names}; sys.exit('tinygrad' in sys.modules)"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.compression.distillation.details import (
+from experiments.compression.distillation.detail_records import (
     confusion_records,
     doubtful_digits,
     seed_records,

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from experiments.compression.quantization.details import calibration_records, histogram_records, layer_records
+from experiments.compression.quantization.detail_records import calibration_records, histogram_records, layer_records
 from experiments.models.techniques.quantization.post_training import calibrate, quantize
 from experiments.models.techniques.quantization.spec import QuantSpec
 from tests.experiments.models.small_network import held_out, trained

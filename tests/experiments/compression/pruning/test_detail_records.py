@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.compression.pruning.details import layer_records, picture_records, sensitivity_records
+from experiments.compression.pruning.detail_records import layer_records, picture_records, sensitivity_records
 from experiments.models.sequential.forward import initial_weights
 from experiments.models.sequential.network import Linear, Network
 from experiments.models.techniques.prune_units import select_units, unit_masks
