@@ -14,9 +14,10 @@ LAB = Path(__file__).parent / "experiments" / "runs" / "lab"
 
 @pytest.fixture(autouse=True)
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The database of this test. Its child processes inherit it, and the folder of its device locks."""
+    """The database of this test. Its child processes inherit it, and the folder of its hardware locks."""
     made = f"sqlite:///{tmp_path / 'runs.db'}"
     monkeypatch.setenv("TINYLAB_DATABASE", made)
+    monkeypatch.setenv("TINYLAB_LOCKS", str(tmp_path / "tinylab-locks"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return made

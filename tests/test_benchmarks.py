@@ -27,7 +27,7 @@ def test_a_benchmark_runs_in_small(program, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", f"tests.benchmarks.{program}", *arguments],
         cwd=ROOT,
-        env={**os.environ, "TINYLAB_SMALL": "1", "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TINYLAB_SMALL": "1", "TINYLAB_LOCKS": str(tmp_path / "locks"), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

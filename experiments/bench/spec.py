@@ -57,6 +57,10 @@ class Spec(BaseModel):
         """The largest amount of device memory in use at once; by default too little to check."""
         return Need(0, "")
 
+    def devices_used(self) -> tuple[str, ...]:
+        """The devices on which the run measures: no other run may use them at the same time."""
+        return (self.device,)
+
     def text(self, name: str) -> str:
         """The value of one field as in the command line and the URL."""
         value = getattr(self, name)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import IO, Any
 
 import psutil
-from filelock import Timeout
+from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from experiments.bench.errors import first_line, last_line
+from experiments.bench.errors import BadInput, first_line, last_line
 from experiments.bench.events import (
     ArtifactEvent,
     DetailEvent,
@@ -34,8 +34,10 @@ from experiments.bench.events import (
 from experiments.bench.machine import variables
 from experiments.bench.machine.environment import fingerprint, key
 from experiments.bench.machine.toolchain import child_environment
+from experiments.bench.spec import Spec, parse
+from experiments.registry import find
 from experiments.runs import remarks, store
-from experiments.runs.locks import device_lock
+from experiments.runs.locks import hardware_locks
 
 HEARTBEAT_S = 0.5
 GRACE_S = 1.0  # between SIGTERM and SIGKILL
@@ -75,7 +77,7 @@ def _execute(db: Engine, run_id: str, runner: str, on_event: EventListener) -> s
     if (run := store.get_run(db, run_id)) is None:
         return ""
     with contextlib.ExitStack() as stack:
-        if not _wait_for_device(db, run_id, run["device"], runner, stack):
+        if not _wait_for_devices(db, run, runner, stack):
             return _state(db, run_id)
         store.claim(db, run_id, runner)
         run = store.get_run(db, run_id)
@@ -91,11 +93,27 @@ def _abort(db: Engine, run_id: str, runner: str, status: str, message: str) -> s
     return _state(db, run_id)
 
 
-def _wait_for_device(db: Engine, run_id: str, device: str, runner: str, stack: contextlib.ExitStack) -> bool:
-    """Acquires the device's lock, with a heartbeat while it waits; False where the run ended or was cancelled."""
+def _wait_for_devices(db: Engine, run: Any, runner: str, stack: contextlib.ExitStack) -> bool:
+    """Acquires the locks of all hardware of the run; False where it ended or was cancelled while it waited."""
+    locks = hardware_locks(_devices_used(run))
+    return all(_wait_for_lock(db, run["id"], run["device"], runner, lock, stack) for lock in locks)
+
+
+def _devices_used(run: Any) -> tuple[str, ...]:
+    """The devices on which a run measures."""
+    try:
+        spec: Spec = parse(find(run["experiment"]).spec, run["spec"])
+    except BadInput:  # which its child will report
+        return (run["device"],)
+    return spec.devices_used()
+
+
+def _wait_for_lock(
+    db: Engine, run_id: str, device: str, runner: str, lock: FileLock, stack: contextlib.ExitStack
+) -> bool:
+    """Acquires a lock, with a heartbeat while it waits; False where the run ended or was cancelled."""
     waiting = store.Batch()
     waiting.changes = {"message": f"waiting for {device}: another run is measuring"}
-    lock = device_lock(device)
     while True:
         try:
             stack.enter_context(lock.acquire(timeout=HEARTBEAT_S))

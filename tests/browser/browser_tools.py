@@ -76,6 +76,7 @@ def start_app(home: Path, *options: str, database: str | None = None) -> App:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "XDG_DATA_HOME": home / "data", "TMPDIR": home}
+    own |= {"TINYLAB_LOCKS": home / "locks"}
     database = database or f"sqlite:///{home / 'runs.db'}"
     window = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_CURRENT_DESKTOP")  # without these no browser window is opened
     inherited = {name: text for name, text in os.environ.items() if name not in window}

@@ -18,6 +18,7 @@ def run_id(app):
     """A quick run of edge in the app's database."""
     command = [sys.executable, "-m", "experiments", "run", "edge", "--preset", "quick", "device=CPU"]
     environment = os.environ | {"TINYLAB_DATABASE": app.database, "TMPDIR": str(app.log.parent)}
+    environment |= {"TINYLAB_LOCKS": str(app.log.parent / "locks")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()[-1]

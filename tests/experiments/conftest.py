@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of the database that real runs share, and of its device locks."""
+    """The folder of the database that real runs share, and of its hardware locks."""
     return str(tmp_path_factory.mktemp("shared"))
 
 
@@ -18,6 +18,7 @@ def shared_database(shared_folder: str) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         url = f"sqlite:///{shared_folder}/runs.db"
         patch.setenv("TINYLAB_DATABASE", url)
+        patch.setenv("TINYLAB_LOCKS", f"{shared_folder}/tinylab-locks")
         patch.setenv("TMPDIR", shared_folder)
         patch.setattr(tempfile, "tempdir", shared_folder)
         yield url

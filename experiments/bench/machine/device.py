@@ -3,12 +3,15 @@
 Imports no tinygrad.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 AUTO = "auto"  # the first device that works
 MAX_INDEX = 63
+MAX_CARDS = 8  # of one kind in a host: what a device that may be any of them keeps from other runs
+PROCESSOR = "processor"  # the hardware of every device that computes on the host
 FAMILIES: "dict[str, DeviceFamily]" = {}  # by name, in the order in which they are defined: `auto` prefers the first
 
 
@@ -36,15 +39,36 @@ class DeviceFamily:
         """Facts of card `index` that decide its speed, for the machine's fingerprint."""
         return {}
 
+    def hardware(self, index: int) -> tuple[str, ...]:
+        """Names of the hardware that card `index` is, the same under every name of the device."""
+        return (f"{self.name}-{index}",)
+
 
 class _Nvidia(DeviceFamily):
+    def card(self, index: int) -> str:
+        """Card `index` as a place in the list of nvidia-smi, or as the beginning of a UUID."""
+        return str(index)
+
     def free_memory(self, index: int) -> int | None:
-        values = nvidia_smi("memory.free")
-        return int(values[index]) * 2**20 if index < len(values) and values[index].isdigit() else None
+        value = self._read("memory.free", index)
+        return int(value) * 2**20 if value.isdigit() else None
 
     def facts(self, index: int) -> dict[str, str]:
-        names, drivers = nvidia_smi("name"), nvidia_smi("driver_version")
-        return {"gpu": names[index] if index < len(names) else "unknown", "driver": (drivers or ["unknown"])[0]}
+        return {
+            "gpu": self._read("name", index) or "unknown",
+            "driver": (nvidia_smi("driver_version") or ["unknown"])[0],
+        }
+
+    def hardware(self, index: int) -> tuple[str, ...]:
+        return (self._read("uuid", index) or f"NVIDIA-{self.card(index)}",)
+
+    def _read(self, query: str, index: int) -> str:
+        """What nvidia-smi reports of card `index`; empty where there is no such card."""
+        card = self.card(index)
+        if not card.isdigit():
+            card = next((str(place) for place, uuid in enumerate(nvidia_smi("uuid")) if uuid.startswith(card)), "")
+        values = nvidia_smi(query)
+        return values[int(card)] if card and int(card) < len(values) else ""
 
 
 class Cuda(_Nvidia):
@@ -53,6 +77,12 @@ class Cuda(_Nvidia):
     name = "CUDA"
     driver_traces = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
     has_limited_graphs = True
+
+    def card(self, index: int) -> str:
+        """As CUDA_VISIBLE_DEVICES numbers the cards; the order is nvidia-smi's, see `toolchain.child_environment`."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        cards = [card.strip() for card in visible.split(",") if card.strip()]
+        return cards[index] if index < len(cards) else str(index)
 
 
 class Metal(DeviceFamily):
@@ -69,7 +99,15 @@ class Amd(DeviceFamily):
     driver_traces = ("/dev/kfd",)
 
 
-class OpenCl(DeviceFamily):
+class _AnyHardware(DeviceFamily):
+    """An interface to hardware of any kind, which does not say which: it keeps all of it from other runs."""
+
+    def hardware(self, index: int) -> tuple[str, ...]:
+        others = (f"{name}-{card}" for name in ("AMD", "METAL", "QCOM") for card in range(MAX_CARDS))
+        return (PROCESSOR, *nvidia_smi("uuid"), *others)
+
+
+class OpenCl(_AnyHardware):
     """OpenCL devices."""
 
     name = "CL"
@@ -77,6 +115,9 @@ class OpenCl(DeviceFamily):
 
 class _Host(DeviceFamily):
     on_host = True
+
+    def hardware(self, index: int) -> tuple[str, ...]:
+        return (PROCESSOR,)
 
     def free_memory(self, index: int) -> int | None:
         import psutil
@@ -99,7 +140,7 @@ class Nv(_Nvidia):
     name = "NV"
 
 
-class WebGpu(DeviceFamily):
+class WebGpu(_AnyHardware):
     """WebGPU devices."""
 
     name = "WEBGPU"
@@ -153,6 +194,10 @@ class Device:
     def facts(self) -> dict[str, str]:
         """Facts that decide this device's speed, for the machine's fingerprint."""
         return self.family.facts(self.index)
+
+    def hardware(self) -> tuple[str, ...]:
+        """Names of the hardware on which it computes: two runs that share a name would disturb each other."""
+        return self.family.hardware(self.index)
 
 
 KNOWN = tuple(FAMILIES)  # in order of preference

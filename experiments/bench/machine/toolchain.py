@@ -90,7 +90,8 @@ def child_environment(device: str) -> dict[str, str]:
     if used := compiler():
         environment["CC"] = used.program
     family = Device.parse(device).family.name
-    return environment | {"DEV": family, "CACHEDB": str(kernel_cache()), "OPENBLAS_NUM_THREADS": "1"}
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # nvidia-smi's, so that a card's facts and lock are of that card
+    return environment | order | {"DEV": family, "CACHEDB": str(kernel_cache()), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _version(command: list[str]) -> str | None:

@@ -49,6 +49,10 @@ class EdgeSpec(ExportSpec, MeasuredSpec):
         description="number of calls timed one by one inside the compiled program",
     )
 
+    def devices_used(self) -> tuple[str, ...]:
+        """The device of Python's calls, and the processor, which runs the compiled programs."""
+        return tuple(dict.fromkeys((self.device, "CPU")))
+
 
 @experiment(
     section="Deployment",

@@ -81,6 +81,11 @@ class MultiDeviceSpec(MeasuredSpec):
         held = 4 * (2 * max(self.batch) * inputs * self.batches + weights * (len(self.layout) + 1))
         return Need(held, f"{self.batches} batches of {max(self.batch)} rows and the weights of each strategy")
 
+    def devices_used(self) -> tuple[str, ...]:
+        """The first devices of the family, as many as the largest strategy uses."""
+        family = Device.parse(self.device).family
+        return tuple(Device(family, index).name for index in range(max(self.devices)))
+
 
 @dataclass(frozen=True)
 class ParallelVariant:

@@ -15,6 +15,7 @@ from experiments import registry
 from experiments.bench.machine.environment import host
 from experiments.bench.spec import parse
 from experiments.runs import schema, store
+from experiments.runs.locks import hardware_locks
 from tests.processes import module_process
 
 DEVICE = "QCOM:9"  # a name that no machine here has: the experiments of `lab` compute nothing
@@ -71,6 +72,15 @@ def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
         assert time.monotonic() < end, "this did not become true"
         time.sleep(0.02)
     return seen
+
+
+@contextlib.contextmanager
+def holding(*devices: str) -> Iterator[None]:
+    """Holds the hardware of these devices, as a run does; `filelock.Timeout` where another one holds some of it."""
+    with contextlib.ExitStack() as stack:
+        for lock in hardware_locks(devices):
+            stack.enter_context(lock.acquire(timeout=0))
+        yield
 
 
 def state(db: Engine, run_id: str) -> str:

@@ -14,12 +14,12 @@ from sqlalchemy import Engine, event
 
 from experiments.bench.events import Event, RowEvent
 from experiments.runs import database, jobs, store
-from experiments.runs.locks import device_lock
 from experiments.runs.supervisor import execute
 from tests.experiments.runs.lab_tools import (
     DEVICE,
     ExecuteInThread,
     alive,
+    holding,
     left_over,
     numbers,
     queue_run,
@@ -66,7 +66,7 @@ def check_all_ended(db: Engine, url: str, seen: dict[str, list[int]], allowed: s
         assert kept[run_id][: len(seen.get(run_id, []))] == seen.get(run_id, [])
         assert len(kept[run_id]) == 20 or run["status"] != "done"
         assert run["finished"] is not None
-    with device_lock(DEVICE).acquire(timeout=0):  # no lock is left
+    with holding(DEVICE):  # no lock is left
         pass
 
 
@@ -156,7 +156,7 @@ def test_a_database_that_stays_locked_leaves_no_child_and_the_reaper_ends_the_ru
     other.close()
     assert state(db, run_id) == store.RUNNING
     assert store.reap(db, now=time.time() + LATER_S) == 1
-    with device_lock(DEVICE).acquire(timeout=0):
+    with holding(DEVICE):
         assert state(db, run_id) == "lost"
 
 

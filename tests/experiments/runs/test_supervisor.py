@@ -9,16 +9,19 @@ from sqlalchemy import Engine
 
 from experiments import registry
 from experiments.bench.events import Event, RowEvent
-from experiments.runs import store
-from experiments.runs.locks import device_lock
+from experiments.bench.spec import parse
+from experiments.deployment.multi_device.experiment import MultiDeviceSpec
+from experiments.runs import store, supervisor
 from experiments.runs.supervisor import execute
 from tests.experiments.runs.lab_tools import (
     DEVICE,
     PATIENCE_S,
     ExecuteInThread,
     alive,
+    holding,
     numbers,
     on_both,
+    plain_run,
     queue_run,
     state,
     wait_for,
@@ -217,7 +220,7 @@ def test_a_run_that_is_deleted_under_its_runner_stops(db: Engine, execute_in_thr
 def test_a_claimed_run_waits_for_its_device_with_a_message_and_starts_later(
     db: Engine, execute_in_thread: ExecuteInThread
 ) -> None:
-    with device_lock(DEVICE):
+    with holding(DEVICE):
         run_id = queue_run(db, "steps", rows=1)
         assert store.claim(db, run_id, "tester")
         thread = execute_in_thread(run_id)
@@ -230,8 +233,31 @@ def test_a_claimed_run_waits_for_its_device_with_a_message_and_starts_later(
     assert run["started"] >= released
 
 
+@pytest.mark.parametrize(("device", "held"), [("CPU", "CPU:1"), ("CPU:1", "PYTHON")])
+def test_a_run_waits_for_its_hardware_under_whatever_name_another_run_uses_it(
+    db: Engine, execute_in_thread: ExecuteInThread, device: str, held: str
+) -> None:
+    with holding(held):
+        run_id = queue_run(db, "steps", rows=1, device=device)
+        assert store.claim(db, run_id, "tester")
+        thread = execute_in_thread(run_id)
+        wait_for(lambda: (found := store.get_run(db, run_id)) and found["message"].startswith("waiting for"))
+    thread.join(30)
+    assert state(db, run_id) == "done"
+
+
+def test_a_run_takes_all_devices_on_which_it_measures(db: Engine) -> None:
+    spec = parse(MultiDeviceSpec, {"device": "CUDA", "devices": [3]})
+    run_id = plain_run(db, experiment="multi_device", spec=spec.model_dump(mode="json"), device="CUDA")
+    run = store.get_run(db, run_id)
+    assert run is not None
+    assert supervisor._devices_used(run) == ("CUDA", "CUDA:1", "CUDA:2")
+    unknown = store.get_run(db, plain_run(db, experiment="unheard_of", device="CUDA"))
+    assert supervisor._devices_used(unknown) == ("CUDA",)
+
+
 def test_a_run_is_cancelled_while_it_waits_for_its_device(db: Engine, execute_in_thread: ExecuteInThread) -> None:
-    with device_lock(DEVICE):
+    with holding(DEVICE):
         run_id = queue_run(db, "steps", rows=1)
         store.claim(db, run_id, "tester")
         thread = execute_in_thread(run_id)

@@ -41,11 +41,23 @@ def test_a_missing_compiler_is_in_the_fingerprint(monkeypatch):
 
 @pytest.mark.parametrize(("name", "gpu"), [("CUDA", "H200"), ("CUDA:1", "A100"), ("CUDA:2", "unknown")])
 def test_a_card_is_named_with_its_driver(monkeypatch, name, gpu):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     said = {"name": ["H200", "A100"], "driver_version": ["580.1", "580.1"]}
     monkeypatch.setattr(device, "nvidia_smi", lambda query: said[query])
     facts = fingerprint(name)
     assert (facts["gpu"], facts["driver"], facts["device"]) == (gpu, "580.1", name)
     assert "compiler" not in facts
+
+
+@pytest.mark.parametrize(
+    ("visible", "name", "gpu"),
+    [("1,0", "CUDA", "A100"), ("1,0", "CUDA:1", "H200"), ("GPU-b", "CUDA", "A100"), ("MIG-c", "CUDA", "unknown")],
+)
+def test_a_card_is_the_one_that_cuda_is_told_to_see(monkeypatch, visible, name, gpu):
+    said = {"name": ["H200", "A100"], "driver_version": ["580.1", "580.1"], "uuid": ["GPU-a", "GPU-b"]}
+    monkeypatch.setattr(device, "nvidia_smi", lambda query: said[query])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert fingerprint(name)["gpu"] == gpu
 
 
 @pytest.mark.parametrize(
