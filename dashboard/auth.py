@@ -71,7 +71,7 @@ def is_required() -> bool:
 
 
 def signed_in_user() -> User | None:
-    """The user of this session; None where sign-in is required and has not happened."""
+    """The user of this session; None if sign-in is required and has not happened."""
     if not is_required():
         return LOCAL_USER
     claims = st.user.to_dict()

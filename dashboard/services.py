@@ -49,7 +49,7 @@ def _scheduler() -> str:
 
 
 def dispatcher() -> "Dispatcher | None":
-    """The dispatcher to the team's workers; None where this machine executes its own runs."""
+    """The dispatcher to the team's workers; None if this machine executes its own runs."""
     found = _runner(store.database_url()) if _scheduler() else None
     return None if isinstance(found, jobs.EmbeddedRunner) else found
 
@@ -62,7 +62,7 @@ def team_notice() -> None:
 
 
 def place(device: str, host: str) -> team.WorkerEndpoint | None:
-    """The worker for a run; None for this machine. BadInput if there is no such worker or it is unavailable."""
+    """The worker for a run; None for this machine. Raises BadInput if there is no such worker or it is unavailable."""
     found = dispatcher()
     if found is not None:
         return found.endpoint("" if device == AUTO else device, host)

@@ -18,7 +18,7 @@ def run(name: str, *, preset: str | None = None, time_limit_s: float = 900.0, **
     """Runs an experiment in a child process, stores the run, and returns its rows.
 
     `fields` are fields of the experiment's spec and override the preset's. Raises BadInput before anything runs, and
-    RuntimeError with the run id where the run does not end as `done`; its rows up to then are stored.
+    Raises RuntimeError with the run id where the run does not end as `done`; its rows up to then are stored.
     """
     from experiments.bench.spec import parse
     from experiments.registry import find
@@ -35,7 +35,7 @@ def run(name: str, *, preset: str | None = None, time_limit_s: float = 900.0, **
 
 
 def frame(run_id: str) -> "pd.DataFrame":
-    """The rows of a stored run; KeyError for an unknown id."""
+    """The rows of a stored run; raises KeyError for an unknown id."""
     from experiments.registry import find
     from experiments.runs import frames, store
 
@@ -46,7 +46,7 @@ def frame(run_id: str) -> "pd.DataFrame":
 
 
 def detail(run_id: str, name: str) -> "pd.DataFrame":
-    """One detail of a stored run; KeyError for an unknown run or detail."""
+    """One detail of a stored run; raises KeyError for an unknown run or detail."""
     from experiments.registry import find
     from experiments.runs import frames, store
 

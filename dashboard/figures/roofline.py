@@ -18,7 +18,7 @@ SYMBOLS = {"memory": "circle", "compute": "diamond"}
 def roofline(kernels: Mapping[str, pd.DataFrame], ceilings: Mapping[str, pd.DataFrame]) -> Panel | None:
     """Every kernel by arithmetic intensity and achieved rate; one color and one set of ceilings per named run.
 
-    None where no kernel has both operations and a time.
+    None if no kernel has both operations and a time.
     """
     figure, drawn = go.Figure(), []
     colors = {name: OTHERS[number % len(OTHERS)].color for number, name in enumerate(kernels)}

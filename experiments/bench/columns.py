@@ -131,7 +131,10 @@ COMPILED = ("kernels", "ops", "bytes", "gflops", "gb_s")
 
 
 def resolve(columns: Iterable[str | Column], identity: tuple[Column, ...] = IDENTITY) -> tuple[Column, ...]:
-    """Common columns by name and an experiment's further columns, as columns; ValueError for a duplicate name."""
+    """Common columns by name and an experiment's further columns, as columns.
+
+    Raises ValueError for a duplicate name.
+    """
     resolved = tuple(COMMON[column] if isinstance(column, str) else column for column in columns)
     names = [column.name for column in (*identity, *resolved)]
     if duplicates := {name for name in names if names.count(name) > 1}:

@@ -81,7 +81,7 @@ _DECODERS: dict[str, Callable[[Mapping[str, Any]], Event]] = {
 
 
 def encode(event: Event) -> str:
-    """The event as one line; ValueError for an infinity or a NaN, which JSON does not have."""
+    """The event as one line; raises ValueError for an infinity or a NaN, which JSON does not have."""
     match event:
         case RowEvent(row):
             fields: dict[str, Any] = {"values": row.values, "samples": [vars(one) for one in row.samples]}
@@ -93,7 +93,7 @@ def encode(event: Event) -> str:
 
 
 def decode(line: str) -> Event:
-    """The event of one line; ValueError for anything else, such as the half line of a killed child."""
+    """The event of one line; raises ValueError for anything else, such as the half line of a killed child."""
     try:
         fields = json.loads(line)
         return _DECODERS[fields.pop("event")](fields)

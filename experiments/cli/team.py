@@ -11,7 +11,7 @@ def add_tls_options(parser: ArgumentParser) -> None:
 
 
 def security_for(address: str, given: Namespace) -> Any:
-    """Dask's TLS settings for an address; BadInput for one that is open to the network without TLS."""
+    """Dask's TLS settings for an address; raises BadInput for one that is open to the network without TLS."""
     from experiments.runs import team
     from experiments.runs.team.security import Certificates, check, secured
 

@@ -141,7 +141,7 @@ def _step(
 
 
 def _checked_same(before: ExportStep, after: ExportStep, data: Dataset) -> float:
-    """The largest change of a logit between two equivalent steps; ValueError if it exceeds float32 rounding."""
+    """The largest change of a logit between two equivalent steps; raises ValueError if it exceeds float32 rounding."""
     images = data.validation.images[:CALIBRATION_IMAGES]
     expected = before.logits(images)
     error = float(np.abs(after.logits(images) - expected).max())

@@ -71,7 +71,7 @@ def host_compiler() -> tuple[list[str], tuple[str, ...]] | None:
 
 
 def build(target: Target, source: Path, output: Path) -> None:
-    """Compiles `source` to `output` for `target`, warnings are errors; ProgramError if that fails."""
+    """Compiles `source` to `output` for `target`, warnings are errors; raises ProgramError if that fails."""
     compiler = zig()
     if compiler is None:
         raise ProgramError(NO_ZIG)
@@ -79,7 +79,7 @@ def build(target: Target, source: Path, output: Path) -> None:
 
 
 def compile_c(command: Sequence[str], sources: Sequence[Path], output: Path) -> None:
-    """Runs a compiler; ProgramError with its first error line if it fails."""
+    """Runs a compiler; raises ProgramError with its first error line if it fails."""
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig")}
     call = [*command, *map(str, sources), "-o", str(output), *([] if "-nostdlib" in command else ["-lm"])]
     try:
@@ -117,7 +117,7 @@ def has_wasm() -> bool:
 
 
 def run(command: Sequence[str], rows: bytes, timeout_s: float = RUN_TIMEOUT_S) -> bytes:
-    """The standard output of an exported program for `rows` on its standard input; ProgramError if it fails."""
+    """The standard output of an exported program for `rows` on its standard input; raises ProgramError if it fails."""
     try:
         done = subprocess.run(list(command), input=rows, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:

@@ -108,7 +108,7 @@ def build_model(
 ) -> BuiltModel:
     """The model of a recipe, from the cache or built now; training, if needed, runs on `device`.
 
-    ValueError with one line if the recipe cannot be executed.
+    Raises ValueError with a one-line message if the recipe cannot be executed.
     """
     path = cache_path(recipe)
     if cached := _read(path, recipe):
@@ -131,7 +131,7 @@ def build_model(
 
 
 def cached_weights(recipe: Recipe) -> Weights:
-    """The float32 weights of a cached model; KeyError if it is not cached."""
+    """The float32 weights of a cached model; raises KeyError if it is not cached."""
     if (built := _read(cache_path(recipe), recipe)) is None:
         raise KeyError(recipe.hash)
     return built.restored.float_weights()

@@ -33,7 +33,7 @@ class Recipe:
     `distilled`: trained on the outputs of a larger network too. `width`: share of the units of every hidden layer
     that remains. `sparsity`: share of all weights that is set to zero. `tune_steps`: training steps during each of
     the two prunings, which are then gradual; with 0 they happen at once, without training. `quant`: how the result is
-    quantized. ValueError with one line if a value is not allowed.
+    quantized. Raises ValueError with a one-line message if a value is not allowed.
     """
 
     network: str = "mlp"
@@ -88,7 +88,7 @@ class Recipe:
 
 
 def full_network(recipe: Recipe) -> Network:
-    """The network before pruning, which is trained first; ValueError if the recipe describes none."""
+    """The network before pruning, which is trained first; raises ValueError if the recipe describes none."""
     if recipe.network not in NETWORKS:
         raise ValueError(f"network: {recipe.network} is unknown; give one of {', '.join(NETWORKS)}")
     try:
@@ -98,7 +98,7 @@ def full_network(recipe: Recipe) -> Network:
 
 
 def pruned_network(recipe: Recipe) -> Network:
-    """The network after pruning; ValueError if the recipe describes none."""
+    """The network after pruning; raises ValueError if the recipe describes none."""
     network, layers, share = full_network(recipe), [], Fraction(1)
     for number, layer in enumerate(network.layers, start=1):
         outputs = layer.outputs if number == len(network.layers) else round(recipe.width * layer.outputs)
@@ -132,7 +132,7 @@ def from_json(text: str) -> Recipe:
 def apply_quantization(recipe: Recipe, weights: Mapping[str, Array], images: Array | None = None) -> "QuantizedNetwork":
     """The quantized model, from the weights of `pruned_network(recipe)`; a static scheme calibrates on `images`.
 
-    ValueError if the scheme is static and there are no images (n, pixels).
+    Raises ValueError if the scheme is static and there are no images (n, pixels).
     """
     from experiments.models.techniques.quantization.post_training import calibrate, quantize
 

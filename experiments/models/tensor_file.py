@@ -14,7 +14,7 @@ from experiments.bench.arrays import Array
 
 
 def encode(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
-    """The content of a safetensors file; ValueError if the format has no such type.
+    """The content of a safetensors file; raises ValueError if the format has no such type.
 
     Equal arrays give equal bytes, so that the digests in checkpoints and cache keys hold; metadata of several entries
     may be in any order.
@@ -28,7 +28,7 @@ def encode(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = Non
 
 
 def decode(content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file; ValueError if it is damaged."""
+    """The arrays and the metadata of a safetensors file; raises ValueError if it is damaged."""
     try:
         arrays = load(content)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
@@ -50,7 +50,7 @@ def write(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] |
 
 
 def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and the metadata in `path`; ValueError if it is damaged, OSError if it cannot be read."""
+    """The arrays and the metadata in `path`; raises ValueError if it is damaged, OSError if it cannot be read."""
     try:
         return decode(path.read_bytes())
     except ValueError as error:

@@ -99,7 +99,7 @@ class DescriptionV1(Description):
 
 
 def export(db: Engine, run_id: str) -> bytes:
-    """The bundle of an ended run; BadInput for a run that is unknown, has not ended, or fits no bundle."""
+    """The bundle of an ended run; raises BadInput for a run that is unknown, has not ended, or fits no bundle."""
     if (found := run_data.read(db, run_id)) is None:
         raise BadInput(f"run: there is no run {run_id[:60]!r} in this database")
     if found.run["status"] not in store.ENDED:
@@ -151,14 +151,15 @@ def _sample_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def import_run(db: Engine, data: bytes, max_bytes: int = MAX_BYTES, imported_by: str = "") -> tuple[str, bool]:
     """Stores the run of a bundle; returns its id and whether it is new in this database.
 
-    Raises BadInput with one line if the bundle is refused; nothing is stored then. `imported_by`: the signed-in user.
+    Raises BadInput with a one-line message if the bundle is refused; nothing is stored then. `imported_by`: the
+    signed-in user.
     """
     found, hashes = _read(data, max_bytes)
     return str(found.run["id"]), run_data.add(db, found, hashes, imported_by)
 
 
 def read(data: bytes) -> RunData:
-    """The run of a bundle, without storing it; BadInput with one line."""
+    """The run of a bundle, without storing it; raises BadInput with a one-line message."""
     return _read(data, MAX_BYTES)[0]
 
 
@@ -221,7 +222,7 @@ def _description(content: bytes) -> Description:
 
 
 def _parsed(name: str, content: bytes) -> Any:
-    """The content as JSON with finite numbers; ValueError with one line."""
+    """The content as JSON with finite numbers; raises ValueError with a one-line message."""
     try:
         return json.loads(content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -229,7 +230,7 @@ def _parsed(name: str, content: bytes) -> Any:
 
 
 def _finite(text: str) -> float:
-    """The number; ValueError for NaN, Infinity and 1e999, which no database holds."""
+    """The number; raises ValueError for NaN, Infinity and 1e999, which no database holds."""
     if not math.isfinite(value := float(text)):
         raise ValueError(text)
     return value
@@ -271,7 +272,7 @@ def _records(name: str, values: list[Any]) -> Records:
 
 
 def _add_samples(rows: list[Row], records: list[Any]) -> None:
-    """Adds the samples to their rows; ValueError for one without a row, of an unknown kind, or given twice."""
+    """Adds the samples to their rows; raises ValueError for one without a row, of an unknown kind, or given twice."""
     kinds = {kind: kind for kind in get_args(SampleKind)}
     for record in records:
         if not isinstance(record, dict) or record.keys() != {"row", "kind", "inner", "seconds"}:
@@ -294,7 +295,7 @@ def _are_seconds(values: Any) -> bool:
 
 
 def _check_columns(name: str, rows: list[Row], details: dict[str, Records]) -> None:
-    """ValueError for a value of another kind than the experiment declares, if the experiment is installed.
+    """Raises ValueError for a value of another kind than the experiment declares, if the experiment is installed.
 
     Columns that it does not declare, from another version of it, are stored and not shown.
     """

@@ -24,7 +24,10 @@ SAMPLE_COLUMNS: CsvColumns = {
 
 
 def read_tables(members: Mapping[str, bytes], columns: Mapping[str, CsvColumns]) -> dict[str, list[Any]]:
-    """The tables under their names in version 2, with their content in version 2; ValueError with one line."""
+    """The tables under their names in version 2, with their content in version 2.
+
+    Raises ValueError with a one-line message.
+    """
     if list(columns[SAMPLES].items()) != list(SAMPLE_COLUMNS.items()):
         raise ValueError(f"{SAMPLES}: its columns are not those of timings")
     found: dict[str, list[Any]] = {}
@@ -51,7 +54,7 @@ def _samples(text: str) -> SampleTable:
 
 
 def decode(text: str, columns: CsvColumns) -> list[dict[str, Value]]:
-    """The records in `text`; ValueError with one line where it is not a table of these columns."""
+    """The records in `text`; raises ValueError with a one-line message if it is not a table of these columns."""
     values = decode_columns(text, columns)
     return [dict(zip(columns, record, strict=True)) for record in zip(*values, strict=True)]
 

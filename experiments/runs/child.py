@@ -52,7 +52,7 @@ class Reporter:
         self._stream, self._experiment = stream, experiment
 
     def emit(self, event: Event) -> None:
-        """Sends one event; ValueError for a row or a detail that does not match its columns."""
+        """Sends one event; raises ValueError for a row or a detail that does not match its columns."""
         match event:
             case RowEvent(row):
                 event = RowEvent(Row(_finite(row.values), row.samples))

@@ -100,7 +100,7 @@ def _text(name: str, value: Any) -> str:
 def ratios(db: Engine, one: RowMapping, other: RowMapping) -> pd.DataFrame:
     """The latency ratio other/one of every variant and grid point that both runs measured, from their samples.
 
-    Unpaired, so it includes any drift between the two runs. BadInput for runs of different experiments.
+    Unpaired, so it includes any drift between the two runs. Raises BadInput for runs of different experiments.
     """
     if one["experiment"] != other["experiment"]:
         raise BadInput("a ratio needs two runs of the same experiment")

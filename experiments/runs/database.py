@@ -146,7 +146,7 @@ def _upgrade(made: Engine, file: Path | None) -> None:
 
 
 def _back_up(file: Path, found: int) -> None:
-    """Copies the file as it was last committed to `<file>.schema-<found>.bak`; OSError where that is impossible."""
+    """Copies the file as it was last committed to `<file>.schema-<found>.bak`; raises OSError if that is impossible."""
     copy, partial = _backup(file, found), Path(f"{file}.bak.partial")
     partial.unlink(missing_ok=True)
     try:

@@ -44,7 +44,7 @@ def frame_of_rows(
 
 
 def detail_frame(db: Engine, run: RowMapping, experiment: Experiment[Any], name: str) -> pd.DataFrame:
-    """One detail of a run; KeyError for a name that the experiment does not declare."""
+    """One detail of a run; raises KeyError for a name that the experiment does not declare."""
     columns = (RUN_ID, *experiment.details[name])
     records = [{"run_id": run["id"], **record} for record in store.read_detail(db, run["id"], name)]
     return frame_of(records, columns)

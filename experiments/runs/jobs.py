@@ -39,7 +39,7 @@ def check_anywhere(name: str, spec: Spec, time_limit_s: float) -> Spec:
 def check(name: str, spec: Spec, time_limit_s: float) -> Spec:
     """The spec as it will run on this host: device resolved and probed, memory need compared with what is free.
 
-    Raises BadInput with one line per problem, before anything is queued or allocated.
+    Raises BadInput with a one-line message per problem, before anything is queued or allocated.
     """
     parsed = check_anywhere(name, spec, time_limit_s)
     tried = devices.first_working() if parsed.device == AUTO else devices.probed(parsed.device)

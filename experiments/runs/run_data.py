@@ -39,7 +39,7 @@ def read(db: Engine, run_id: str) -> RunData | None:
 
 
 def add(db: Engine, contents: RunData, hashes: Mapping[str, str], imported_by: str = "") -> bool:
-    """Writes an ended run whole or not at all, marked as imported; False where a run of this id exists.
+    """Writes an ended run whole or not at all, marked as imported; False if a run of this id exists.
 
     `hashes` are the SHA-256 of the artifacts by name. `imported_by`: the user who imports it; `owner` stays the user
     who ran it.

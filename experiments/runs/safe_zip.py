@@ -11,7 +11,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks a whole 
 
 
 def unpack(data: bytes, allowed: re.Pattern[str], needed: Collection[str], most_bytes: int) -> dict[str, bytes]:
-    """The members of a zip by name; ValueError with one line, before anything too large is unpacked.
+    """The members of a zip by name; raises ValueError with a one-line message, before anything too large is unpacked.
 
     Names are never used as paths: each must match `allowed`, and all `needed` must be present.
     """

@@ -63,7 +63,7 @@ def queued_runs(db: Engine, host: str | None = None) -> list[RowMapping]:
 
 
 def claim(db: Engine, run_id: str, runner: str, **changes: Any) -> bool:
-    """Assigns a queued run to `runner`; False where the run is no longer queued."""
+    """Assigns a queued run to `runner`; False if the run is no longer queued."""
     now = time.time()
     with db.begin() as connection:
         taken = connection.execute(
@@ -119,7 +119,7 @@ def write_rows(connection: Connection, run_id: str, new: Sequence[Row], first: i
 
 
 def write_artifact(connection: Connection, run_id: str, name: str, digest: str, content: bytes) -> None:
-    """Stores a file of a run; runs with the same file share one copy. ValueError for a wrong hash."""
+    """Stores a file of a run; runs with the same file share one copy. Raises ValueError for a wrong hash."""
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"artifact {name}: its SHA-256 is not {digest[:12]}…")
     same = select(schema.artifacts.c.hash).where(schema.artifacts.c.hash == digest)
@@ -145,7 +145,7 @@ def finish(db: Engine, run_id: str, runner: str | None, status: str, message: st
 
 
 def request_cancel(db: Engine, run_id: str) -> bool:
-    """Cancels a queued run at once, and requests its runner to stop a running one; False where it has ended."""
+    """Cancels a queued run at once, and requests its runner to stop a running one; False if it has ended."""
     if (run := get_run(db, run_id)) is None or run["status"] in ENDED:
         return False
     with db.begin() as connection:
@@ -259,7 +259,7 @@ def artifact_names(db: Engine, run_id: str) -> dict[str, int]:
 
 
 def read_artifact(db: Engine, run_id: str, name: str) -> bytes:
-    """One file of a run; KeyError for an unknown name."""
+    """One file of a run; raises KeyError for an unknown name."""
     links, files = schema.run_artifacts, schema.artifacts
     chosen = select(files.c.content).join(links, links.c.hash == files.c.hash)
     with reading(db) as connection:

@@ -22,7 +22,7 @@ class RequestRefused(Exception):
 
 
 async def read(request: Request, most: int) -> bytes:
-    """The whole body; RequestRefused if it is longer than `most` bytes.
+    """The whole body; raises RequestRefused if it is longer than `most` bytes.
 
     A body that is too long is still read to its end and discarded: a client that is sending would not read an answer.
     """

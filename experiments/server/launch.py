@@ -23,7 +23,7 @@ class ServerProcess:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def wait(self) -> int:
-        """The port of the server once it is ready; RuntimeError with its error if it does not start."""
+        """The port of the server once it is ready; raises RuntimeError with its error if it does not start."""
         assert self.process.stdout and self.process.stderr  # noqa: S101 - requested above
         timer = threading.Timer(START_TIMEOUT_S, self.process.kill)
         timer.start()

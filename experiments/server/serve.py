@@ -81,7 +81,7 @@ def _recipe(given: Namespace) -> Recipe:
 
 
 def _checked(file: Path, policy: BatchingPolicy) -> "ServedModel":
-    """The model of a packed file; BadInput if the file is not one or the model cannot be batched."""
+    """The model of a packed file; raises BadInput if the file is not one or the model cannot be batched."""
     from experiments.server.app import ServedModel
 
     try:

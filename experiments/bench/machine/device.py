@@ -32,7 +32,7 @@ class DeviceFamily:
             FAMILIES[cls.name] = cls()
 
     def free_memory(self, index: int) -> int | None:
-        """Bytes free on card `index` now; None where this cannot be read."""
+        """Bytes free on card `index` now; None if this cannot be read."""
         return None
 
     def facts(self, index: int) -> dict[str, str]:
@@ -170,7 +170,10 @@ class Device:
 
     @classmethod
     def parse(cls, name: str) -> "Device":
-        """The device that tinygrad calls `name`, in any case: `CUDA`, `cuda:1`. ValueError for any other text."""
+        """The device that tinygrad calls `name`, in any case: `CUDA`, `cuda:1`.
+
+        Raises ValueError for any other text.
+        """
         match = re.fullmatch(r"([A-Z]+)(?::([0-9]{1,3}))?", name.upper())
         index = int(match[2] or 0) if match else 0
         if not match or match[1] not in FAMILIES or index > MAX_INDEX:
@@ -188,7 +191,7 @@ class Device:
         return isinstance(self.family, Cpu)
 
     def free_memory(self) -> int | None:
-        """Bytes free now; None where this cannot be read."""
+        """Bytes free now; None if this cannot be read."""
         return self.family.free_memory(self.index)
 
     def facts(self) -> dict[str, str]:

@@ -61,7 +61,7 @@ def try_device(device: str) -> dict[str, str | bool | int | float]:
 
 
 def card_count(device: str) -> int | None:
-    """Cards of a device's family, by tinygrad's driver; None where it cannot count them.
+    """Cards of a device's family, by tinygrad's driver; None if it cannot count them.
 
     Virtual devices of the processor are unlimited and run one after another, so they are not counted.
     """
@@ -110,5 +110,5 @@ def first_working() -> Probe:
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes free on `device` now; None where this cannot be read."""
+    """Bytes free on `device` now; None if this cannot be read."""
     return Device.parse(device).free_memory()

@@ -60,7 +60,7 @@ def interval_rank(n: int, confidence: float = CONFIDENCE) -> int:
 
 
 def median_interval(values: Sequence[float]) -> Interval:
-    """The median of `values` with its distribution-free interval; ValueError for no values."""
+    """The median of `values` with its distribution-free interval; raises ValueError for no values."""
     ordered = sorted(values)
     rank = interval_rank(len(ordered))
     if rank == 0:

@@ -60,7 +60,7 @@ class HelperProcess:
         self._write({"device": device, **arguments})
 
     def wait_until_ready(self, timeout_s: float | None = None) -> None:
-        """Returns when the function has prepared; HelperFailed where it cannot, or not in time."""
+        """Returns when the function has prepared; raises HelperFailed if it cannot, or not in time."""
         self._read(timeout_s)
 
     def request(self, *arguments: Any) -> None:

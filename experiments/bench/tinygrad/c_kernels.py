@@ -69,7 +69,7 @@ def export(function: Callable[[Any], Any], inputs: Any, *, noopt: bool = False) 
     """Captures `function` of one realized float32 tensor on the CPU; returns the TinyJit and its program.
 
     With `noopt` tinygrad does not optimize the loops; C compilers vectorize them where the sums are of integers.
-    Raises NotExportable with one line where a kernel, a copy or a weight cannot be exported.
+    Raises NotExportable with a one-line message if a kernel, a copy or a weight cannot be exported.
     """
     with Context(NOOPT=int(noopt), NUM_CPU_THREADS=1):
         jit, result = capture(function, inputs)

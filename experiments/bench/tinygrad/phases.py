@@ -84,7 +84,7 @@ def split(device: str, build: Callable[[], Callable[[], object]]) -> dict[str, d
     lowering with its lookups; `compiler` turns source into a binary (clang, NVRTC …) or finds it in the cache on
     disk; `run` loads the binary and runs it to the end; `other` is the rest, such as building the expression.
     Kernels are compiled one after another, where tinygrad would start a pool of processes, so that time can be
-    attributed. `warm` is the call of median duration out of five. RuntimeError if tinygrad was imported before.
+    attributed. `warm` is the call of median duration out of five. Raises RuntimeError if tinygrad was imported before.
     """
     if "tinygrad" in sys.modules:
         raise RuntimeError("tinygrad was imported before its import could be timed")

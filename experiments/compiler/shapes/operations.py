@@ -40,7 +40,7 @@ def format_shape(shape: TensorShape) -> str:
 
 
 def check_shapes(name: str, shapes: Sequence[TensorShape]) -> None:
-    """ValueError if the operation `name` cannot be applied to all these shapes with the same weight."""
+    """Raises ValueError if the operation `name` cannot be applied to all these shapes with the same weight."""
     rank, dimensions = (4, "batch x channels x height x width") if name == "conv2d" else (2, "batch x features")
     for shape in shapes:
         text = format_shape(shape)

@@ -46,8 +46,8 @@ def training_sets(
     """One training set per seed, which sets images, wrong labels, order and shifts.
 
     `fraction` of the training images, `noise` of their labels wrong; validation and test set are complete and clean.
-    `steps` is rounded to whole epochs, at least one; `shift` as in `Settings`. ValueError if the images do not fill
-    one batch.
+    `steps` is rounded to whole epochs, at least one; `shift` as in `Settings`. Raises ValueError if the images do not
+    fill one batch.
     """
     chosen = [subset(len(data.train), fraction, seed) for seed in seeds]
     used = np.unique(np.concatenate(chosen))

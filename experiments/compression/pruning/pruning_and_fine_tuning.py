@@ -39,7 +39,7 @@ TEMPERATURE, ALPHA = 3.0, 0.7  # of the distillation from the dense network; the
 
 @dataclass(frozen=True, eq=False)
 class DenseModel:
-    """The network to prune with its weights; data, trainer and teacher are None where it cannot be trained."""
+    """The network to prune with its weights; data, trainer and teacher are None if it cannot be trained."""
 
     network: Network
     weights: Mapping[str, Array]
@@ -181,7 +181,8 @@ def _stored(network: Network, tuned: FineTuned, smaller: bool) -> QuantizedNetwo
 def gradients_on(network: Network, split: Split, device: str) -> Callable[[Mapping[str, Array]], list[Weights]]:
     """A function from weights to the gradients of the cross-entropy loss, one mapping for each 32 images.
 
-    Images that do not fill a batch are dropped; ValueError if none is left. tinygrad compiles it at its first call.
+    Images that do not fill a batch are dropped; raises ValueError if none is left. tinygrad compiles it at its first
+    call.
     """
     from tinygrad import Tensor, TinyJit
 

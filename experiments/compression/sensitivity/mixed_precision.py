@@ -39,7 +39,7 @@ def assign_bits(
     """Greedy: starts at the most bits and repeats the step that costs the least loss per byte saved.
 
     With `budget_bytes` until the layers fit, then spends the rest of the budget; with `min_accuracy` as long as the
-    predicted accuracy stays at or above it. ValueError unless exactly one is given and can be met.
+    predicted accuracy stays at or above it. Raises ValueError unless exactly one is given and can be met.
     """
     _check_limits(budget_bytes, min_accuracy)
     chosen: Chosen = {}
@@ -74,7 +74,7 @@ def search_assignments(
 ) -> BitAssignment:
     """Exhaustive: the most accurate assignment within `budget_bytes`, or the smallest of at least `min_accuracy`.
 
-    ValueError if there are more than 4,096 assignments, or if none meets the limit.
+    Raises ValueError if there are more than 4,096 assignments, or if none meets the limit.
     """
     _check_limits(budget_bytes, min_accuracy)
     places = network.walk()

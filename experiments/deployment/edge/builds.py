@@ -94,7 +94,7 @@ def check_target(name: str, source: Path, outputs: int, reference: ReferenceOutp
 def check_host(source: Path, outputs: int, reference: ReferenceOutputs) -> tuple[CheckedBuild, list[str]]:
     """Builds `source` for this machine's instruction set and runs it; also returns the compiler command without files.
 
-    ProgramError if this machine has no C compiler.
+    Raises ProgramError if this machine has no C compiler.
     """
     found = host_compiler()
     if found is None:

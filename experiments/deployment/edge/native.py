@@ -50,7 +50,7 @@ class NativeLibrary:
     """A compiled `model.c`, loaded until the process ends."""
 
     def __init__(self, command: Sequence[str], source: Path, outputs: int) -> None:
-        """Compiles `source` with `command` and loads it; ProgramError if that fails."""
+        """Compiles `source` with `command` and loads it; raises ProgramError if that fails."""
         timing, library = source.with_name("timing.c"), source.with_suffix(".so")
         timing.write_text(TIMING)
         compile_c([*command, "-shared", "-fPIC", "-DMODEL_NO_MAIN", *WARNINGS], [source, timing], library)

@@ -159,7 +159,7 @@ def multi_device(spec: MultiDeviceSpec, bench: Bench) -> Iterator[Row]:
 
 
 def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
-    """BadInput if there are fewer devices than requested, before anything is compiled."""
+    """Raises BadInput if there are fewer devices than requested, before anything is compiled."""
     parsed = Device.parse(device)
     base = parsed.family.name
     if parsed.index:

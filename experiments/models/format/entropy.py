@@ -60,7 +60,7 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes the symbols of `Encoder.content`; ValueError if the bytes are not such content."""
+    """Decodes the symbols of `Encoder.content`; raises ValueError if the bytes are not such content."""
 
     def __init__(self, content: bytes, states: int) -> None:
         if len(content) < 4 * states or len(content) % 2:
@@ -93,7 +93,7 @@ class Decoder:
         return bits
 
     def finish(self) -> None:
-        """ValueError if words are left over or the states are not the encoder's initial ones."""
+        """Raises ValueError if words are left over or the states are not the encoder's initial ones."""
         if self._position != len(self._words) or (self._states != MIN_STATE).any():
             raise ValueError("an encoded part does not end where it should")
 
@@ -184,7 +184,7 @@ def encode_mask(mask: Array, across: int) -> bytes:
 
 
 def decode_mask(content: bytes, shape: tuple[int, int], across: int) -> Array:
-    """The boolean mask that `encode_mask` encoded; ValueError if the bytes are damaged."""
+    """The boolean mask that `encode_mask` encoded; raises ValueError if the bytes are damaged."""
     mask = np.zeros(shape, np.int64)
     coder = Decoder(content[2:], state_count(mask.size))
     _code_mask(mask, across, int.from_bytes(content[:2], "little"), lambda odds, _: coder.decode(odds))
@@ -253,7 +253,7 @@ def encode_symbols(symbols: Array, mask: Array, bits: int, across: int) -> bytes
 
 
 def decode_symbols(content: bytes, mask: Array, bits: int, across: int) -> Array:
-    """The symbols that `encode_symbols` encoded, int64; ValueError if the bytes are damaged."""
+    """The symbols that `encode_symbols` encoded, int64; raises ValueError if the bytes are damaged."""
     coder = Decoder(content, state_count(int(mask.sum()) * bits))
     symbols = _code_symbols(mask, bits, across, lambda odds, *_: coder.decode(odds))
     coder.finish()

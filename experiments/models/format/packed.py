@@ -61,8 +61,8 @@ class DamagedModel(ValueError):
 def pack(quantized: QuantizedNetwork, storage: Storage = "dense") -> bytes:
     """The file of a quantized or float model; `unpack` restores the same integers, scales and biases, bit for bit.
 
-    `storage`: the encoding of weights and biases; `smallest` chooses one for each array. ValueError if the network is
-    too large for entropy coding (`smallest` then does without) or for packing at all.
+    `storage`: the encoding of weights and biases; `smallest` chooses one for each array. Raises ValueError if the
+    network is too large for entropy coding (`smallest` then does without) or for packing at all.
     """
     network, spec = quantized.network, quantized.spec
     coded = _may_be_coded(network)
@@ -116,7 +116,7 @@ def layer_bytes(node: LayerNode, spec: QuantSpec) -> int:
 
 
 def write_header(header: Any) -> bytes:
-    """JSON values, compressed; ValueError if they are too long."""
+    """JSON values, compressed; raises ValueError if they are too long."""
     text = json.dumps(header, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"a header of {len(text)} bytes; at most {MAX_HEADER_BYTES} are allowed")
@@ -125,7 +125,10 @@ def write_header(header: Any) -> bytes:
 
 
 def read_header(content: bytes) -> Any:
-    """The JSON values of `write_header`; ValueError if they are damaged or too long, before more is decompressed."""
+    """The JSON values of `write_header`.
+
+    Raises ValueError if they are damaged or too long, before more is decompressed.
+    """
     decompressor = zlib.decompressobj(RAW_DEFLATE, zdict=DICTIONARY)
     try:
         text = decompressor.decompress(content, MAX_HEADER_BYTES)
@@ -235,7 +238,7 @@ def _unpack_input(spec: QuantSpec, reader: ByteReader) -> QParams:
 
 
 def _numbers(kind: str, count: int, reader: ByteReader) -> Array:
-    """`count` numbers in native byte order; ValueError if one is not finite."""
+    """`count` numbers in native byte order; raises ValueError if one is not finite."""
     stored = np.dtype(kind)
     return _finite(np.frombuffer(reader.take(count * stored.itemsize), stored).astype(stored.newbyteorder("=")))
 
@@ -252,7 +255,10 @@ def _floats(words: Array, kind: type[np.floating[Any]]) -> Array:
 
 
 def _qparams(scales: Array, zero_points: Array, low: int, high: int, bits: int) -> QParams:
-    """Quantization parameters from a file; ValueError if they are not of `bits` bits with finite positive scales."""
+    """Quantization parameters from a file.
+
+    Raises ValueError if they are not of `bits` bits with finite positive scales.
+    """
     inside = 0 < high - low < 2**bits and -128 <= low <= 0 and ((zero_points >= low) & (zero_points <= high)).all()
     if not inside or not (np.isfinite(scales) & (scales >= MIN_SCALE)).all():
         raise ValueError("quantization parameters are not possible")

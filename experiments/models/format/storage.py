@@ -53,7 +53,7 @@ def encode_array(words: Array, layout: ArrayLayout, storage: Storage, *, coded: 
 
 
 class ByteReader:
-    """Reads the parts of a file in order; ValueError if it ends too early."""
+    """Reads the parts of a file in order; raises ValueError if it ends too early."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
@@ -81,7 +81,7 @@ class ByteReader:
         raise ValueError("a length is too long")
 
     def finish(self) -> None:
-        """ValueError if bytes are left."""
+        """Raises ValueError if bytes are left."""
         if self.left:
             raise ValueError(f"{self.left} bytes are left over")
 
@@ -96,7 +96,7 @@ def write_length(value: int) -> bytes:
 
 
 def decode_array(reader: ByteReader, layout: ArrayLayout, *, coded: bool = True) -> Array:
-    """The words (inputs, outputs), uint32, of the next stored array; ValueError if it is damaged."""
+    """The words (inputs, outputs), uint32, of the next stored array; raises ValueError if it is damaged."""
     tag = reader.take(1)[0]
     if tag >= len(ENCODINGS):
         raise ValueError("an array has an unknown encoding")
@@ -120,7 +120,7 @@ def pack_bits(values: Array, bits: int) -> bytes:
 
 
 def unpack_bits(data: bytes, count: int, bits: int) -> Array:
-    """The `count` integers of `pack_bits`, uint8; ValueError if the size is wrong or the padding is not zero."""
+    """The `count` integers of `pack_bits`, uint8; raises ValueError if the size is wrong or the padding is not zero."""
     if len(data) != packed_size(count, bits):
         raise ValueError(f"{count} integers of {bits} bits are not {len(data)} bytes")
     stream = np.unpackbits(np.frombuffer(data, np.uint8))

@@ -30,7 +30,7 @@ def convolutions(network: Network) -> dict[str, int]:
 
 
 def check_normed(network: Network, weights: Mapping[str, Array]) -> None:
-    """ValueError if a normalization parameter is missing, misshapen, not finite, or a negative variance."""
+    """Raises ValueError if a normalization parameter is missing, misshapen, not finite, or a negative variance."""
     for layer, channels in convolutions(network).items():
         for part in PARTS:
             values = weights.get(f"{layer}.norm.{part}")

@@ -33,7 +33,7 @@ class Linear:
         return (self.outputs, self.inputs)
 
     def output_shape(self, shape: LayerShape) -> LayerShape:
-        """The shape of one output for an input of `shape`; ValueError if they do not match."""
+        """The shape of one output for an input of `shape`; raises ValueError if they do not match."""
         if math.prod(shape) != self.inputs:
             raise ValueError(f"a linear layer of {self.inputs} inputs cannot follow an output of shape {shape}")
         return (self.outputs,)
@@ -102,7 +102,7 @@ class LayerNode:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order, for images of shape `image`; ValueError if the shapes do not match."""
+    """Layers in order, for images of shape `image`; raises ValueError if the shapes do not match."""
 
     name: str
     layers: tuple[Layer, ...]

@@ -42,9 +42,9 @@ def select_units(
     remain at a smaller width are a subset of those at a larger one. The outputs of the last layer remain, unless
     `last` is set.
 
-    ValueError with one line for a width of zero or more than the layer has, an unknown layer or score, and `taylor`
-    without gradients.
-    Source: Li et al. 2017, Pruning Filters for Efficient ConvNets; Molchanov et al. 2019, Importance Estimation.
+    Raises ValueError with a one-line message for a width of zero or more than the layer has, an unknown layer or score,
+    and `taylor` without gradients. Source: Li et al. 2017, Pruning Filters for Efficient ConvNets; Molchanov et al.
+    2019, Importance Estimation.
     """
     check_weights(network, weights)
     nodes = network.walk() if last else network.walk()[:-1]
@@ -177,7 +177,7 @@ def _columns(network: Network, node: LayerNode, units: Array) -> Array:
 
 
 def _check_kept(network: Network, kept: Mapping[str, Array]) -> None:
-    """ValueError if a layer is unknown, or its units are out of range, repeated, not ascending or empty."""
+    """Raises ValueError if a layer is unknown, or its units are out of range, repeated, not ascending or empty."""
     outputs = {node.name: node.layer.outputs for node in network.walk()}
     for name, units in kept.items():
         if name not in outputs:

@@ -1,6 +1,6 @@
 """Unstructured pruning: masks of the weights that remain, and the schedule of gradual pruning.
 
-A mask is a boolean array in the shape of its weight, True where the weight remains. Biases are never pruned.
+A mask is a boolean array in the shape of its weight, True if the weight remains. Biases are never pruned.
 """
 
 from collections.abc import Collection, Mapping
@@ -39,7 +39,7 @@ def pruning_masks(
 
     `scope`: whether the share holds for all weights together or for each layer (with LAMP, the largest weight of a
     layer always remains). `layers`: only these; the others get no mask. `within`: earlier masks, whose removed weights
-    stay removed. At least one weight remains. ValueError with one line if a value is not allowed.
+    stay removed. At least one weight remains. Raises ValueError with a one-line message if a value is not allowed.
     Source: Han et al. 2015 (magnitude), Lee et al. 2021 (LAMP), Mishra et al. 2021 (N:M).
     """
     check_weights(network, weights)

@@ -11,7 +11,7 @@ TrainingProgress = Callable[[float, str, EpochRecord | None], None]  # fraction,
 
 @dataclass(frozen=True)
 class Settings:
-    """Adam with a learning rate that falls linearly from `rate` to 0 over all steps; ValueError if impossible.
+    """Adam with a learning rate that falls linearly from `rate` to 0 over all steps; raises ValueError if impossible.
 
     `shift` moves each training image by up to this many pixels in x and y, sampled per image and epoch.
     """

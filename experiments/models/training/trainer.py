@@ -85,7 +85,10 @@ class Trainer:
         return self._read(self._weights)
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Replaces the weights; ValueError if they belong to another network. Masks apply from the next step on."""
+        """Replaces the weights.
+
+        Raises ValueError if they belong to another network. Masks apply from the next step on.
+        """
         check_weights(self.network, weights)
         self._assign(self._weights, weights)
 

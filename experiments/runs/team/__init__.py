@@ -13,7 +13,7 @@ AT = " @ "
 
 
 def check_installed() -> None:
-    """Raises BadInput where Dask is not installed."""
+    """Raises BadInput if Dask is not installed."""
     if importlib.util.find_spec("distributed") is None:
         raise BadInput("Dask is not installed: run `pip install -r requirements-team.txt`")
 

@@ -55,7 +55,7 @@ class Dispatcher:
         self._leave()
 
     def endpoint(self, device: str, host: str) -> WorkerEndpoint:
-        """The endpoint for a run of this device and host, each any where empty; BadInput where there is none.
+        """The endpoint for a run of this device and host, each any where empty; raises BadInput if there is none.
 
         While the scheduler is away an endpoint that was connected before is chosen: the run waits.
         """
@@ -101,7 +101,7 @@ class Dispatcher:
         self._dispatch()
 
     def _registered(self) -> dict[WorkerEndpoint, WorkerStatus]:
-        """The registered workers; OSError where the scheduler cannot be reached."""
+        """The registered workers; raises OSError if the scheduler cannot be reached."""
         if self._client is None or self._client.status == "closed":
             self._leave()
             self._client = Client(

@@ -57,7 +57,7 @@ async def serve_scheduler(address: str, security: Security | None, say: Callable
 
 
 def usable(names: list[str]) -> list[str]:
-    """The named devices, or all that work; BadInput where a named one does not work."""
+    """The named devices, or all that work; raises BadInput if a named one does not work."""
     if not names:
         return [probe.device for probe in devices.candidates() if probe.works]
     try:

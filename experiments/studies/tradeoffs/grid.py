@@ -21,18 +21,18 @@ MIN_BLOCK_S = 0.1  # of one variant, for 12 blocks
 
 
 def execution_of(text: str) -> str:
-    """The text unchanged; ValueError with the allowed values."""
+    """The text unchanged; raises ValueError with the allowed values."""
     return _matched(EXECUTION, text, "eager, jit or jit+beam=N with N from 1 to 24")
 
 
 def pruning_of(text: str) -> str:
-    """The text unchanged; ValueError with the allowed values."""
+    """The text unchanged; raises ValueError with the allowed values."""
     allowed = "none, unstructured S (share of weights to prune), structured W (share of units to keep)"
     return _matched(PRUNING, text, f"{allowed}, or structured W unstructured S; S and W from 0 to 1")
 
 
 def quantization_of(text: str) -> str:
-    """The text unchanged; ValueError with the allowed values."""
+    """The text unchanged; raises ValueError with the allowed values."""
     return _matched(QUANTIZATION, text, "none, weight-only B or static B with B from 2 to 8")
 
 
@@ -62,7 +62,7 @@ class Combination:
         return " ".join([*words, *([f"{self.hidden} hidden"] if self.hidden else [])])
 
     def recipe(self, network: str, seed: int, tune_steps: int) -> Recipe:
-        """The recipe of the model; ValueError in one line if it is not possible."""
+        """The recipe of the model; raises ValueError with a one-line message if it is not possible."""
         scheme, _, bits = self.quantization.partition(" ")
         quant = QuantSpec("float32")
         if scheme == "static":
@@ -123,7 +123,7 @@ class TradeoffGrid:
         return len(self.combinations) * len(self.batches) * len(self.seeds)
 
     def recipes(self, seed: int) -> dict[Combination, Recipe]:
-        """The recipe of each combination; ValueError in one line if one is not possible."""
+        """The recipe of each combination; raises ValueError with a one-line message if one is not possible."""
         return {one: one.recipe(self.network, seed, self.tune_steps) for one in self.combinations}
 
     def models(self) -> list[Recipe]:

@@ -77,7 +77,7 @@ def qparams_from_range(lo: Array | float, hi: Array | float, bits: int, symmetri
 
 
 def check_bits(field: str, bits: int) -> None:
-    """ValueError unless `bits` is 2 to 8: one bit has no level besides zero."""
+    """Raises ValueError unless `bits` is 2 to 8: one bit has no level besides zero."""
     if not MIN_BITS <= bits <= MAX_BITS:
         raise ValueError(f"{field}: {bits} is not allowed; give {MIN_BITS} to {MAX_BITS}")
 

@@ -75,7 +75,7 @@ def accuracy_numpy(quantized: QuantizedNetwork, images: Array, labels: Array, ba
 
 
 def integer_forward_numpy(quantized: QuantizedNetwork, images: Array, batch: int = BATCH) -> Array:
-    """Float32 logits by integer products and int32 sums; ValueError for a float scheme.
+    """Float32 logits by integer products and int32 sums; raises ValueError for a float scheme.
 
     `static`: integers from the first layer's input to the last layer's sums. `dynamic`: each batch of `batch` images
     has its own activation scales, and activations between layers are floats.

@@ -72,7 +72,7 @@ class QuantizationError:
 def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None) -> Histogram:
     """The histogram of all numbers in `parts`; with known `extremes` they are read only once.
 
-    ValueError if a number is NaN or infinite, or if all are 0: a tensor without a range has no scale.
+    Raises ValueError if a number is NaN or infinite, or if all are 0: a tensor without a range has no scale.
     """
     if extremes is None:
         parts = list(parts)
@@ -117,7 +117,7 @@ def quantization_error(seen: Histogram, chosen: Range, bits: int, symmetric: boo
 
 
 def sqnr_db(power: float, error: float) -> float | None:
-    """10 log10(power / error); None where either is 0. sqnr_db(1, 0.001) == 30."""
+    """10 log10(power / error); None if either is 0. sqnr_db(1, 0.001) == 30."""
     return 10 * math.log10(power / error) if power > 0 and error > 0 else None
 
 

@@ -54,14 +54,14 @@ class QuantizedLayer:
 
     @property
     def integer_qparams(self) -> QParams:
-        """`weight_qparams`; ValueError if the weights are floats."""
+        """`weight_qparams`; raises ValueError if the weights are floats."""
         if self.weight_qparams is None:
             raise ValueError(f"the weights of {self.name} are floats")
         return self.weight_qparams
 
     @property
     def fixed_input_qparams(self) -> QParams:
-        """`input_qparams`; ValueError if the layer has none."""
+        """`input_qparams`; raises ValueError if the layer has none."""
         if self.input_qparams is None:
             raise ValueError(f"the input of {self.name} has no fixed scale")
         return self.input_qparams
@@ -95,8 +95,8 @@ class QuantizedNetwork:
 def calibrate(network: Network, weights: Mapping[str, Array], images: Array) -> Calibration:
     """Runs `images` (n, pixels) through the float network and returns the histogram of each layer's input.
 
-    ValueError if there are no images, or if an input holds NaN or infinity or is 0 for all images; another constant is
-    fine, since every range includes 0.
+    Raises ValueError if there are no images, or if an input holds NaN or infinity or is 0 for all images; another
+    constant is fine, since every range includes 0.
     """
     check_weights(network, weights)
     if not len(images):
@@ -122,8 +122,8 @@ def quantize(
 ) -> QuantizedNetwork:
     """The network with its weights quantized by `spec`; the scheme `static` needs a calibration.
 
-    ValueError if weights are not finite or belong to another network, if `layer_bits` names a layer that the network
-    lacks, and if int32 sums could overflow.
+    Raises ValueError if weights are not finite or belong to another network, if `layer_bits` names a layer that the
+    network lacks, and if int32 sums could overflow.
     """
     check_weights(network, weights)
     nodes = network.walk()
@@ -181,7 +181,7 @@ def _quantize_layer(
 
 
 def check_sums(node: LayerNode, layer: QuantizedLayer, spec: QuantSpec) -> None:
-    """ValueError if an int32 sum of the layer could overflow."""
+    """Raises ValueError if an int32 sum of the layer could overflow."""
     if largest_sum(layer, spec) * pooled_positions(node) >= INT32_LIMIT:
         raise ValueError(f"{node.name} has too many inputs: its sums could overflow int32; use fewer bits")
 

@@ -33,7 +33,7 @@ class QuantSpec:
     `weight_observer`: chooses the range of the weights. `percentile`: the share of values that the observer of this
     name keeps. `layer_bits`: weight bits of single layers, by name, instead of `weight_bits`.
 
-    Every packed model's header holds all fields. ValueError with one line if a value is not allowed.
+    Every packed model's header holds all fields. Raises ValueError with a one-line message if a value is not allowed.
     """
 
     scheme: Scheme = "static"
