@@ -55,7 +55,7 @@ def _by_size(timed: pd.DataFrame) -> Panel:
     layout(figure, "Size n [1]", "Time of the kernels [ms]")
     log_axis(figure, "x", timed["size"], timed["size"])
     log_axis(figure, "y", timed["kernel_ms"])
-    caption = "Kernels of one call on the device, median and 95 % interval; both axes logarithmic. Lower is faster."
+    caption = "Kernels of one call on the device, median and 95% interval; both axes logarithmic. Lower is faster."
     return Panel("Kernel time by size", figure, caption)
 
 
@@ -67,7 +67,7 @@ def _kernel_time(timed: pd.DataFrame) -> Panel:
     log_axis(figure, "y", pd.concat([timed["kernel_ms"], timed["kernel_lo_ms"], timed["kernel_hi_ms"]]))
     _named(figure, timed)
     caption = (
-        "Kernels of one call on the device, all variants timed side by side; median and 95 % interval. Logarithmic. "
+        "Kernels of one call on the device, all variants timed side by side; median and 95% interval. Logarithmic. "
         "Lower is faster."
     )
     return Panel("Kernel time", figure, caption)
@@ -83,7 +83,7 @@ def _speedup(timed: pd.DataFrame) -> Panel:
     _named(figure, compared)
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Ratio heuristic/variant of whole calls within blocks, 95 % interval. Above the gray control band a "
+        "Ratio heuristic/variant of whole calls within blocks, 95% interval. Above the gray control band a "
         "variant is faster, below it slower."
     )
     return Panel("Speedup", figure, caption)
@@ -104,7 +104,7 @@ def _one(figure: go.Figure, row: pd.Series, value: str, low: str, high: str, uni
             text=[f"{middle:.3g}"],
             textposition="middle right",
             marker={"color": look.color, "symbol": look.symbol, "size": 11},
-            hovertemplate=f"%{{y:.4g}} {unit}, 95 % {lo:.4g} to {hi:.4g}<extra>{row['variant']}</extra>",
+            hovertemplate=f"%{{y:.4g}} {unit}, 95% CI {lo:.4g} to {hi:.4g}<extra>{row['variant']}</extra>",
         )
     )
 
@@ -207,6 +207,6 @@ def _cumulative(timed: pd.DataFrame) -> Panel:
     log_axis(figure, "y", pd.Series(drawn, dtype="float64"))
     caption = (
         "First call (compilation, for BEAM the search), then the steady-state latency. Dotted: break-even; shaded: its "
-        "95 % interval. Both axes logarithmic."
+        "95% interval. Both axes logarithmic."
     )
     return Panel("Break-even of the search", figure, caption)

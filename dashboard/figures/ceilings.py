@@ -43,7 +43,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
         layout(figure, *title)
         log_axis(figure, "x", chosen[axis], chosen[axis])
         figure.update_yaxes(rangemode="tozero")
-        caption = "numpy runs on one thread, like tinygrad's CPU device. Higher is faster; 95 % intervals."
+        caption = "numpy runs on one thread, like tinygrad's CPU device. Higher is faster; 95% intervals."
         drawn.append(Panel(title[1].partition(" [")[0], figure, caption))
     return drawn
 

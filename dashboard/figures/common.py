@@ -17,7 +17,7 @@ def points(
     unit: str,
     look: Style | None = None,
 ) -> None:
-    """Adds one variant's measured points with their 95 % intervals, connected by a line in order of x.
+    """Adds one variant's measured points with their 95% intervals, connected by a line in order of x.
 
     `look` replaces the technique's style where several variants would share it.
     """
@@ -42,7 +42,7 @@ def points(
             mode="lines+markers",
             line={"color": look.color, "dash": look.dash},
             marker={"color": look.color, "symbol": look.symbol, "size": 9},
-            hovertemplate=f"%{{y:.4g}} {unit}, 95 % %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}"
+            hovertemplate=f"%{{y:.4g}} {unit}, 95% CI %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}"
             f"<br>{x} %{{x}}<extra>{variant}</extra>",
         )
     )
@@ -65,7 +65,7 @@ def control_band(figure: go.Figure, rows: pd.DataFrame, named_at: str = "outside
 
 
 def speedups(rows: pd.DataFrame, baseline: str) -> go.Figure | None:
-    """A bar with its 95 % interval for the speedup of each row over `baseline`; None if no row has a speedup."""
+    """A bar with its 95% interval for the speedup of each row over `baseline`; None if no row has a speedup."""
     chosen = rows[rows["speedup"].notna()].sort_values("speedup")
     if chosen.empty:
         return None

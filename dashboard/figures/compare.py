@@ -64,7 +64,7 @@ def _series(rows: pd.DataFrame, x: Column, y: Column, names: Mapping[str, str], 
 
 
 def _caption(y: Column, rows: pd.DataFrame, series: Sequence[Series]) -> str:
-    interval = " with its 95 % interval" if interval_of(y.name, rows) else ""
+    interval = " with its 95% interval" if interval_of(y.name, rows) else ""
     runs = "symbol: run" if len(series) <= MAX_NAMED else "hover over a mark for its run"
     return f"{y.description[:1].upper()}{y.description[1:]}{interval}. Color: technique; {runs}."
 
@@ -126,7 +126,7 @@ def title(column: Column) -> str:
 
 
 def interval_of(name: str, rows: pd.DataFrame) -> tuple[str, str] | None:
-    """The columns of a column's 95 % interval, such as latency_lo_ms and latency_hi_ms; None if absent."""
+    """The columns of a column's 95% interval, such as latency_lo_ms and latency_hi_ms; None if absent."""
     stem, unit = (name.removesuffix("_ms"), "_ms") if name.endswith("_ms") else (name, "")
     low, high = f"{stem}_lo{unit}", f"{stem}_hi{unit}"
     return (low, high) if low in rows and high in rows else None

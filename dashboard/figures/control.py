@@ -50,8 +50,8 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     layout(figure, "Comparisons, ordered by ratio", "Ratio of a call to itself [x]")
     figure.update_layout(showlegend=True)  # plotly hides the legend of a single trace
     caption = (
-        "Each point is one comparison with its 95 % interval. Orange: the interval excludes 1, a false alarm; up to "
-        "5 % are expected."
+        "Each point is one comparison with its 95% interval. Orange: the interval excludes 1, a false alarm; up to "
+        "5% are expected."
     )
     return [Panel("A call compared with itself", figure, caption)]
 

@@ -61,7 +61,7 @@ def _gains(taught: pd.DataFrame, details: Details) -> Panel:
         look = style(FORMS["unsquared"] if form == "unsquared" else "distilled")
         figure.add_trace(
             go.Scatter(
-                name=f"mean and 95 % interval, {FORMS.get(str(form), form)}",
+                name=f"mean and 95% interval, {FORMS.get(str(form), form)}",
                 x=(chosen["gain"] * 100).tolist(),
                 y=chosen["variant"].tolist(),
                 mode="markers",
@@ -110,7 +110,7 @@ def _accuracy(rows: pd.DataFrame) -> Panel:
                 },
                 mode="markers",
                 marker={"color": look.color, "symbol": look.symbol, "size": 12},
-                hovertemplate=f"{variant}: %{{y:.2f}} %, %{{x:,.0f}} kB<extra></extra>",
+                hovertemplate=f"{variant}: %{{y:.2f}}%, %{{x:,.0f}} kB<extra></extra>",
             )
         )
     layout(figure, "File that restores the model [kB]", "Test accuracy [%]")
@@ -142,7 +142,7 @@ def _map(taught: pd.DataFrame, column: str) -> Panel:
     most = max(0.01, float(shown["percent"].abs().max()))
     bar = {"title": "points", "thickness": 12}
     figure.update_layout(coloraxis={"colorscale": DIVERGING, "cmin": -most, "cmax": most, "colorbar": bar})
-    caption = "Mean gain over the student alone [percentage points]; a question mark: its 95 % interval contains 0."
+    caption = "Mean gain over the student alone [percentage points]; a question mark: its 95% interval contains 0."
     return Panel("Gain by temperature and alpha", figure, caption)
 
 
@@ -191,7 +191,7 @@ def _learning(rows: pd.DataFrame, details: Details) -> Panel:
                 mode="lines+markers",
                 line={"color": look.color, "dash": look.dash},
                 marker={"color": look.color, "symbol": look.symbol, "size": 7},
-                hovertemplate=f"step %{{x}}: %{{y:.2f}} %<extra>{variant}</extra>",
+                hovertemplate=f"step %{{x}}: %{{y:.2f}}%<extra>{variant}</extra>",
             )
         )
     layout(figure, "Training step [1]", "Validation accuracy [%]")

@@ -53,7 +53,7 @@ def _saved(rows: pd.DataFrame) -> Panel:
     log_axis(figure, "x", rows["elements"], rows["elements"])
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Dotted: ratio of the bytes a call moves. Points: speedup with its 95 % interval; "
+        "Dotted: ratio of the bytes a call moves. Points: speedup with its 95% interval; "
         "fusing is faster above the gray control band; its limit is the dotted line."
     )
     return Panel("Bytes saved and time saved", figure, caption)
@@ -68,7 +68,7 @@ def _time_by_bytes(rows: pd.DataFrame) -> Panel:
     log_axis(figure, "x", rows["bytes"])
     log_axis(figure, "y", rows["latency_ms"])
     caption = (
-        "Each point is a size; median with its 95 % interval, both axes logarithmic. Where the lines coincide, time "
+        "Each point is a size; median with its 95% interval, both axes logarithmic. Where the lines coincide, time "
         "depends on the bytes alone; the flat part on the left is launch overhead."
     )
     return Panel("Time against bytes", figure, caption)

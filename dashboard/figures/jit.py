@@ -39,7 +39,7 @@ def _latency(rows: pd.DataFrame) -> Panel:
     layout(figure, title, "Latency of one call [ms]")
     log_axis(figure, "x", rows[axis], rows[axis])
     log_axis(figure, "y", rows["latency_ms"])
-    caption = "Median of one synchronized call with its 95 % interval; both axes logarithmic. Lower is faster."
+    caption = "Median of one synchronized call with its 95% interval; both axes logarithmic. Lower is faster."
     return Panel("Latency", figure, caption)
 
 
@@ -53,7 +53,7 @@ def _speedup(rows: pd.DataFrame) -> Panel:
     layout(figure, "Work of one call [million operations]", "Speedup over eager [x]")
     log_axis(figure, "x", chosen["mflop"])
     figure.update_yaxes(rangemode="tozero")
-    caption = "Ratio eager/jit within blocks, with its 95 % interval. Above the gray control band the JIT is faster."
+    caption = "Ratio eager/jit within blocks, with its 95% interval. Above the gray control band the JIT is faster."
     return Panel("Speedup against work per call", figure, caption)
 
 

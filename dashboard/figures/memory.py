@@ -39,7 +39,7 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
                 error_x={"type": "data", "symmetric": False, "array": [high - middle], "arrayminus": [middle - low]},
                 mode="markers",
                 marker={"color": look.color, "symbol": look.symbol, "size": 11},
-                hovertemplate=f"%{{x:.3g}} of the copy's rate, 95 % {low:.3g} to {high:.3g}<br>{row['gb_s']:.4g} GB/s"
+                hovertemplate=f"%{{x:.3g}} of the copy's rate, 95% CI {low:.3g} to {high:.3g}<br>{row['gb_s']:.4g} GB/s"
                 f"<extra>{row['variant']}</extra>",
             )
         )
@@ -48,7 +48,7 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     log_axis(figure, "x", pd.concat([measured["fraction_of_copy"], *(measured[end] for end in INTERVAL)]))
     figure.update_layout(height=max(260, 90 + PATTERN_PX * len(measured)), showlegend=False)
     caption = (
-        "Useful bytes per second of each access pattern relative to the copy, kernels only, with the 95 % interval. "
+        "Useful bytes per second of each access pattern relative to the copy, kernels only, with the 95% interval. "
         "Logarithmic: left of the dotted line memory bandwidth is used less efficiently than by a copy."
     )
     return [Panel("Relative to a copy", figure, caption)]
@@ -67,7 +67,7 @@ def _against_columns(rows: pd.DataFrame, value: str, axis: str, unit: str, title
     log_axis(figure, "y", rows[value])
     figure.update_xaxes(tickvals=sorted(rows["columns"].unique().tolist()))
     caption = (
-        "Work of a call divided by the median time of its kernels, with its 95 % interval. A dip at a power of two: "
+        "Work of a call divided by the median time of its kernels, with its 95% interval. A dip at a power of two: "
         "vertically adjacent elements then map to the same few cache sets. Logarithmic."
     )
     return Panel(title, figure, caption)

@@ -51,7 +51,7 @@ def _scaling(rows: pd.DataFrame) -> Panel:
         points(figure, chosen, "devices", "speedup", "speedup_lo", "speedup_hi", str(name), "x", _look(name))
     layout(figure, "Devices [1]", "Speedup over one device [x]")
     figure.update_xaxes(dtick=1)
-    caption = f"{_point(there.iloc[0])}: speedup with its 95 % interval; the gray line is ideal scaling."
+    caption = f"{_point(there.iloc[0])}: speedup with its 95% interval; the gray line is ideal scaling."
     return Panel("Speedup against devices", figure, caption)
 
 
@@ -89,7 +89,7 @@ def _bars(rows: pd.DataFrame) -> Panel:
     layout(figure, "Speedup over one device [x]", "")
     groups = rows.groupby(["batch", "inputs"]).ngroups
     figure.update_layout(height=max(280, 120 + 26 * len(rows)), showlegend=groups > 1)
-    caption = "Ratio one device/strategy within blocks, with its 95 % interval: right of 1 the strategy is faster."
+    caption = "Ratio one device/strategy within blocks, with its 95% interval: right of 1 the strategy is faster."
     return Panel("Speedup of each strategy", figure, caption)
 
 

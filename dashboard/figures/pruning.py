@@ -47,7 +47,7 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     """The speedup of each variant at one target."""
     figure = speedups(rows, "the dense network")
     caption = (
-        "Ratio dense/variant within blocks, with its 95 % interval: right of 1 the variant is faster. Zeros that are "
+        "Ratio dense/variant within blocks, with its 95% interval: right of 1 the variant is faster. Zeros that are "
         "multiplied like other numbers take just as long; only smaller tensors or skipped weights save time."
     )
     return [Panel("Speedup at this target", figure, caption)] if figure else []
@@ -71,7 +71,7 @@ def _sparsity(tested: pd.DataFrame, looks: Looks) -> Panel:
     figure = _accuracies(tested, looks, "left", "seed_accuracy")
     _sparsity_axis(figure, "Pruned weights", tested["left"].tolist())
     caption = (
-        "Mean over the seeds of the fine-tuned networks, each restored from its file, with its 95 % interval; the "
+        "Mean over the seeds of the fine-tuned networks, each restored from its file, with its 95% interval; the "
         "dense network was fine-tuned for as many steps. The accuracy axis is logarithmic in the error."
     )
     return Panel("Accuracy against sparsity", figure, caption)
@@ -96,7 +96,7 @@ def _before(tested: pd.DataFrame, looks: Looks) -> Panel:
 
 
 def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.Figure:
-    """Accuracies by method on a logarithmic error axis, so that 98.6 and 98.8 % are distinguishable."""
+    """Accuracies by method on a logarithmic error axis, so that 98.6 and 98.8% are distinguishable."""
     names = [name for name in (column, f"{column}_lo", f"{column}_hi") if name in tested]
     percent = tested[names].astype("float64") * 100
     wrong = (100 - percent).clip(lower=MIN_ERROR)
@@ -115,7 +115,7 @@ def _accuracies(tested: pd.DataFrame, looks: Looks, x: str, column: str) -> go.F
                 "width": 5,
             }
         look = looks[str(variant)]
-        value = "%{customdata[0]:.2f} %" + (", 95 % %{customdata[1]:.2f} to %{customdata[2]:.2f}" if bars else "")
+        value = "%{customdata[0]:.2f}%" + (", 95% CI %{customdata[1]:.2f} to %{customdata[2]:.2f}" if bars else "")
         figure.add_trace(
             go.Scatter(
                 name=str(variant),
@@ -160,7 +160,7 @@ def _latency(rows: pd.DataFrame, looks: Looks) -> Panel:
     _sparsity_axis(figure, "Pruned share of the weights, or of the hidden units", chosen["target_left"].tolist())
     figure.update_yaxes(rangemode="tozero")
     caption = (
-        "Median of one replay with its 95 % interval. Zeros in a tensor of the same size change nothing: the kernels "
+        "Median of one replay with its 95% interval. Zeros in a tensor of the same size change nothing: the kernels "
         "multiply them. A gather fetches only the remaining weights. Networks without the pruned units are smaller, "
         "but a width that the compiler cannot tile well may be slower than the dense network."
     )
@@ -219,7 +219,7 @@ def _layers(layers: pd.DataFrame, target: dict[str, float], looks: Looks) -> Pan
                 y=(one["sparsity"] * 100).tolist(),
                 marker={"color": looks[str(variant)].color},
                 customdata=one[["nonzero", "weights", "units"]].astype("int64").to_numpy(),
-                hovertemplate="%{y:.2f} % pruned, %{customdata[0]:,} of %{customdata[1]:,} weights remain, "
+                hovertemplate="%{y:.2f}% pruned, %{customdata[0]:,} of %{customdata[1]:,} weights remain, "
                 "%{customdata[2]:,} units",
             )
         )
@@ -238,7 +238,7 @@ def _sensitivity(records: pd.DataFrame) -> Panel:
     layout(figure, "", "Validation accuracy [%]")
     _sparsity_axis(figure, "Pruned share of this layer, by magnitude", shown["left"].tolist())
     caption = (
-        "One layer at a time, without fine-tuning, on 2,000 validation images with the 95 % Wilson interval: the "
+        "One layer at a time, without fine-tuning, on 2,000 validation images with the 95% Wilson interval: the "
         "layer whose accuracy drops first is the most sensitive."
     )
     return Panel("Sensitivity of each layer", figure, caption)
@@ -309,9 +309,9 @@ def _fine_tuning(curve: pd.DataFrame, target: dict[str, float], looks: Looks) ->
                 line={"color": look.color, "dash": look.dash},
                 marker={"symbol": look.symbol},
                 customdata=(one[["sparsity"]] * 100).astype("float64").to_numpy(),
-                hovertemplate="step %{x}: %{y:.2f} %, %{customdata[0]:.0f} % pruned",
+                hovertemplate="step %{x}: %{y:.2f}%, %{customdata[0]:.0f}% pruned",
             )
         )
     layout(figure, "Step of the fine-tuning [1]", "Validation accuracy [%]")
-    caption = "First seed. A gradual schedule prunes in the first 60 % of the steps; the others recover accuracy."
+    caption = "First seed. A gradual schedule prunes in the first 60% of the steps; the others recover accuracy."
     return Panel("Accuracy during gradual pruning", figure, caption)

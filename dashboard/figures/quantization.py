@@ -38,7 +38,7 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
     figure = speedups(rows, "float32")
     if figure is None:
         return []
-    caption = "Ratio float32/variant within blocks, with its 95 % interval: right of 1 the variant is faster."
+    caption = "Ratio float32/variant within blocks, with its 95% interval: right of 1 the variant is faster."
     return [Panel("Speedup at this batch", figure, caption)]
 
 
@@ -57,7 +57,7 @@ def _size(once: pd.DataFrame) -> Panel:
         _mark_per_tensor(figure, str(name))
     layout(figure, "File that restores the model [bytes]", "Test accuracy [%]")
     log_axis(figure, "x", once["size_bytes"])
-    caption = "Each variant, restored from its file, on all 10,000 test images, with the 95 % Wilson interval."
+    caption = "Each variant, restored from its file, on all 10,000 test images, with the 95% Wilson interval."
     return Panel("Accuracy against size", figure, caption)
 
 
@@ -89,7 +89,7 @@ def _latency(rows: pd.DataFrame) -> Panel:
     layout(figure, "Batch size [images]", "Latency of one call [ms]")
     log_axis(figure, "x", rows["batch"], rows["batch"])
     log_axis(figure, "y", rows["latency_ms"])
-    caption = "Median of one replay with its 95 % interval, one variant of each scheme; both axes logarithmic."
+    caption = "Median of one replay with its 95% interval, one variant of each scheme; both axes logarithmic."
     return Panel("Latency", figure, caption)
 
 
@@ -136,7 +136,7 @@ def _learning(curve: pd.DataFrame) -> Panel:
             mode="lines+markers",
             line={"color": OTHERS[0].color},
             customdata=curve[["train_loss"]].astype("float64").to_numpy(),
-            hovertemplate="epoch %{x}: %{y:.2f} %, training loss %{customdata[0]:.3g}<extra></extra>",
+            hovertemplate="epoch %{x}: %{y:.2f}%, training loss %{customdata[0]:.3g}<extra></extra>",
         )
     )
     layout(figure, "Epoch [1]", "Validation accuracy [%]")

@@ -60,7 +60,7 @@ def _errors(rows: pd.DataFrame, title: str, right: str, low: str, high: str) -> 
         annotate(figure, _median(shown), np.log10(ends[(ends > 0).all(axis=1)]).to_numpy(), *spans)
     figure.update_layout(height=HEIGHT + 120)  # the legend has up to eight entries
     caption = (
-        "Each stage, restored from its file, with the 95 % Wilson interval; a line connects the stages of one seed. "
+        "Each stage, restored from its file, with the 95% Wilson interval; a line connects the stages of one seed. "
         "Left and low is better, both axes logarithmic. "
     )
     caption += (
@@ -83,7 +83,7 @@ def _published(figure: go.Figure, rows: pd.DataFrame, network: str) -> list[tupl
             text=[f"{times}x"],
             textposition="top center",
             marker={"symbol": symbol, "size": 12, "line": {"width": 3, "color": GREY}},
-            hovertemplate=f"published: {times}x, {error} %<br>arXiv {source}<extra>{name}</extra>",
+            hovertemplate=f"published: {times}x, {error}%<br>arXiv {source}<extra>{name}</extra>",
         )
         found.append((pd.Series([size]), pd.Series([error])))
     return found
@@ -115,7 +115,7 @@ def _span(logs: Array) -> tuple[float, float]:
 def _sources(rows: pd.DataFrame) -> str:
     """The sources of the published points; empty without any."""
     sources = [
-        f"{name} {times}x at {error} % (arXiv {source})"
+        f"{name} {times}x at {error}% (arXiv {source})"
         for network in rows["network"].unique()
         for name, (times, error, source) in PUBLISHED.get(str(network), {}).items()
     ]

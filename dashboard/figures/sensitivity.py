@@ -24,9 +24,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
         points(figure, chosen, "layer_bits", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
     layout(figure, "Bits of this layer's weights, the others float32 [1]", "Validation accuracy [%]")
     figure.update_xaxes(dtick=1)
-    caption = (
-        "Each layer quantized alone, with the 95 % Wilson interval: the first layer to drop is the most sensitive."
-    )
+    caption = "Each layer quantized alone, with the 95% Wilson interval: the first layer to drop is the most sensitive."
     return [Panel("One layer at a time", figure, caption), _bytes(rows, alone)]
 
 
@@ -46,7 +44,7 @@ def _bytes(rows: pd.DataFrame, alone: pd.DataFrame) -> Panel:
                 y=(mixture["accuracy"] * 100).tolist(),
                 mode="markers",
                 marker={"symbol": symbol, "color": color, "size": 15, "line": {"width": 2}},
-                hovertemplate="%{x:,} bytes, %{y:.2f} %<extra>" + name + "</extra>",
+                hovertemplate="%{x:,} bytes, %{y:.2f}%<extra>" + name + "</extra>",
             )
         )
     layout(figure, "Bytes of all layers [bytes]", "Validation accuracy [%]")

@@ -105,7 +105,7 @@ def _expected(expected: pd.DataFrame, look: dict[str, Style]) -> Panel:
     caption = (
         f"The policies at {rate:g} requests/s: further left is better, and the last mark of a row "
         "should be left of the dotted latency SLO. "
-        "Percentiles that need more requests are left out; the median has its 95 % interval."
+        "Percentiles that need more requests are left out; the median has its 95% interval."
     )
     return Panel(f"At {rate:g} requests per second", figure, caption)
 
@@ -144,7 +144,7 @@ def _load(opened: pd.DataFrame, look: dict[str, Style]) -> Panel:
         figure.add_hline(y=objective, line=OBJECTIVE)
         _key(figure, "objective", objective, mode="lines", line=OBJECTIVE)
     caption = (
-        "Lines with marks: 99th percentile; thin dotted lines: median with its 95 % interval. Where a line rises, the "
+        "Lines with marks: 99th percentile; thin dotted lines: median with its 95% interval. Where a line rises, the "
         "server is saturated; the dotted horizontal line is the latency SLO. Both axes logarithmic."
     )
     return Panel("Latency against load", figure, caption)
@@ -181,7 +181,7 @@ def _clients(closed: pd.DataFrame, look: dict[str, Style]) -> Panel:
     figure.update_yaxes(rangemode="tozero")
     caption = (
         "Each point is a number of clients (its label) that send the next request on each response; the median has "
-        "its 95 % interval. Further right and down is better."
+        "its 95% interval. Further right and down is better."
     )
     return Panel("Throughput and latency by clients", figure, caption)
 
@@ -249,7 +249,7 @@ def _paths(paths: pd.DataFrame) -> Panel:
     figure.update_layout(barmode="stack", height=300)
     caption = (
         "One batch from numpy to numpy in one process: the time that plain tinygrad code spends on tensors, and the "
-        "fast path without them. Medians of each part with their 95 % intervals."
+        "fast path without them. Medians of each part with their 95% intervals."
     )
     return Panel("The execution path in tinygrad", figure, caption)
 
@@ -284,7 +284,7 @@ def _distribution(frame: pd.DataFrame, look: dict[str, Style]) -> Panel:
                 y=(chosen["share"] * 100).tolist(),
                 mode="lines",
                 line={"color": look[variant].color, "dash": look[variant].dash},
-                hovertemplate="%{y:.4g} % within %{x:.3g} ms<extra>" + str(variant) + "</extra>",
+                hovertemplate="%{y:.4g}% within %{x:.3g} ms<extra>" + str(variant) + "</extra>",
             )
         )
     layout(figure, "Latency [ms]", "Share of the responses [%]")

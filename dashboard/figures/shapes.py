@@ -113,7 +113,7 @@ def _latency(rows: pd.DataFrame) -> Panel:
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=_ordered(rows["shape"]))
     log_axis(figure, "y", rows["latency_ms"])
     caption = (
-        "Once everything is compiled: median of one synchronized call with its 95 % interval, logarithmic. A symbolic "
+        "Once everything is compiled: median of one synchronized call with its 95% interval, logarithmic. A symbolic "
         "batch runs one kernel for every size; a padded batch computes unused rows."
     )
     return Panel("Latency by shape, once compiled", figure, caption)

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
 
 def describe_speedup(row: Any, subject: str) -> str:
-    """A timed row's comparison with its baseline: `makes {subject} 3.2x faster (95 % 3.1 to 3.3)`."""
-    interval = f"95 % {_number(row['speedup_lo'])} to {_number(row['speedup_hi'])}"
+    """A timed row's comparison with its baseline: `makes {subject} 3.2x faster (95% CI 3.1 to 3.3)`."""
+    interval = f"95% CI {_number(row['speedup_lo'])} to {_number(row['speedup_hi'])}"
     match row["verdict"]:
         case "faster":
             return f"makes {subject} {_number(row['speedup'])}x faster ({interval})"

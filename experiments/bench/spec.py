@@ -77,7 +77,7 @@ class MeasuredSpec(Spec):
         ge=0.001,
         le=0.5,
         title="Target half-width",
-        description="stop when half of each 95 % interval is below this fraction of the median",
+        description="stop when half of each 95% interval is below this fraction of the median",
     )
     budget_s: float = Field(
         4.0,

@@ -26,7 +26,7 @@ class ControlSpec(MeasuredSpec):
         ge=12,
         le=2000,
         title="Comparisons",
-        description="of a call with itself; 200 are enough to distinguish 5 % from 10 % false alarms",
+        description="of a call with itself; 200 are enough to distinguish 5% from 10% false alarms",
     )
     budget_s: float = Field(
         0.2,
@@ -52,8 +52,8 @@ class ControlSpec(MeasuredSpec):
 def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
     """Compares a captured small network (64-32-16-10 at batch 16) with itself, as the experiments compare variants.
 
-    Both names are the same call, so every verdict other than inconclusive is a false alarm. With 95 % intervals
-    at most 5 % are expected. More of them mean that other load disturbs this machine in bursts longer than a
+    Both names are the same call, so every verdict other than inconclusive is a false alarm. With 95% intervals
+    at most 5% are expected. More of them mean that other load disturbs this machine in bursts longer than a
     block; the intervals of all experiments are then too narrow.
     Not measured: slow drift, which blocks cancel, and effects that one variant has on another.
     Source: the A/A test of online experiments, applied to timings.
@@ -70,18 +70,18 @@ def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The rate of false alarms with its 95 % Wilson interval, and whether it is as expected."""
+    """The rate of false alarms with its 95% Wilson interval, and whether it is as expected."""
     if frame.empty:
         return ""
     total, alarms = len(frame), int((frame["verdict"] != "cannot tell").sum())
     share = wilson(alarms, total)
     text = (
         f"On {frame['device'].iloc[0]}, {alarms} of {total} comparisons of a call with itself report a difference: "
-        f"{share.median:.1%} false alarms (95 % {share.lo or 0:.1%} to {share.hi or 0:.1%})"
+        f"{share.median:.1%} false alarms (95% CI {share.lo or 0:.1%} to {share.hi or 0:.1%})"
     )
     if share.lo is not None and share.lo > 0.05:
         return (
-            text + ", more than the 5 % expected of 95 % intervals: other load disturbs this machine, "
+            text + ", more than the 5% expected of 95% intervals: other load disturbs this machine, "
             "do not trust small differences."
         )
-    return text + ", consistent with the 5 % expected of 95 % intervals."
+    return text + ", consistent with the 5% expected of 95% intervals."

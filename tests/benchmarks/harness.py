@@ -94,7 +94,7 @@ def pyperf_sides() -> None:
 
 
 def unpaired(ratio: float, relative_errors: list[float]) -> Interval:
-    """The ratio of two sides with the 95 % interval that their standard errors make."""
+    """The ratio of two sides with the 95% interval that their standard errors make."""
     half = 1.96 * math.hypot(*relative_errors) * ratio
     return Interval(ratio, ratio - half, ratio + half)
 

@@ -1,4 +1,4 @@
-"""What the harness adds to a call: its latency against a bare loop of the same call. Goal: within 1 %.
+"""What the harness adds to a call: its latency against a bare loop of the same call. Goal: within 1%.
 
 `python -m tests.benchmarks.overhead [DEVICE]` takes half a minute. Harness and bare loop take turns; the loop
 reads the clock once around all its calls, and waits for the device after each, as the harness does.
@@ -45,7 +45,7 @@ def main() -> None:
     print(f"{device}: one call takes {median(before) * 1e6:.1f} µs; {ROUNDS} rounds")
     for name, values in (("harness", harness), ("bare loop again", after)):
         ratio = paired_ratio(values, before)
-        print(f"{name:>16} / bare loop: {ratio.median:.4f} (95 % {ratio.lo:.4f} to {ratio.hi:.4f})")
+        print(f"{name:>16} / bare loop: {ratio.median:.4f} (95% CI {ratio.lo:.4f} to {ratio.hi:.4f})")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 `sweep`: the experiment from the command line, ten sparsities of the mlp, 300 fine-tuning steps each, 3 seeds; Python's
 start, the one compilation (what this machine has kept of it is used), the files and the timing of every row are in the
 time. Goal of issue 6: under 4 minutes on 2 cores. `step`: a step with masks, as always, against one that was compiled
-without, in turns. Goal: under 10 % more.
+without, in turns. Goal: under 10% more.
 """
 
 import os
@@ -86,7 +86,7 @@ def main(names: list[str]) -> None:
         masked, plain = ([pair[side] for pair in pairs] for side in (0, 1))
         ratio = paired_ratio(masked, plain)
         print(
-            f"step: masked/dense {ratio.median:.3f} (95 % {ratio.lo:.3f} to {ratio.hi:.3f}; goal {GOAL_RATIO}), "
+            f"step: masked/dense {ratio.median:.3f} (95% CI {ratio.lo:.3f} to {ratio.hi:.3f}; goal {GOAL_RATIO}), "
             f"{min(masked) * 1e3:.2f} and {min(plain) * 1e3:.2f} ms at best, {load}"
         )
 

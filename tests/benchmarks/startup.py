@@ -25,8 +25,8 @@ def main() -> None:
         *[(seconds("-c", ""), seconds("-m", "experiments", "list")) for _ in range(ROUNDS)], strict=True
     )
     took, ratio = median_interval(listing), paired_ratio(listing, bare)
-    print(f"experiments list: {took.median:.3f} s (95 % {took.lo:.3f} to {took.hi:.3f}, most {max(listing):.3f})")
-    print(f"against a bare start of Python: {ratio.median:.1f} times (95 % {ratio.lo:.1f} to {ratio.hi:.1f})")
+    print(f"experiments list: {took.median:.3f} s (95% CI {took.lo:.3f} to {took.hi:.3f}, most {max(listing):.3f})")
+    print(f"against a bare start of Python: {ratio.median:.1f} times (95% CI {ratio.lo:.1f} to {ratio.hi:.1f})")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dashboard.safe_render import escape_markdown
 
 
 @pytest.mark.parametrize(
-    "text", ["", "batch: 1e9 is not allowed; give integers (1 to 9)", "3.5x, 95 % 3 to 4; it's done!"]
+    "text", ["", "batch: 1e9 is not allowed; give integers (1 to 9)", "3.5x, 95% CI 3 to 4; it's done!"]
 )
 def test_ordinary_sentences_stay_as_they_are(text):
     assert escape_markdown(text) == text

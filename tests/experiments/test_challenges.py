@@ -36,7 +36,7 @@ JIT = {
 
 def test_four_times_faster_at_batch_128_is_met_and_its_explanation_names_what_is_left():
     found = met("jit", JIT)
-    assert "6x faster (95 % 5.5 to 6.5) at batch 128" in found.result
+    assert "6x faster (95% CI 5.5 to 6.5) at batch 128" in found.result
     assert "90% of that call is launch overhead: 3 kernels of 10 µs each" in found.explanation
 
 

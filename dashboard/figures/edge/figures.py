@@ -93,7 +93,7 @@ def _latency(rows: pd.DataFrame) -> Panel:
     log_axis(figure, "x", pd.concat([rows["latency_ms"] * 1000, rows["inside_us"], rows["inside_p99_us"]]))
     _lines(figure, rows["variant"])
     caption = (
-        "Diamonds: median of a call from Python with its 95 % interval, all measured side by side. Squares: median of "
+        "Diamonds: median of a call from Python with its 95% interval, all measured side by side. Squares: median of "
         "single calls timed in C; their line ends at the 99th percentile. Logarithmic."
     )
     return Panel("Latency at batch 1", figure, caption)
@@ -112,12 +112,12 @@ def _accuracy(rows: pd.DataFrame) -> Panel:
                 "array": ((rows["accuracy_hi"] - rows["accuracy"]) * 100).tolist(),
                 "arrayminus": ((rows["accuracy"] - rows["accuracy_lo"]) * 100).tolist(),
             },
-            hovertemplate="%{y}: %{x:.2f} %<extra></extra>",
+            hovertemplate="%{y}: %{x:.2f}%<extra></extra>",
         )
     )
     layout(figure, "Test accuracy [%]", "")
     _lines(figure, rows["variant"])
-    caption = "Accuracy of each program on the 10,000 test images, with the 95 % Wilson interval."
+    caption = "Accuracy of each program on the 10,000 test images, with the 95% Wilson interval."
     return Panel("Accuracy of the program", figure, caption)
 
 

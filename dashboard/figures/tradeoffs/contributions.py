@@ -61,7 +61,7 @@ def contributions(effects: pd.DataFrame) -> Panel:
     figure.update_yaxes(automargin=True, range=[-0.5, len(labels) - 0.3])
     figure.update_layout(height=150 + 38 * len(labels), margin={"l": 10, "r": 10, "t": 30, "b": 10})
     caption = (
-        "Main effect of each technique, averaged over all settings of the others, with its 95 % interval; dotted: no "
+        "Main effect of each technique, averaged over all settings of the others, with its 95% interval; dotted: no "
         "effect. With x: interaction of two techniques. Latency and bytes are factors: left of 1 is faster or smaller."
     )
     return Panel("Effects of the techniques", figure, caption)
@@ -179,7 +179,7 @@ def waterfall(steps: pd.DataFrame) -> Panel:
         figure.update_xaxes(title=title, automargin=True, nticks=4, row=1, col=place)
     figure.update_yaxes(range=[len(labels) - 0.4, -0.7], automargin=True)
     figure.update_layout(height=150 + 40 * len(labels), margin={"l": 10, "r": 10, "t": 20, "b": 10})
-    caption = "One technique after another, in the order of building the model; bars: 95 % intervals."
+    caption = "One technique after another, in the order of building the model; bars: 95% intervals."
     return Panel("From the baseline to this variant", figure, caption)
 
 

@@ -36,7 +36,7 @@ RUNNING = {"eager": "hollow: eager", "jit": "filled: JIT", "beam": "dotted: BEAM
 BASELINE = "baseline"
 WINNERS: tuple[Criterion, ...] = ("smallest", "fastest")  # within 1 point of the baseline
 HOW_TO_READ = (
-    "Bars: 95 % intervals (for accuracy, of the paired difference from the baseline). Line: the Pareto front of the "
+    "Bars: 95% intervals (for accuracy, of the paired difference from the baseline). Line: the Pareto front of the "
     "two axes; band: the fronts of the better and of the worse interval ends. Faded: dominated in accuracy, size and "
     "latency. Labeled: the smallest and the fastest within 1 percentage point of the baseline."
 )
@@ -235,7 +235,7 @@ def _winners(shown: pd.DataFrame) -> Labeled:
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
-    return f"{row['percent']:.2f} %, {row['size_bytes'] / 1000:.3g} KB, {row['latency_ms']:.2g} ms"
+    return f"{row['percent']:.2f}%, {row['size_bytes'] / 1000:.3g} KB, {row['latency_ms']:.2g} ms"
 
 
 def _hover(row: Mapping[str, Any]) -> str:
@@ -245,7 +245,7 @@ def _hover(row: Mapping[str, Any]) -> str:
     lines = [
         f"<b>{row['variant']}</b>",
         f"recipe {row['recipe']} on {row['device']}",
-        f"accuracy {row['percent']:.2f} % ({alone}, {paired})",
+        f"accuracy {row['percent']:.2f}% ({alone}, {paired})",
         f"{row['size_bytes']:,} bytes, 1/{row['compression']:.3g} of the baseline's float32 weights",
         f"{row['latency_ms']:.4g} ms{_interval(row['latency_lo_ms'], row['latency_hi_ms'])}",
         f"on the front in {row['p_front']:.0%} of resamples",

@@ -115,12 +115,12 @@ class BeamSpec(MeasuredSpec):
         Column("applied_opts", "text", "optimizations of the timed kernels, in order; kernels separated by |"),
         Column("in_words", "text", "the optimizations in words"),
         "break_even_calls",
-        Column("break_even_calls_lo", "integer", "break-even at the upper end of the gain's 95 % interval"),
-        Column("break_even_calls_hi", "integer", "break-even at the lower end of the gain's 95 % interval"),
+        Column("break_even_calls_lo", "integer", "break-even at the upper end of the gain's 95% interval"),
+        Column("break_even_calls_hi", "integer", "break-even at the lower end of the gain's 95% interval"),
         *COMPILED,
         *REASON,
-        Column("kernel_lo_ms", "number", "lower end of the 95 % interval of kernel_ms"),
-        Column("kernel_hi_ms", "number", "upper end of the 95 % interval of kernel_ms"),
+        Column("kernel_lo_ms", "number", "lower end of the 95% interval of kernel_ms"),
+        Column("kernel_hi_ms", "number", "upper end of the 95% interval of kernel_ms"),
         "max_abs_error",
         Column("note", "text", "why there is no time"),
     ],
@@ -354,18 +354,18 @@ def _searched(row: Any) -> str:
     ended = row["verdict"] == "timeout"
     subject = f"The best kernel that {name} found within {took}" if ended else name
     if row["speedup_lo"] > 1:
-        interval = f"95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+        interval = f"95% CI {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
         return f"{subject} is {row['speedup']:.3g}x faster than the heuristic ({interval}){_paid(row, ended)}."
     if row["speedup_hi"] < 1:
         return f"{subject} is {_slower(row)} than the heuristic here{'' if ended else f', and its search took {took}'}."
-    interval = f"ratio {row['speedup']:.3g}, 95 % {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
+    interval = f"ratio {row['speedup']:.3g}, 95% CI {row['speedup_lo']:.3g} to {row['speedup_hi']:.3g}"
     inconclusive = f"{subject} is not significantly faster or slower than the heuristic ({interval})"
     return f"{inconclusive}{'' if ended else f', after a search of {took}'}."
 
 
 def _slower(row: Any) -> str:
     slower, lo, hi = 1 / row["speedup"], 1 / row["speedup_hi"], 1 / row["speedup_lo"]
-    return f"{slower:.3g}x slower (95 % {lo:.3g} to {hi:.3g})"
+    return f"{slower:.3g}x slower (95% CI {lo:.3g} to {hi:.3g})"
 
 
 def _paid(row: Any, ended: bool) -> str:

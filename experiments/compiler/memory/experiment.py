@@ -98,11 +98,11 @@ class MemorySpec(MeasuredSpec):
         ),
         *COMPILED,
         Column("fraction_of_copy", "number", "gb_s divided by that of the copy at the same point; empty for matmuls"),
-        Column("fraction_of_copy_lo", "number", "lower end of its 95 % interval, from ratios within blocks"),
-        Column("fraction_of_copy_hi", "number", "upper end of its 95 % interval"),
+        Column("fraction_of_copy_lo", "number", "lower end of its 95% interval, from ratios within blocks"),
+        Column("fraction_of_copy_hi", "number", "upper end of its 95% interval"),
         *REASON,
-        Column("kernel_lo_ms", "number", "lower end of the 95 % interval of kernel_ms"),
-        Column("kernel_hi_ms", "number", "upper end of the 95 % interval of kernel_ms"),
+        Column("kernel_lo_ms", "number", "lower end of the 95% interval of kernel_ms"),
+        Column("kernel_hi_ms", "number", "upper end of the 95% interval of kernel_ms"),
         "max_abs_error",
         Column("why", "text", "how this access pattern uses the caches"),
     ],
@@ -219,7 +219,7 @@ def answer(frame: "pd.DataFrame") -> str:
         parts = [_lowest(others[others["variant"] == pattern]) for pattern in patterns[:MAX_NAMED]]
         if more := patterns[MAX_NAMED:]:
             rest = others.loc[others["variant"].isin(more), "fraction_of_copy"]
-            parts.append(f"{len(more)} others reach {_percent(rest.min())} to {_percent(rest.max())} %")
+            parts.append(f"{len(more)} others reach {_percent(rest.min())} to {_percent(rest.max())}%")
         text += f" Relative to that, {', '.join(parts)}."
     wrong = dict.fromkeys(frame.loc[frame["verdict"] == "wrong", "variant"])
     text += "".join(f" {variant} gives wrong results." for variant in wrong)
@@ -233,7 +233,7 @@ def _lowest(rows: "pd.DataFrame") -> str:
     lowest = rows.iloc[0]
     where = f" at {lowest['columns']} columns" if len(rows) > 1 else ""
     middle, lo, hi = (lowest[f"fraction_of_copy{end}"] for end in ("", "_lo", "_hi"))
-    interval = f" (95 % interval {_percent(lo)} to {_percent(hi)} %)" if lo > 0 else ""
+    interval = f" (95% interval {_percent(lo)} to {_percent(hi)}%)" if lo > 0 else ""
     return f"{lowest['variant']} reaches {_percent(middle)} %{interval}{where}"
 
 

@@ -104,7 +104,7 @@ class ShapesSpec(MeasuredSpec):
 
 
 def check_buckets(buckets: Sequence[int], largest: int) -> None:
-    """Raises ValueError unless buckets ascend, each is a multiple of the previous one, and the last holds batch `largest`."""
+    """Raises ValueError unless buckets ascend, each divides the next one, and the last one holds batch `largest`."""
     given = ",".join(map(str, buckets))
     for before, after in itertools.pairwise(buckets):
         if after <= before:

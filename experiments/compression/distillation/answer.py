@@ -22,7 +22,7 @@ def answer(frame: "pd.DataFrame") -> str:
     text = (
         f"On {best['device']}, {small['network']}{_restrictions(small)}, {best['variant']}{chosen}, "
         f"{gain.get(best['gain_verdict'], f'has no significant gain: {points:+.2f}')} points of test accuracy "
-        f"(95 % {best['gain_lo'] * 100:+.2f} to {best['gain_hi'] * 100:+.2f} over {best['seeds']} seeds): "
+        f"(95% CI {best['gain_lo'] * 100:+.2f} to {best['gain_hi'] * 100:+.2f} over {best['seeds']} seeds): "
         f"{best['accuracy']:.2%}, trained alone {small['accuracy']:.2%}, its teacher {large['network']} "
         f"{large['accuracy']:.2%} with {small['smaller']:.3g}x the parameters"
     )

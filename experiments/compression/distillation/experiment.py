@@ -52,8 +52,8 @@ if TYPE_CHECKING:
         Column(
             "gain", "number", "test accuracy above the student alone, mean of the paired differences over the seeds"
         ),
-        Column("gain_lo", "number", "lower end of its 95 % t interval over the seeds"),
-        Column("gain_hi", "number", "upper end of its 95 % t interval over the seeds"),
+        Column("gain_lo", "number", "lower end of its 95% t interval over the seeds"),
+        Column("gain_hi", "number", "upper end of its 95% t interval over the seeds"),
         Column(
             "gain_verdict",
             "text",

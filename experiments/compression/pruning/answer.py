@@ -49,11 +49,11 @@ def answer(frame: "pd.DataFrame") -> str:
 
 
 def _lost(row: "pd.Series[Any]") -> str:
-    """`0.12 points lost, 95 % +0.03 to +0.21 over 3 seeds`; without an interval for one seed."""
+    """`0.12 points lost, 95% CI +0.03 to +0.21 over 3 seeds`; without an interval for one seed."""
     lost = f"{row['drop'] * 100:.2f} points lost"
     if row["seeds"] < 2:
         return lost
-    return f"{lost}, 95 % {row['drop_lo'] * 100:+.2f} to {row['drop_hi'] * 100:+.2f} over {row['seeds']} seeds"
+    return f"{lost}, 95% CI {row['drop_lo'] * 100:+.2f} to {row['drop_hi'] * 100:+.2f} over {row['seeds']} seeds"
 
 
 def _at_random(rows: "pd.DataFrame", best: "pd.Series[Any]") -> str:

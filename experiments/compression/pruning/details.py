@@ -26,7 +26,7 @@ DETAILS = {
         LAYER,
         Column("sparsity", "number", "of this layer alone, by magnitude, without fine-tuning"),
         Column("accuracy", "number", "on 2,000 validation images"),
-        Column("accuracy_lo", "number", "lower end of its 95 % Wilson interval"),
+        Column("accuracy_lo", "number", "lower end of its 95% Wilson interval"),
         Column("accuracy_hi", "number", "upper end"),
     ],
     "storage": [

@@ -87,7 +87,7 @@ class PruningSpec(MeasuredSpec):
         min_length=1,
         max_length=2,
         title="Schedules",
-        description="cubic: gradually over the first 60 % of the fine-tuning; one_shot: before it. N:M is one_shot",
+        description="cubic: gradually over the first 60% of the fine-tuning; one_shot: before it. N:M is one_shot",
     )
     fine_tune_steps: int = Field(
         300, ge=0, le=20_000, title="Fine-tuning steps", description="of 128 images; as many for the dense network"
@@ -225,10 +225,10 @@ class PruningSpec(MeasuredSpec):
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("seeds", "integer", "fine-tunings behind the next columns; `accuracy` is that of the first"),
         Column("seed_accuracy", "number", "mean accuracy of the restored files over the seeds"),
-        Column("seed_accuracy_lo", "number", "lower end of its 95 % t interval; empty with one seed"),
+        Column("seed_accuracy_lo", "number", "lower end of its 95% t interval; empty with one seed"),
         Column("seed_accuracy_hi", "number", "upper end"),
         Column("drop", "number", "accuracy lost against `dense`: mean of the paired differences over the seeds"),
-        Column("drop_lo", "number", "lower end of its 95 % t interval; empty with one seed"),
+        Column("drop_lo", "number", "lower end of its 95% t interval; empty with one seed"),
         Column("drop_hi", "number", "upper end"),
         *("parameters", "nonzero", "size_bytes", "compression"),
         Column("storage", "text", "storage format of the smallest file"),

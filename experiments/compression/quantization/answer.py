@@ -30,7 +30,7 @@ def answer(frame: "pd.DataFrame") -> str:
     )
     if tested:
         text += (
-            f" classifies {best['accuracy']:.2%} of the test set correctly (95 % {best['accuracy_lo']:.2%} to "
+            f" classifies {best['accuracy']:.2%} of the test set correctly (95% CI {best['accuracy_lo']:.2%} to "
             f"{best['accuracy_hi']:.2%}; float32 {base['accuracy'].iloc[0]:.2%}),"
         )
     return f"{text} and {describe_speedup(best, 'a call')} at batch {best['batch']}{bound_reason(best)}."

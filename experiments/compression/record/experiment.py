@@ -55,7 +55,7 @@ class RecordSpec(Spec):
         ge=0.01,
         le=400,
         title="Epochs",
-        description="60 % pruning, 15 % fine-tuning, 25 % with codebooks",
+        description="60% pruning, 15% fine-tuning, 25% with codebooks",
     )
     rate: float = Field(
         4e-3, ge=1e-5, le=0.1, title="Learning rate", description="of Adam at the start of these epochs; decays to 0"
@@ -111,8 +111,8 @@ class RecordSpec(Spec):
         *("parameters", "nonzero", "size_bytes", "compression"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("validation_accuracy", "number", "top-1 accuracy on the validation images, used for every choice"),
-        Column("validation_lo", "number", "lower end of its 95 % Wilson interval"),
-        Column("validation_hi", "number", "upper end of its 95 % Wilson interval"),
+        Column("validation_lo", "number", "lower end of its 95% Wilson interval"),
+        Column("validation_hi", "number", "upper end of its 95% Wilson interval"),
     ],
     grid=("network", "seed"),
     summary=("variant", "seed", "structure", "nonzero", "size_bytes", "compression", "validation_accuracy", "accuracy"),

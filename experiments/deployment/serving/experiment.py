@@ -66,11 +66,11 @@ POINT = [
         Column("max_batch", "integer", "rows per batch at most"),
         Column("max_wait_ms", "number", "longest wait of a request for others"),
         *POINT,
-        Column("objective_ms", "number", "latency SLO: 99 % of the requests must be answered within it"),
+        Column("objective_ms", "number", "latency SLO: 99% of the requests must be answered within it"),
         Column("requests", "integer", "number of requests sent"),
         Column("achieved_per_s", "number", "rows answered correctly per second"),
         Column("p50_ms", "number", "median latency, from the scheduled arrival to the complete answer"),
-        Column("p50_lo_ms", "number", "lower end of its 95 % interval, which assumes independent requests"),
+        Column("p50_lo_ms", "number", "lower end of its 95% interval, which assumes independent requests"),
         Column("p50_hi_ms", "number", "upper end of it"),
         *("p95_ms", "p99_ms"),
         Column("worst_ms", "number", "latency of the slowest answer"),
@@ -80,9 +80,9 @@ POINT = [
         Column("errors", "integer", "requests with wrong logits, an error or no answer"),
         Column("rejected", "integer", "requests rejected with status 503: the queue was full"),
         Column("in_time", "number", "share of all requests that were answered correctly within the SLO"),
-        Column("in_time_lo", "number", "lower end of its 95 % Wilson interval"),
+        Column("in_time_lo", "number", "lower end of its 95% Wilson interval"),
         Column("in_time_hi", "number", "upper end of it"),
-        Column("slo_met", "boolean", "whether at least 99 % were answered within the SLO"),
+        Column("slo_met", "boolean", "whether at least 99% were answered within the SLO"),
         Column("highest", "boolean", "whether this is the highest rate of the search within the SLO"),
         Column("remark", "text", "percentiles for which there are too few answers"),
         "max_abs_error",
@@ -113,13 +113,13 @@ POINT = [
             Column("path", "text", "fast or plain"),
             Column("part", "text", "the timed part"),
             Column("latency_ms", "number", "median"),
-            Column("latency_lo_ms", "number", "lower end of its 95 % interval"),
+            Column("latency_lo_ms", "number", "lower end of its 95% interval"),
             Column("latency_hi_ms", "number", "upper end of it"),
         ],
     },
     answer=lambda frame: answer(frame),
     challenge=Challenge(
-        goal="Serve at least 500 requests per second, arriving at random (open), 99 % of them within 20 ms.",
+        goal="Serve at least 500 requests per second, arriving at random (open), 99% of them within 20 ms.",
         question="Where does a request spend its time: in the queue, in computation, or in transport?",
         start="exercise",
         met=lambda frame: five_hundred(frame),
@@ -131,7 +131,7 @@ def serving(spec: ServingSpec, bench: Bench) -> Iterator[Row]:
     The server is what `python -m experiments serve` starts: HTTP in one process, inference in another. The load
     generator is a third process: it measures latency from the scheduled arrival, records every request and compares
     every answer with numpy. Percentiles need enough answers (p95 at least 20, p99 at least 100). A policy meets the
-    SLO at a rate if at least 99 % of all requests are answered correctly within it; rejected requests count as late.
+    SLO at a rate if at least 99% of all requests are answered correctly within it; rejected requests count as late.
     The parts of a latency are means of the times that the server reports with each answer. Disturbances affect
     neighboring requests together, so the true uncertainty is larger than the intervals over requests.
     Not measured: a network, TLS, several servers; server and generator share this machine's cores.
@@ -207,7 +207,7 @@ def answer(frame: "pd.DataFrame") -> str:
 
 
 def five_hundred(frame: "pd.DataFrame") -> Achievement | None:
-    """The policy that meets the challenge at the highest rate: open arrivals, 500/s or more, 99 % within 20 ms."""
+    """The policy that meets the challenge at the highest rate: open arrivals, 500/s or more, 99% within 20 ms."""
     conditions = (frame["arrival"] == "open", frame["rate_per_s"] >= 500, frame["objective_ms"] <= 20)
     rows = rows_where(frame, *conditions, frame["slo_met"])
     if rows.empty:

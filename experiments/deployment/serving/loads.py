@@ -64,7 +64,7 @@ def highest_rate(meets: Callable[[float], bool], start: float, trials: int) -> f
     """The highest tried rate for which `meets` is true; None if there is none.
 
     The rate is doubled from `start` until a trial fails, or halved until one succeeds. Then the interval between the
-    highest success and the lowest failure is bisected on a logarithmic scale until it is below 15 %, with at most
+    highest success and the lowest failure is bisected on a logarithmic scale until it is below 15%, with at most
     `trials` trials. MLPerf's Server scenario searches in the same way.
     """
     met: float | None = None

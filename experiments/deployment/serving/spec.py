@@ -80,7 +80,7 @@ class ServingSpec(Spec):
         ge=0.1,
         le=10_000,
         title="Latency SLO [ms]",
-        description="99 % of the requests must be answered within it",
+        description="99% of the requests must be answered within it",
     )
     samples: int = Field(
         3200, ge=32, le=100_000, title="Offline samples", description="sent at once in requests of the largest batch"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VERSION = 1  # raise it when the same weights, mask function and steps give other weights
 
 PRUNING_SHARE = 0.6  # of the steps of a gradual schedule; the rest only fine-tunes
-MASK_UPDATES = 40  # at most; with 10 of them, 95 % sparsity loses twice as much accuracy
+MASK_UPDATES = 40  # at most; with 10 of them, 95% sparsity loses twice as much accuracy
 CURVE_POINTS = 10
 
 
@@ -51,7 +51,7 @@ def fine_tune(
 ) -> FineTuned:
     """Prunes `start` to `target` by `mask_function(weights, amount, masks so far)` and trains it for `steps` steps.
 
-    `one_shot` prunes before the first step. `cubic` prunes during the first 60 % of the steps, by the weights of that
+    `one_shot` prunes before the first step. `cubic` prunes during the first 60% of the steps, by the weights of that
     moment. With 0 `steps` it prunes at once and does not train. All calls with one trainer use the same compiled step;
     the learning rate starts at the network's default and falls to 0. `curve`: evaluate the validation images during
     training. `on_step(step, steps)` is called before every step.

@@ -170,7 +170,7 @@ class TradeoffsSpec(MeasuredSpec):
         Column("recipe", "text", "the hash of the model's recipe, which is the name of its file"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("accuracy_loss", "number", "accuracy lost against the baseline; negative: gained"),
-        Column("accuracy_loss_lo", "number", "lower end of its 95 % interval, paired by test image"),
+        Column("accuracy_loss_lo", "number", "lower end of its 95% interval, paired by test image"),
         Column("accuracy_loss_hi", "number", "upper end of that interval"),
         Column("validation_accuracy", "number", "top-1 on the validation images, which decide the recommendation"),
         *("parameters", "nonzero", "size_bytes", "compression"),
@@ -178,7 +178,7 @@ class TradeoffsSpec(MeasuredSpec):
         *COMPILED,
         *("throughput_per_s", "max_abs_error"),
         Column("p_front", "number", "share of resamples in which no other variant dominates this one"),
-        Column("front", "boolean", "false if a single other variant dominates it in at least 95 % of resamples"),
+        Column("front", "boolean", "false if a single other variant dominates it in at least 95% of resamples"),
         Column("dominated_by", "text", "the variant that dominates it"),
     ],
     grid=("network", "batch", "seed"),
@@ -205,7 +205,7 @@ class TradeoffsSpec(MeasuredSpec):
             Column("with_level", "text", "level of the other factor"),
             Column("response", "text", "accuracy (difference, 0..1), latency or bytes (ratios)"),
             Column("effect", "number", "mean over all settings of the other factors"),
-            Column("effect_lo", "number", "lower end of its 95 % interval"),
+            Column("effect_lo", "number", "lower end of its 95% interval"),
             Column("effect_hi", "number", "upper end of that interval"),
             Column("settings", "integer", "number of differences averaged"),
         ],
@@ -235,7 +235,7 @@ def tradeoffs(spec: TradeoffsSpec, bench: Bench) -> Iterator[Row]:
     that are on the device. `size_bytes` is the file; `compression` compares it with the float32 bytes of the dense
     baseline; accuracy losses are paired image by image. For the front, images and blocks are resampled together:
     `p_front` is the share of resamples in which no other variant is as good in accuracy, latency and bytes and better
-    in one; a variant is off the front only if a single other one dominates it in at least 95 % of them. Validation
+    in one; a variant is off the front only if a single other one dominates it in at least 95% of them. Validation
     images decide what is within 1 point; reported accuracies are those of the test images. The output of every variant
     is compared with the fake-quantized model in numpy.
 

@@ -47,10 +47,10 @@ def test_errors_are_drawn_against_bytes_with_their_interval_beside_the_published
     assert files.error_y.arrayminus == pytest.approx((0.1, 0.1))
     published = named["Deep Compression"]
     assert (published.x, published.y) == ((26_661,), (1.58,))
-    assert "Deep Compression 40x at 1.58 % (arXiv 1510.00149)" in test.caption
+    assert "Deep Compression 40x at 1.58% (arXiv 1510.00149)" in test.caption
     assert published.text == ("40x",)
     [said] = [note.text for note in test.figure.layout.annotations]
-    assert said == "<b>median: 263x smaller</b><br>4,050 bytes, 1.75 %"
+    assert said == "<b>median: 263x smaller</b><br>4,050 bytes, 1.75%"
     assert validation.title == "Error on the validation images"
     for panel in (test, validation):
         assert panel.figure.layout.xaxis.title.text.endswith("[bytes]")

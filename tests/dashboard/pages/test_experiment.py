@@ -68,7 +68,7 @@ def test_without_a_c_compiler_the_page_shows_the_command_that_fixes_it(jit_page,
 def test_a_stored_run_shows_answer_table_figures_downloads_and_method(jit_page, stored):
     run_id = stored()
     page = jit_page(run=run_id)
-    assert any("4x faster (95 % 3.5 to 4.25) at batch 16" in one.value for one in page.markdown)
+    assert any("4x faster (95% CI 3.5 to 4.25) at batch 16" in one.value for one in page.markdown)
     table = page.dataframe[0].value
     assert table[["batch", "variant", "latency_ms"]].values.tolist() == [
         [16, "eager", 4.0],

@@ -25,15 +25,15 @@ NO_RATIO = dict.fromkeys(("speedup", "speedup_lo", "speedup_hi"), math.nan)  # a
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "makes it 4x faster (95 % 3.9 to 4.1)"),
-        ({"speedup": 12.345, "speedup_lo": 12.04, "speedup_hi": 12.6}, "makes it 12.3x faster (95 % 12 to 12.6)"),
+        ({}, "makes it 4x faster (95% CI 3.9 to 4.1)"),
+        ({"speedup": 12.345, "speedup_lo": 12.04, "speedup_hi": 12.6}, "makes it 12.3x faster (95% CI 12 to 12.6)"),
         (
             {"verdict": "slower", "speedup": 0.5, "speedup_lo": 0.4, "speedup_hi": 0.6},
-            "makes it 2x slower (ratio 0.5, 95 % 0.4 to 0.6)",
+            "makes it 2x slower (ratio 0.5, 95% CI 0.4 to 0.6)",
         ),
         (
             {"verdict": "cannot tell", "speedup": 1.01, "speedup_lo": 0.98, "speedup_hi": 1.03},
-            "makes no significant difference to it (ratio 1.01, 95 % 0.98 to 1.03)",
+            "makes no significant difference to it (ratio 1.01, 95% CI 0.98 to 1.03)",
         ),
         ({"verdict": "wrong", **NO_RATIO}, "computes it incorrectly"),
         ({"verdict": "timeout", **NO_RATIO}, "gave no timing of it (timeout)"),
@@ -80,7 +80,7 @@ def plain(*rows, grid=("batch",)):
 def test_a_plain_answer_tells_each_variant_at_the_last_point():
     base = row(variant="eager", verdict="baseline", **NO_RATIO)
     assert plain(base, row(), base, row(batch=64), row(batch=64, variant="beam", verdict="failed", **NO_RATIO)) == (
-        "On CPU, at batch 64, compared with eager: jit makes the call 4x faster (95 % 3.9 to 4.1); "
+        "On CPU, at batch 64, compared with eager: jit makes the call 4x faster (95% CI 3.9 to 4.1); "
         "beam gave no timing of the call (failed)."
     )
 

@@ -141,6 +141,6 @@ def test_the_answer_names_the_size_from_which_fusion_is_faster(verdicts, ends):
 def test_the_answer_gives_bytes_and_time():
     assert answer_of("faster").startswith(
         "On CPU, a chain of 5 steps moves exactly 5x the bytes if every step writes its result to memory (0.04 MB "
-        "instead of 0.008 MB at 1,000 elements). At this size one fused kernel makes the chain 4x faster (95 % 3.9 to "
-        "4.1). "
+        "instead of 0.008 MB at 1,000 elements). At this size one fused kernel makes the chain 4x faster (95% CI 3.9 "
+        "to 4.1). "
     )

@@ -201,15 +201,15 @@ def said(*rows):
 @pytest.mark.parametrize(
     ("changes", "begins", "ends"),
     [
-        ({}, "makes the 3-layer network 4x faster (95 % 3.9 to 4.1)", "has paid off after 14 calls."),
+        ({}, "makes the 3-layer network 4x faster (95% CI 3.9 to 4.1)", "has paid off after 14 calls."),
         (
             {"verdict": "slower", "speedup": 0.5, "speedup_lo": 0.4, "speedup_hi": 0.6, "break_even_calls": None},
-            "makes the 3-layer network 2x slower (ratio 0.5, 95 % 0.4 to 0.6)",
+            "makes the 3-layer network 2x slower (ratio 0.5, 95% CI 0.4 to 0.6)",
             "never pays off.",
         ),
         (
             {"verdict": "cannot tell", "speedup": 1.01, "speedup_lo": 0.98, "speedup_hi": 1.03},
-            "makes no significant difference to the 3-layer network (ratio 1.01, 95 % 0.98 to 1.03)",
+            "makes no significant difference to the 3-layer network (ratio 1.01, 95% CI 0.98 to 1.03)",
             "has paid off after 14 calls.",
         ),
     ],
@@ -224,7 +224,7 @@ def test_the_answer_to_a_wrong_result_promises_nothing():
 
 def test_a_wrong_point_does_not_change_the_break_even_of_the_others():
     assert said(row(), row(batch=32, **WRONG_RESULT)) == (
-        "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
+        "On CPU, the JIT makes the 3-layer network 4x faster (95% CI 3.9 to 4.1) at batch 16 "
         "and computes it incorrectly at batch 32; its capture has paid off after 14 calls."
     )
 
@@ -232,9 +232,9 @@ def test_a_wrong_point_does_not_change_the_break_even_of_the_others():
 def test_the_answer_gives_the_reason_of_the_first_point():
     why = {"bound": "launch", "launch_share": 0.9, "kernel_ms": 0.006}
     assert said(row(**why), row(batch=32, bound="compute", roof_fraction=0.5)) == (
-        "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
+        "On CPU, the JIT makes the 3-layer network 4x faster (95% CI 3.9 to 4.1) at batch 16 "
         "(90% of that call is launch overhead: 3 kernels of 2 µs each) "
-        "and makes it 4x faster (95 % 3.9 to 4.1) at batch 32; its capture has paid off after 14 calls."
+        "and makes it 4x faster (95% CI 3.9 to 4.1) at batch 32; its capture has paid off after 14 calls."
     )
 
 
@@ -245,8 +245,8 @@ def test_a_wrong_result_has_no_reason():
 def test_the_answer_names_the_first_and_the_last_point():
     last = row(batch=64, speedup=2.0, speedup_lo=1.9, speedup_hi=2.1, break_even_calls=9)
     assert said(row(), row(batch=32), last) == (
-        "On CPU, the JIT makes the 3-layer network 4x faster (95 % 3.9 to 4.1) at batch 16 "
-        "and makes it 2x faster (95 % 1.9 to 2.1) at batch 64; its capture has paid off after 9 to 14 calls."
+        "On CPU, the JIT makes the 3-layer network 4x faster (95% CI 3.9 to 4.1) at batch 16 "
+        "and makes it 2x faster (95% CI 1.9 to 2.1) at batch 64; its capture has paid off after 9 to 14 calls."
     )
 
 
@@ -256,7 +256,7 @@ def test_the_answer_names_the_points_where_a_capture_does_not_pay():
 
 def test_the_answer_writes_a_matrix_as_its_shape():
     frame = pd.DataFrame([row(model="elementwise", size=1000)]).drop(columns="batch")
-    assert "faster (95 % 3.9 to 4.1) at 1000x1000;" in answer(frame)
+    assert "faster (95% CI 3.9 to 4.1) at 1000x1000;" in answer(frame)
 
 
 def test_there_is_no_answer_before_the_first_row_of_the_jit():

@@ -167,7 +167,7 @@ def test_the_answer_names_the_rule_once_and_each_expression_it_shortens():
     frame = pd.DataFrame([row(), row(expression="mixture", written="mixed", kernel_ops_before=4, kernel_ops_after=3)])
     assert answer(frame) == (
         "On CPU, 1 rule made 2 rewrites of 2 expressions. tinygrad does not factor out by itself: the rule reduces x*z "
-        "+ y*z from 3 to 2 operations per element and makes it 1.5x faster (95 % 1.4 to 1.6), and mixed from 4 to 3 "
+        "+ y*z from 3 to 2 operations per element and makes it 1.5x faster (95% CI 1.4 to 1.6), and mixed from 4 to 3 "
         "operations per element."
     )
 

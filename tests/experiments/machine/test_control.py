@@ -48,18 +48,18 @@ def made(alarms, total):
 def test_no_false_alarm_is_consistent_with_the_intervals():
     assert answer(made(0, 200)) == (
         "On CPU, 0 of 200 comparisons of a call with itself report a difference: 0.0% false alarms "
-        "(95 % 0.0% to 1.9%), consistent with the 5 % expected of 95 % intervals."
+        "(95% CI 0.0% to 1.9%), consistent with the 5% expected of 95% intervals."
     )
 
 
 def test_a_rate_of_false_alarms_that_may_be_five_percent_is_consistent():
-    assert "5.0% false alarms (95 % 2.7% to 9.0%), consistent" in answer(made(10, 200))
-    assert "7.5% false alarms (95 % 4.6% to 12.0%), consistent" in answer(made(15, 200))
+    assert "5.0% false alarms (95% CI 2.7% to 9.0%), consistent" in answer(made(10, 200))
+    assert "7.5% false alarms (95% CI 4.6% to 12.0%), consistent" in answer(made(15, 200))
 
 
 def test_more_false_alarms_than_expected_mean_a_disturbed_machine():
     said = answer(made(30, 200))
-    assert "15.0% false alarms (95 % 10.7% to 20.6%), more than the 5 %" in said
+    assert "15.0% false alarms (95% CI 10.7% to 20.6%), more than the 5%" in said
     assert said.endswith("other load disturbs this machine, do not trust small differences.")
 
 

@@ -25,7 +25,7 @@ MIXED = Network(
 
 @functools.cache
 def trained() -> tuple[Network, Weights]:
-    """784-24-16-10 after 400 steps of plain gradient descent: about 94 % on the test set."""
+    """784-24-16-10 after 400 steps of plain gradient descent: about 94% on the test set."""
     network = Network("small", (Linear(784, 24, True), Linear(24, 16, True), Linear(16, 10)), mlp().image)
     weights, train = initial_weights(network, 7), mnist().train
     rng = np.random.default_rng(7)

@@ -168,7 +168,7 @@ def said(*rows):
     [
         (
             row("noopt", 0.1, "slower"),
-            "without optimizations it is 10x slower (95 % 9.09 to 11.1) than with tinygrad's heuristic.",
+            "without optimizations it is 10x slower (95% CI 9.09 to 11.1) than with tinygrad's heuristic.",
         ),
         (
             row("noopt", None, "timeout", latency_ms=None),
@@ -176,21 +176,21 @@ def said(*rows):
         ),
         (
             row("beam=4", 1.5),
-            "BEAM=4 is 1.5x faster than the heuristic (95 % 1.35 to 1.65); its search of 25 s has paid off after 900 "
+            "BEAM=4 is 1.5x faster than the heuristic (95% CI 1.35 to 1.65); its search of 25 s has paid off after 900 "
             "calls (800 to 1,000).",
         ),
         (
             row("beam=2", 0.5, "slower"),
-            "BEAM=2 is 2x slower (95 % 1.82 to 2.22) than the heuristic here, and its search took 25 s.",
+            "BEAM=2 is 2x slower (95% CI 1.82 to 2.22) than the heuristic here, and its search took 25 s.",
         ),
         (
             row("beam=2", 1.0, "cannot tell"),
-            "BEAM=2 is not significantly faster or slower than the heuristic (ratio 1, 95 % 0.9 to 1.1), after a "
+            "BEAM=2 is not significantly faster or slower than the heuristic (ratio 1, 95% CI 0.9 to 1.1), after a "
             "search of 25 s.",
         ),
         (
             row("beam=8", 1.5, "timeout"),
-            "The best kernel that BEAM=8 found within 25 s is 1.5x faster than the heuristic (95 % 1.35 to 1.65).",
+            "The best kernel that BEAM=8 found within 25 s is 1.5x faster than the heuristic (95% CI 1.35 to 1.65).",
         ),
         (
             row("beam=8", None, "timeout", latency_ms=None),

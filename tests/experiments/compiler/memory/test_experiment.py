@@ -121,14 +121,14 @@ def said(*rows):
 
 def test_the_answer_orders_the_patterns_and_explains_the_slowest():
     assert said(row("row sum", 0.8), row("transpose", 0.05)) == (
-        "On CPU, a copy of 32x64 float32 moves 10 GB/s. Relative to that, transpose reaches 5 % (95 % interval 4.5 to "
-        "5.5 %), row sum reaches 80 % (95 % interval 72 to 88 %). Reason for transpose: it strides."
+        "On CPU, a copy of 32x64 float32 moves 10 GB/s. Relative to that, transpose reaches 5% (95% interval 4.5 to "
+        "5.5%), row sum reaches 80% (95% interval 72 to 88%). Reason for transpose: it strides."
     )
 
 
 def test_the_answer_names_the_slowest_and_the_range_of_the_others():
     whole = said(*(row(name, 0.6 + number / 10) for number, name in enumerate("abcdef")))
-    assert "d reaches 90 % (95 % interval 81 to 99 %), 2 others reach 100 to 110 %." in whole
+    assert "d reaches 90% (95% interval 81 to 99%), 2 others reach 100 to 110%." in whole
     assert "e reaches" not in whole
 
 
@@ -138,8 +138,8 @@ def test_the_answer_gives_no_reason_where_no_pattern_is_slow():
 
 def test_the_answer_names_the_shape_at_which_a_pattern_is_slowest():
     whole = said(row("transpose", 0.02), row("transpose", 0.2, 65))
-    assert "Relative to that, transpose reaches 2 % (95 % interval 1.8 to 2.2 %) at 64 columns." in whole
-    assert "20 %" not in whole
+    assert "Relative to that, transpose reaches 2% (95% interval 1.8 to 2.2%) at 64 columns." in whole
+    assert "20%" not in whole
 
 
 def test_the_answer_names_a_wrong_result_without_a_rate():

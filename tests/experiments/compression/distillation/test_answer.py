@@ -35,8 +35,8 @@ def test_the_answer_names_the_variant_with_the_best_validation_accuracy():
     )
     assert sentence == (
         "On CPU, mlp with 5% of the training images, distilled T=3 α=0.7 (best of 2 by the validation images), gains "
-        "1.00 points of test accuracy (95 % +0.80 to +1.20 over 3 seeds): 96.00%, trained alone 95.00%, its teacher "
-        "512-256 98.00% with 5x the parameters; used instead of the teacher, it makes a call 2x faster (95 % 1.9 to "
+        "1.00 points of test accuracy (95% CI +0.80 to +1.20 over 3 seeds): 96.00%, trained alone 95.00%, its teacher "
+        "512-256 98.00% with 5x the parameters; used instead of the teacher, it makes a call 2x faster (95% CI 1.9 to "
         "2.1) at batch 32."
     )
 
@@ -44,12 +44,12 @@ def test_the_answer_names_the_variant_with_the_best_validation_accuracy():
 def test_the_answer_states_that_there_is_no_significant_gain():
     sentence = answer_to(row("distilled T=3 α=0.7", 0.951, 0.95, 100, 0.001, "cannot tell"))
     assert "images, distilled T=3 α=0.7, has no significant gain" in sentence
-    assert "has no significant gain: +0.10 points of test accuracy (95 % -0.10 to +0.30 over 3 seeds)" in sentence
+    assert "has no significant gain: +0.10 points of test accuracy (95% CI -0.10 to +0.30 over 3 seeds)" in sentence
 
 
 def test_the_answer_remarks_on_a_teacher_smaller_than_its_student():
     sentence = answer_to(row("distilled T=3 α=0.7", 0.94, 0.94, 1000, -0.01, "worse"), student_parameters=1000)
-    assert "loses 1.00 points of test accuracy (95 % -1.20 to -0.80" in sentence
+    assert "loses 1.00 points of test accuracy (95% CI -1.20 to -0.80" in sentence
     assert "with 0.5x the parameters, a teacher smaller than its student;" in sentence
 
 

@@ -37,7 +37,7 @@ def test_soft_targets_keep_the_order_and_even_out():
 
 def test_shown_digits_are_classified_correctly_with_some_doubt_and_of_different_classes():
     logits = np.array([[2.0, 0.2, 0], [0, 2, 1.9], [3, 2.9, 0], [0, 3, 0], [0, 0, 9]])
-    labels = np.array([0, 2, 0, 1, 2])  # the second image is classified wrongly; the first is nearest to 80 %
+    labels = np.array([0, 2, 0, 1, 2])  # the second image is classified wrongly; the first is nearest to 80%
     assert doubtful_digits(logits, labels) == [0, 3, 4]
     report = target_records(logits, labels, [2], [1.0, 4.0, 1.0])
     assert [(one["temperature"], one["said"]) for one in report] == [(t, s) for t in (1.0, 4.0) for s in range(3)]

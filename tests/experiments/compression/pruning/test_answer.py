@@ -42,11 +42,11 @@ def test_the_answer_names_the_sparsest_network_that_keeps_its_accuracy_and_what_
         row("random", "dense", 0.9, 0.05, 40_000, 1.0, "cannot tell"),
         row("l2 units", "smaller", 0.5, 0.002, 200_000, 2.0, "faster"),
     ) == (
-        "On CPU, mlp at batch 32: with 90% of its weights pruned by magnitude (0.10 points lost, 95 % +0.00 to +0.20 "
+        "On CPU, mlp at batch 32: with 90% of its weights pruned by magnitude (0.10 points lost, 95% CI +0.00 to +0.20 "
         "over 3 seeds; dense: 98.00%; random pruning loses 5.00) its file has 40,000 bytes, 10x smaller, and "
-        "multiplying by the zeros as well makes no significant difference to a call (ratio 1, 95 % 0.9 to 1.1); "
+        "multiplying by the zeros as well makes no significant difference to a call (ratio 1, 95% CI 0.9 to 1.1); "
         "pruning whole units (l2 units, 50%: 0.20 points lost) "
-        "makes a call 2x faster (95 % 1.9 to 2.1)."
+        "makes a call 2x faster (95% CI 1.9 to 2.1)."
     )
 
 

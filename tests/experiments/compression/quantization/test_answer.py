@@ -43,6 +43,6 @@ def test_of_files_of_like_size_the_answer_names_the_fastest():
 def test_the_answer_for_an_untrained_layer_has_no_accuracy():
     sentence = answer_to(row("int8 static", None, 100_000, 4.0), accuracy=None)
     assert sentence == (
-        "On CPU, int8 static stores mlp in 100,000 bytes, 4x smaller, and makes a call 4x faster (95 % 4 to 4) "
+        "On CPU, int8 static stores mlp in 100,000 bytes, 4x smaller, and makes a call 4x faster (95% CI 4 to 4) "
         "at batch 32."
     )

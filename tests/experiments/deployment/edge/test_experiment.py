@@ -211,6 +211,6 @@ def test_the_answer_names_time_size_accuracy_and_where_else_it_ran():
     frame = pd.DataFrame([{"variant": "python jit"}, *({**made, **one} for one in (here, *others))]).convert_dtypes()
     assert answer(frame) == (
         "On CPU, c int8 of 784-64-10 takes 1.25 µs per image in a C program of 60,000 bytes, classifies 98.30% of the "
-        "test set correctly, and makes a call from Python 80x faster (95 % 79 to 81), compared with a JIT replay; "
+        "test set correctly, and makes a call from Python 80x faster (95% CI 79 to 81), compared with a JIT replay; "
         "builds for aarch64 also ran here; built, not run: windows."
     )

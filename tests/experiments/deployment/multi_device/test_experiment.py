@@ -100,7 +100,7 @@ def test_a_gpus_answer_gives_the_efficiency_and_no_cores():
     wrong = {**worse, "verdict": "wrong", "speedup": None}
     assert answer(pd.DataFrame([row, worse, wrong]).convert_dtypes()) == (
         "On CUDA, 4 batches in one call: data parallel x2 (batch 64, inputs on each device) makes the call 1.9x faster "
-        "(95 % 1.88 to 1.92), efficiency 95%; the results of tensor parallel x2 (batch 64, "
+        "(95% CI 1.88 to 1.92), efficiency 95%; the results of tensor parallel x2 (batch 64, "
         "inputs on the first device) were wrong."
     )
 

@@ -6,7 +6,7 @@ BASE = {"execution": "eager", "pruning": "none", "quantization": "none", "distil
 
 
 def row(variant, size, latency, validation, *, recipe=None, **factors):
-    """One row; test accuracy is the validation accuracy less 1 %, so that the two cannot be mixed up."""
+    """One row; test accuracy is the validation accuracy less 1%, so that the two cannot be mixed up."""
     return {
         **BASE,
         "variant": variant,

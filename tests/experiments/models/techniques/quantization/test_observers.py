@@ -59,7 +59,7 @@ def test_evenly_spread_values_are_hardly_clipped(observer):
 
 @pytest.mark.parametrize("observer", [one for one in OBSERVERS if one != "minmax"])
 def test_a_lonely_outlier_is_clipped(observer):
-    # percentile: 99.9 % lie below 1; entropy tries no fewer than 256 bins of 20/2048
+    # percentile: 99.9% lie below 1; entropy tries no fewer than 256 bins of 20/2048
     # mse: at 4 bits steps of 20/15 for all cost more than the one value that is off by 19; at 8 bits they do not
     most = {"percentile": 1.05, "mse": 5.0, "entropy": 5.0}[observer]
     _, hi = choose_range(observer, OUTLIER, 4 if observer == "mse" else 8, True)
