@@ -95,12 +95,12 @@ def _median(shown: pd.DataFrame) -> list[Annotation]:
     if not (size > 0 and error > 0):
         return []
     title = "median" if shown["seed"].nunique() > 1 else "file"
-    lines = (f"{title}: {times:.0f}x smaller", f"{size:,.0f} bytes, {error:.2f} %")
+    lines = (f"{title}: {times:.0f}x smaller", f"{size:,.0f} bytes, {error:.2f}%")
     return [Annotation(float(np.log10(size)), float(np.log10(error)), lines)]
 
 
 def _log(values: pd.Series) -> Array:
-    """The logarithms of the values that a logarithmic axis can show: an error of 0 % is not among them."""
+    """The logarithms of the values that a logarithmic axis can show: an error of 0% is not among them."""
     numbers = values.to_numpy("float64", na_value=np.nan)
     return np.log10(numbers[np.isfinite(numbers) & (numbers > 0)])
 

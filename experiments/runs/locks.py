@@ -32,8 +32,8 @@ def lock_folder() -> Path:
 def hardware_locks(devices: Iterable[str]) -> list[FileLock]:
     """The locks of all hardware of these devices, not yet acquired.
 
-    They are in one order for every caller, so that two callers never wait for each other. ValueError for what is no
-    device.
+    They are in one order for every caller, so that two callers never wait for each other. Raises ValueError for what is
+    no device.
     """
     names = {name for device in devices for name in Device.parse(device).hardware()}
     return [FileLock(lock_folder() / f"{_file_name(name)}.lock", mode=0o666) for name in sorted(names)]

@@ -94,7 +94,7 @@ def _abort(db: Engine, run_id: str, runner: str, status: str, message: str) -> s
 
 
 def _wait_for_devices(db: Engine, run: Any, runner: str, stack: contextlib.ExitStack) -> bool:
-    """Acquires the locks of all hardware of the run; False where it ended or was cancelled while it waited."""
+    """Acquires the locks of all hardware of the run; False if it ended or was cancelled while it waited."""
     locks = hardware_locks(_devices_used(run))
     return all(_wait_for_lock(db, run["id"], run["device"], runner, lock, stack) for lock in locks)
 
@@ -111,7 +111,7 @@ def _devices_used(run: Any) -> tuple[str, ...]:
 def _wait_for_lock(
     db: Engine, run_id: str, device: str, runner: str, lock: FileLock, stack: contextlib.ExitStack
 ) -> bool:
-    """Acquires a lock, with a heartbeat while it waits; False where the run ended or was cancelled."""
+    """Acquires a lock, with a heartbeat while it waits; False if the run ended or was cancelled."""
     waiting = store.Batch()
     waiting.changes = {"message": f"waiting for {device}: another run is measuring"}
     while True:

@@ -36,7 +36,7 @@ LABELS_ONLY = DistillationConfig()
 def network_by_name(text: str) -> Network:
     """A network by its name or by its widths: `512-256`, the hidden layers only, or `784-512-256-10`.
 
-    The widths of a named network give that network. ValueError in one line if there is none.
+    The widths of a named network give that network. Raises ValueError with a one-line message if there is none.
     """
     if text in NETWORKS:
         return NETWORKS[text]()
@@ -55,7 +55,10 @@ def network_by_name(text: str) -> Network:
 
 
 def images_of(fraction: float, batch: int = BATCH, count: int = TRAIN_IMAGES) -> int:
-    """The number of images in a fraction of `count`; ValueError in one line if they do not fill one batch."""
+    """The number of images in a fraction of `count`.
+
+    Raises ValueError with a one-line message if they do not fill one batch.
+    """
     images = round(count * fraction)
     if images < batch:
         least = math.ceil(batch / count * 1e5) / 1e5
@@ -67,13 +70,13 @@ def images_of(fraction: float, batch: int = BATCH, count: int = TRAIN_IMAGES) ->
 
 
 def _network(text: str) -> str:
-    """The text unchanged; ValueError if it names no network."""
+    """The text unchanged; raises ValueError if it names no network."""
     network_by_name(text)
     return text
 
 
 def _fraction(value: float) -> float:
-    """The fraction unchanged; ValueError if its images do not fill one batch."""
+    """The fraction unchanged; raises ValueError if its images do not fill one batch."""
     images_of(value)
     return value
 

@@ -30,7 +30,7 @@ def initial_weights(network: Network, seed: int) -> Weights:
 
 
 def check_weights(network: Network, weights: Mapping[str, Array]) -> None:
-    """Raises ValueError with one line unless `weights` are finite numbers in the shapes of `network`."""
+    """Raises ValueError with a one-line message unless `weights` are finite numbers in the shapes of `network`."""
     wanted = network.shapes()
     if missing := sorted(wanted.keys() ^ weights.keys()):
         raise ValueError(f"weights of another network: {network.name} has {', '.join(wanted)}; differs in {missing[0]}")
