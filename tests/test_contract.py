@@ -50,6 +50,15 @@ def test_every_column_is_described(one):
 
 
 @pytest.mark.parametrize("one", EXPERIMENTS)
+def test_a_description_does_not_continue_its_name(one):
+    """`show`, the CSV's documentation and the Method page print it without a title: not `seed: of the training`."""
+    described = {column.name: column.description for column in all_columns(one)}
+    described |= {name: field.description for name, field in fields(one.spec).items()}
+    continues = ("of ", "on ", "to ", "that ", "during ", "by ", "for ", "from ", "with ", "in ", "its ", "it ")
+    assert {name: text for name, text in described.items() if text.startswith(continues)} == {}
+
+
+@pytest.mark.parametrize("one", EXPERIMENTS)
 def test_a_column_with_the_ending_of_a_unit_is_a_number_with_that_unit(one):
     for column in all_columns(one):
         if any(column.name.endswith(end) for end in UNITS):

@@ -119,7 +119,7 @@ COMMON: dict[str, Column] = {
         baseline="the variant that speedup compares with",
         verdict=f"conclusion from the interval: {', '.join(map(label_of, VERDICTS))}; CSV has `{INCONCLUSIVE}` for "
         f"{LABELS[INCONCLUSIVE]}",
-        bound="what bounds the call: memory, compute or launch",
+        bound="what limits the call: memory, compute or launch",
     ),
 }
 

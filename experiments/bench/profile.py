@@ -53,7 +53,7 @@ REPLAY = (
 MEMORY = (
     Column("variant", "text", "the profiled variant"),
     Column("planned_bytes", "integer", "intermediate buffers in the arena of the memory planner"),
-    Column("unplanned_bytes", "integer", "the same without the planner, in separate buffers"),
+    Column("unplanned_bytes", "integer", "intermediate buffers without the memory planner, each separate"),
 )
 
 

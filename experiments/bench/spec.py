@@ -43,7 +43,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     device: DeviceName = Field(
-        AUTO, title="Device", description="as tinygrad names it; auto is the first that works, resolved at submit"
+        AUTO,
+        title="Device",
+        description="name of the device in tinygrad; auto: the first that works, resolved when the run is submitted",
     )
 
     @field_validator("*", mode="before")
@@ -84,7 +86,7 @@ class MeasuredSpec(Spec):
         ge=0.1,
         le=600,
         title="Budget per point [s]",
-        description="or when this time is spent; at least 12 blocks are always measured",
+        description="time after which measuring also stops; at least 12 blocks are always measured",
     )
 
     @property

@@ -131,14 +131,14 @@ class RewritesSpec(MeasuredSpec):
     details={
         "nodes": [
             Column("expression", "text", "name of the expression"),
-            Column("variant", "text", "as written, or the rule that was applied"),
+            Column("variant", "text", "expression as written, or the rule that was applied to it"),
             Column("node", "integer", "number of the node in its graph"),
             Column("label", "text", "an input, a constant or the sign of an operation"),
             Column("layer", "integer", "distance from the inputs and constants, which are layer 0"),
         ],
         "edges": [
             Column("expression", "text", "name of the expression"),
-            Column("variant", "text", "as written, or the rule that was applied"),
+            Column("variant", "text", "expression as written, or the rule that was applied to it"),
             Column("operand", "integer", "number of the operand node"),
             Column("node", "integer", "number of the node that has this operand"),
         ],

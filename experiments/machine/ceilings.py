@@ -30,7 +30,7 @@ class CeilingsSpec(MeasuredSpec):
         min_length=1,
         max_length=8,
         title="Matrix sizes n",
-        description="of the float32 products; powers of two suffer from cache conflicts",
+        description="sizes of the float32 products; powers of two suffer from cache conflicts",
     )
 
     def need(self) -> Need:

@@ -26,7 +26,7 @@ class ControlSpec(MeasuredSpec):
         ge=12,
         le=2000,
         title="Comparisons",
-        description="of a call with itself; 200 are enough to distinguish 5% from 10% false alarms",
+        description="comparisons of a call with itself; 200 are enough to distinguish 5% from 10% false alarms",
     )
     budget_s: float = Field(
         0.2,

@@ -16,7 +16,7 @@ LAUNCH_BELOW = 0.5  # fraction of the wall time filled by kernels
 
 CEILINGS = (
     Column("what", "text", "copy: y = x + 1 over an array; matmul: a square float32 product; empty: one addition"),
-    Column("by", "text", "what reached it: tinygrad, or numpy on one thread"),
+    Column("by", "text", "implementation that reached the rate: tinygrad, or numpy on one thread"),
     Column("n", "integer", "matrix size; empty for copies"),
     Column("moved_bytes", "integer", "bytes read and written; empty for products"),
     Column("gb_s", "number", "rate of the copy"),

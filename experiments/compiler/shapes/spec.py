@@ -49,7 +49,7 @@ class ShapesSpec(MeasuredSpec):
         title="Zipf exponent",
         description="s of the Zipf distribution: the k-th shape of the list has a probability proportional to 1 / k**s",
     )
-    seed: int = Field(1, ge=0, le=2**31 - 1, title="Seed", description="of the order of the calls")
+    seed: int = Field(1, ge=0, le=2**31 - 1, title="Seed", description="random seed of the order of the calls")
     rounds: int = Field(
         3,
         ge=1,

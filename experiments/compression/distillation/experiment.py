@@ -42,18 +42,18 @@ if TYPE_CHECKING:
         Column("batch", "integer", "images of one timed call; empty if not timed"),
         Column("temperature", "number", "T of the loss; empty for teacher and student alone"),
         Column("alpha", "number", "weight of the teacher in the loss"),
-        Column("form", "text", "of the loss: squared has the factor T², unsquared does not"),
+        Column("form", "text", "form of the loss: squared has the factor T², unsquared does not"),
         Column("data_fraction", "number", "share of the training images used"),
         Column("label_noise", "number", "share of wrong training labels"),
         Column("seeds", "integer", "trainings of the row; 1 for the teacher"),
-        Column("steps", "integer", "of each training; empty for the teacher"),
+        Column("steps", "integer", "steps of each training; empty for the teacher"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("validation_accuracy", "number", "mean over the seeds; chooses the best variant in the answer"),
         Column(
             "gain", "number", "test accuracy above the student alone, mean of the paired differences over the seeds"
         ),
-        Column("gain_lo", "number", "lower end of its 95% t interval over the seeds"),
-        Column("gain_hi", "number", "upper end of its 95% t interval over the seeds"),
+        Column("gain_lo", "number", "lower end of the 95% t interval of gain over the seeds"),
+        Column("gain_hi", "number", "upper end of the 95% t interval of gain over the seeds"),
         Column(
             "gain_verdict",
             "text",

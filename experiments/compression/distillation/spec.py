@@ -122,7 +122,7 @@ class DistillationSpec(MeasuredSpec):
         ge=0.001,
         le=1,
         title="Data fraction",
-        description=f"of the {TRAIN_IMAGES:,} training images, for the students",
+        description=f"share of the {TRAIN_IMAGES:,} training images that the students are trained on",
     )
     label_noise: float = Field(
         0.0,
@@ -145,13 +145,19 @@ class DistillationSpec(MeasuredSpec):
         title="Seeds",
         description="students of each kind; initial weights, images, wrong labels and order differ",
     )
-    first_seed: int = Field(0, ge=0, le=10_000, title="First seed", description="to repeat a finding with other seeds")
+    first_seed: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        title="First seed",
+        description="first of the random seeds; change it to repeat a finding with other seeds",
+    )
     steps: int = Field(
         1300,
         ge=10,
         le=20_000,
         title="Steps",
-        description="of 128 images for every student, in whole epochs; a distilled one may need more",
+        description="training steps of 128 images for every student, in whole epochs; a distilled one may need more",
     )
     batch: int = Field(32, ge=1, le=1024, title="Batch size", description="images of one timed call")
 

@@ -12,8 +12,8 @@ DETAILS = {
     "seeds": [
         *POINT,
         Column("seed", "integer", "random seed of the fine-tuning"),
-        Column("accuracy", "number", "on the test set, of the restored file"),
-        Column("accuracy_before_fine_tune", "number", "on the test set, pruned in one shot"),
+        Column("accuracy", "number", "top-1 accuracy of the restored file on the test set"),
+        Column("accuracy_before_fine_tune", "number", "top-1 accuracy on the test set after pruning in one shot"),
     ],
     "layers": [
         *(*POINT, LAYER),
@@ -24,10 +24,10 @@ DETAILS = {
     ],
     "sensitivity": [
         LAYER,
-        Column("sparsity", "number", "of this layer alone, by magnitude, without fine-tuning"),
-        Column("accuracy", "number", "on 2,000 validation images"),
-        Column("accuracy_lo", "number", "lower end of its 95% Wilson interval"),
-        Column("accuracy_hi", "number", "upper end"),
+        Column("sparsity", "number", "sparsity of this layer alone, by magnitude, without fine-tuning"),
+        Column("accuracy", "number", "top-1 accuracy on 2,000 validation images"),
+        Column("accuracy_lo", "number", "lower end of the 95% Wilson interval of accuracy"),
+        Column("accuracy_hi", "number", "upper end of the 95% Wilson interval of accuracy"),
     ],
     "storage": [
         *POINT,
@@ -36,15 +36,15 @@ DETAILS = {
     ],
     "fine_tuning": [
         *POINT,
-        Column("step", "integer", "of the fine-tuning"),
+        Column("step", "integer", "step of the fine-tuning"),
         Column("sparsity", "number", "share of zeros at this step"),
-        Column("validation_accuracy", "number", "on the 5,000 validation images, first seed"),
+        Column("validation_accuracy", "number", "top-1 accuracy on the 5,000 validation images, first seed"),
     ],
     "picture": [
         *POINT,
         Column("tile", "integer", "filter or neuron of the first layer"),
-        Column("row", "integer", "of the tile"),
-        Column("column", "integer", "of the tile"),
+        Column("row", "integer", "row of the tile"),
+        Column("column", "integer", "column of the tile"),
         Column("before", "number", "weight in the checkpoint"),
         Column("after", "number", "weight in the pruned network"),
     ],

@@ -55,7 +55,7 @@ class PruningSpec(MeasuredSpec):
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5", "matrix"] = Field(
         "mlp",
         title="Network",
-        description="with the bundled checkpoint, trained on MNIST; matrix: one untrained layer of 1000 x 500, whose "
+        description="bundled checkpoint, trained on MNIST; matrix: one untrained layer of 1000 x 500, whose "
         "units are its outputs",
     )
     method: list[Method] = Field(
@@ -80,7 +80,7 @@ class PruningSpec(MeasuredSpec):
         min_length=1,
         max_length=2,
         title="Scopes",
-        description="for magnitude and random: the share holds for all weights together, or for each layer",
+        description="magnitude and random only: whether the share holds for all weights together, or for each layer",
     )
     schedule: list[Literal["cubic", "one_shot"]] = Field(
         ["cubic"],
@@ -90,7 +90,11 @@ class PruningSpec(MeasuredSpec):
         description="cubic: gradually over the first 60% of the fine-tuning; one_shot: before it. N:M is one_shot",
     )
     fine_tune_steps: int = Field(
-        300, ge=0, le=20_000, title="Fine-tuning steps", description="of 128 images; as many for the dense network"
+        300,
+        ge=0,
+        le=20_000,
+        title="Fine-tuning steps",
+        description="steps of 128 images; the dense network is trained for as many more",
     )
     loss: list[Literal["labels", "distilled"]] = Field(
         ["labels"],
@@ -103,14 +107,20 @@ class PruningSpec(MeasuredSpec):
     seeds: int = Field(
         3, ge=1, le=10, title="Seeds", description="fine-tunings of each row, with different order and shifts of images"
     )
-    first_seed: int = Field(0, ge=0, le=10_000, title="First seed", description="to repeat a finding with other seeds")
+    first_seed: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        title="First seed",
+        description="first of the random seeds; change it to repeat a finding with other seeds",
+    )
     batch: int = Field(32, ge=1, le=1024, title="Batch size", description="images of one timed call")
     budget_s: float = Field(
         0.5,
         ge=0.1,
         le=600,
         title="Budget per point [s]",
-        description="for the timing of one row; at least 12 blocks are measured in any case",
+        description="time for the timing of one row; at least 12 blocks are measured in any case",
     )
 
     @model_validator(mode="after")
@@ -214,9 +224,11 @@ class PruningSpec(MeasuredSpec):
         Column("target", "number", "the share to prune: of weights, or of the units of a hidden layer"),
         Column("batch", "integer", "images of one call"),
         Column("method", "text", "how weights or units are chosen; empty for the dense network"),
-        Column("scope", "text", "of the share: global or per layer; empty where the method has no choice"),
+        Column("scope", "text", "whether the share holds globally or per layer; empty where the method has no choice"),
         Column("schedule", "text", "cubic (gradual) or one_shot; empty for the dense network"),
-        Column("loss", "text", "of the fine-tuning: labels only, or distilled from the checkpoint's outputs as well"),
+        Column(
+            "loss", "text", "loss of the fine-tuning: labels only, or distilled from the checkpoint's outputs as well"
+        ),
         Column("form", "text", "dense: zeros are multiplied too; gather: nonzero weights only; smaller: units removed"),
         Column("sparsity", "number", "share of the dense network's weights that is removed or zero, without biases"),
         Column("structure", "text", "outputs of each layer"),
@@ -225,11 +237,11 @@ class PruningSpec(MeasuredSpec):
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("seeds", "integer", "fine-tunings behind the next columns; `accuracy` is that of the first"),
         Column("seed_accuracy", "number", "mean accuracy of the restored files over the seeds"),
-        Column("seed_accuracy_lo", "number", "lower end of its 95% t interval; empty with one seed"),
-        Column("seed_accuracy_hi", "number", "upper end"),
+        Column("seed_accuracy_lo", "number", "lower end of the 95% t interval of seed_accuracy; empty with one seed"),
+        Column("seed_accuracy_hi", "number", "upper end of the 95% t interval of seed_accuracy"),
         Column("drop", "number", "accuracy lost against `dense`: mean of the paired differences over the seeds"),
-        Column("drop_lo", "number", "lower end of its 95% t interval; empty with one seed"),
-        Column("drop_hi", "number", "upper end"),
+        Column("drop_lo", "number", "lower end of the 95% t interval of drop; empty with one seed"),
+        Column("drop_hi", "number", "upper end of the 95% t interval of drop"),
         *("parameters", "nonzero", "size_bytes", "compression"),
         Column("storage", "text", "storage format of the smallest file"),
         *TIMED,

@@ -34,7 +34,7 @@ class QuantizationSpec(MeasuredSpec):
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5", "matvec"] = Field(
         "mlp",
         title="Network",
-        description="with the bundled checkpoint, trained on MNIST; matvec: one untrained layer of 4096 x 4096, whose "
+        description="bundled checkpoint, trained on MNIST; matvec: one untrained layer of 4096 x 4096, whose "
         "64 MiB of weights are read from memory at every call",
     )
     train: bool = Field(
@@ -49,10 +49,14 @@ class QuantizationSpec(MeasuredSpec):
         "for each batch; weight_only: stored as integers, dequantized in the kernel (the course calls this dynamic)",
     )
     weight_bits: list[Bits] = Field(
-        [8], min_length=1, max_length=7, title="Weight bits", description="of the stored integers"
+        [8], min_length=1, max_length=7, title="Weight bits", description="bits of the stored integers"
     )
     activation_bits: list[Bits] = Field(
-        [8], min_length=1, max_length=7, title="Activation bits", description="for static and dynamic"
+        [8],
+        min_length=1,
+        max_length=7,
+        title="Activation bits",
+        description="bits of the integer activations of static and dynamic",
     )
     granularity: list[Literal["per_channel", "per_tensor"]] = Field(
         ["per_channel"],
@@ -62,17 +66,21 @@ class QuantizationSpec(MeasuredSpec):
         description="one weight scale per output, or one for the whole tensor",
     )
     symmetry: list[Literal["symmetric", "asymmetric"]] = Field(
-        ["symmetric"], min_length=1, max_length=2, title="Symmetry", description="of the weights' range around zero"
+        ["symmetric"],
+        min_length=1,
+        max_length=2,
+        title="Symmetry",
+        description="whether the range of the weights is symmetric around zero",
     )
     observer: list[Literal["minmax", "percentile", "mse", "entropy"]] = Field(
         ["minmax"],
         min_length=1,
         max_length=4,
         title="Observers",
-        description="that choose the range of the activations",
+        description="methods that choose the range of the activations",
     )
     calibration_images: int = Field(
-        512, ge=1, le=5000, title="Calibration images", description="from the training set, for static"
+        512, ge=1, le=5000, title="Calibration images", description="training images on which static chooses its ranges"
     )
     batch: list[Annotated[int, Field(ge=1, le=1024)]] = Field(
         [1, 32, 256], min_length=1, max_length=6, title="Batch sizes", description="images of one call"
@@ -145,7 +153,7 @@ class QuantizationSpec(MeasuredSpec):
         Column("activation_bits", "integer", "bits of an activation; empty if they stay float32"),
         Column("granularity", "text", "one weight scale per tensor, or one per output channel"),
         Column("symmetry", "text", "whether weight ranges are symmetric around zero"),
-        Column("observer", "text", "that chose the activation ranges; empty if none is needed"),
+        Column("observer", "text", "method that chose the activation ranges; empty if none is needed"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("agreement", "number", "share of the test images with the same prediction as float32"),
         *("parameters", "size_bytes", "compression"),

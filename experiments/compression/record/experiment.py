@@ -36,10 +36,10 @@ class RecordSpec(Spec):
         [],
         max_length=3,
         title="Units kept",
-        description="in each hidden layer; the others are pruned first, by L2 norm; empty: all are kept",
+        description="units that each hidden layer keeps; the others are pruned first, by L2 norm; empty: all are kept",
     )
     shrink_epochs: float = Field(
-        10, ge=0.01, le=100, title="Epochs after that", description="of fine-tuning, before weights are pruned"
+        10, ge=0.01, le=100, title="Epochs after that", description="epochs of fine-tuning before weights are pruned"
     )
     sparsity: float = Field(
         0.95,
@@ -48,8 +48,10 @@ class RecordSpec(Spec):
         title="Sparsity",
         description="share of the remaining weights that gradual LAMP pruning sets to zero",
     )
-    bits: int = Field(3, ge=1, le=6, title="Codebook bits", description="of a nonzero weight, per layer")
-    bias_bits: int = Field(4, ge=1, le=6, title="Bias bits", description="of a bias, which has a separate codebook")
+    bits: int = Field(3, ge=1, le=6, title="Codebook bits", description="bits of a nonzero weight, per layer")
+    bias_bits: int = Field(
+        4, ge=1, le=6, title="Bias bits", description="bits of a bias, which has a separate codebook"
+    )
     epochs: float = Field(
         40,
         ge=0.01,
@@ -58,16 +60,26 @@ class RecordSpec(Spec):
         description="60% pruning, 15% fine-tuning, 25% with codebooks",
     )
     rate: float = Field(
-        4e-3, ge=1e-5, le=0.1, title="Learning rate", description="of Adam at the start of these epochs; decays to 0"
+        4e-3,
+        ge=1e-5,
+        le=0.1,
+        title="Learning rate",
+        description="Adam's learning rate at the start of these epochs; decays to 0",
     )
     teacher: Literal["lenet_5", "base"] = Field(
         "lenet_5", title="Teacher", description="whose logits are distilled: the bundled LeNet-5, or the base itself"
     )
-    temperature: float = Field(3, ge=0.5, le=20, title="Temperature", description="of the distillation")
-    alpha: float = Field(0.7, ge=0, le=1, title="Teacher's share", description="of the loss; 0: labels only")
+    temperature: float = Field(3, ge=0.5, le=20, title="Temperature", description="temperature T of the distillation")
+    alpha: float = Field(
+        0.7, ge=0, le=1, title="Teacher's share", description="weight of the teacher in the loss; 0: labels only"
+    )
     shift: int = Field(1, ge=0, le=2, title="Shift [pixels]", description="maximum shift of the training images")
     seeds: list[Annotated[int, Field(ge=0, le=10**6)]] = Field(
-        [0], min_length=1, max_length=10, title="Seeds", description="of training; use three for a median"
+        [0],
+        min_length=1,
+        max_length=10,
+        title="Seeds",
+        description="number of trainings, each with another random seed; use three for a median",
     )
 
     @model_validator(mode="after")
@@ -111,8 +123,8 @@ class RecordSpec(Spec):
         *("parameters", "nonzero", "size_bytes", "compression"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("validation_accuracy", "number", "top-1 accuracy on the validation images, used for every choice"),
-        Column("validation_lo", "number", "lower end of its 95% Wilson interval"),
-        Column("validation_hi", "number", "upper end of its 95% Wilson interval"),
+        Column("validation_lo", "number", "lower end of the 95% Wilson interval of validation_accuracy"),
+        Column("validation_hi", "number", "upper end of the 95% Wilson interval of validation_accuracy"),
     ],
     grid=("network", "seed"),
     summary=("variant", "seed", "structure", "nonzero", "size_bytes", "compression", "validation_accuracy", "accuracy"),

@@ -26,24 +26,28 @@ class SensitivitySpec(MeasuredSpec):
     """A network, the bits to try, and the accuracy loss or the size allowed for mixed precision."""
 
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5"] = Field(
-        "lenet_300_100", title="Network", description="with the bundled checkpoint"
+        "lenet_300_100", title="Network", description="network with a bundled checkpoint, trained on MNIST"
     )
     bits: list[Annotated[int, Field(ge=2, le=8)]] = Field(
-        [8, 6, 4, 3, 2], min_length=1, max_length=7, title="Bits", description="of the weights of one layer at a time"
+        [8, 6, 4, 3, 2],
+        min_length=1,
+        max_length=7,
+        title="Bits",
+        description="bits of the weights of one layer at a time",
     )
     loss: float = Field(
         0.005,
         ge=0,
         le=0.5,
         title="Accuracy loss allowed",
-        description="for mixed precision; 0.005 is half a percentage point",
+        description="accuracy that mixed precision may lose; 0.005 is half a percentage point",
     )
     budget_bytes: int = Field(
         0,
         ge=0,
         le=10**9,
         title="Budget [bytes]",
-        description="for all layers together, instead of an accuracy loss; 0: none",
+        description="largest size of all layers together, instead of an accuracy loss; 0: none",
     )
     batch: int = Field(1, ge=1, le=256, title="Batch", description="images of one timed call of a single layer")
     images: int = Field(
@@ -51,7 +55,7 @@ class SensitivitySpec(MeasuredSpec):
         ge=100,
         le=5000,
         title="Validation images",
-        description="on which bits are chosen; the test set is not used",
+        description="validation images on which bits are chosen; the test set is not used",
     )
 
 
@@ -69,15 +73,19 @@ class SensitivitySpec(MeasuredSpec):
     columns=[
         Column("network", "text", "the network"),
         Column("layer", "text", "the only quantized layer; empty for mixed precision"),
-        Column("bits", "text", "of that layer, or of every layer with mixed precision"),
+        Column("bits", "text", "bits of that layer, or of every layer with mixed precision"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("drop", "number", "validation accuracy lost against float32"),
         Column("weight_bytes", "integer", "size of all layers in the file"),
-        Column("saved_bytes", "integer", "by how much that is below float32"),
+        Column("saved_bytes", "integer", "bytes saved compared with float32"),
         Column("kept", "boolean", "whether the allowed loss or, if given, the budget of bytes is met"),
-        Column("layer_speedup", "number", "of this layer alone, int8 static over float32, median of the block ratios"),
-        Column("layer_speedup_lo", "number", "lower end of its 95% interval"),
-        Column("layer_speedup_hi", "number", "upper end of its 95% interval"),
+        Column(
+            "layer_speedup",
+            "number",
+            "speedup of this layer alone, int8 static over float32, median of the block ratios",
+        ),
+        Column("layer_speedup_lo", "number", "lower end of the 95% interval of layer_speedup"),
+        Column("layer_speedup_hi", "number", "upper end of the 95% interval of layer_speedup"),
     ],
     grid=("network",),
     summary=("variant", "accuracy", "drop", "weight_bytes", "saved_bytes", "kept", "layer_speedup"),

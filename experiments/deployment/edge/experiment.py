@@ -80,7 +80,7 @@ class EdgeSpec(ExportSpec, MeasuredSpec):
         Column("inside_p99_us", "number", "99th percentile of these calls"),
         Column("bandwidth_ratio", "number", "inside_us over the time of reading all constants once"),
         Column("suitable", "boolean", "whether inside_p99_us is within the deadline"),
-        Column("startup_ms", "number", "from process start to exit, for one image"),
+        Column("startup_ms", "number", "time from process start to exit, for one image"),
         "max_abs_error",
         Column("identical", "boolean", "whether the logits of 100 images are bit-identical to Python's"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
@@ -96,7 +96,9 @@ class EdgeSpec(ExportSpec, MeasuredSpec):
         "steps": [
             Column("step", "text", "name of the step"),
             Column("what", "text", "result of the step"),
-            Column("accuracy", "number", "on the 10,000 test images, in numpy with this step's arithmetic"),
+            Column(
+                "accuracy", "number", "top-1 accuracy on the 10,000 test images, in numpy with this step's arithmetic"
+            ),
             Column("weights_bytes", "integer", "constants of the program after the step"),
             Column("arena_bytes", "integer", "intermediate results, with planned memory"),
             Column("unplanned_bytes", "integer", "intermediate results, with one buffer each"),

@@ -33,7 +33,7 @@ class ServingSpec(Spec):
     """A model, the batching policies to compare, and the loads."""
 
     network: Literal["mlp", "lenet_300_100", "cnn", "lenet_5"] = Field(
-        "mlp", title="Network", description="with the bundled checkpoint, trained on MNIST"
+        "mlp", title="Network", description="network with a bundled checkpoint, trained on MNIST"
     )
     scheme: Literal["float32", "float16", "static", "weight_only"] = Field(
         "float32", title="Stored as", description="quantization of the served model; static uses integer arithmetic"
@@ -50,7 +50,7 @@ class ServingSpec(Spec):
         min_length=1,
         max_length=4,
         title="Longest wait [ms]",
-        description="of a request for others to join its batch; 0 batches what is queued",
+        description="longest wait of a request for others to join its batch; 0 batches what is queued",
     )
     plain: bool = Field(
         True,
@@ -73,7 +73,10 @@ class ServingSpec(Spec):
         50.0, ge=1, le=20_000, title="Expected rate [1/s]", description="rate that the recommendation is for"
     )
     rate_per_s: list[Annotated[float, Field(ge=1, le=20_000)]] = Field(
-        [], max_length=12, title="Further rates [1/s]", description="of open loads, in addition to the expected rate"
+        [],
+        max_length=12,
+        title="Further rates [1/s]",
+        description="rates of open loads, in addition to the expected rate",
     )
     objective_ms: float = Field(
         10.0,

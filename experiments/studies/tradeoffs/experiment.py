@@ -71,13 +71,19 @@ class TradeoffsSpec(MeasuredSpec):
         description="yes: trained on a larger network's outputs as well",
     )
     tune_steps: int = Field(
-        2500, ge=0, le=100_000, title="Fine-tuning steps", description="during which a network is pruned and fine-tuned"
+        2500,
+        ge=0,
+        le=100_000,
+        title="Fine-tuning steps",
+        description="training steps during which a network is pruned and fine-tuned",
     )
-    search_s: float = Field(
-        60, ge=1, le=3600, title="Search budget [s]", description="of one BEAM search; then it is stopped"
-    )
+    search_s: float = Field(60, ge=1, le=3600, title="Search budget [s]", description="time limit of one BEAM search")
     seeds: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(
-        [0], min_length=1, max_length=6, title="Seeds", description="of the trainings; one front for each"
+        [0],
+        min_length=1,
+        max_length=6,
+        title="Seeds",
+        description="random seeds of the trainings; each has a separate front",
     )
     minutes: float = Field(
         15,
@@ -170,8 +176,8 @@ class TradeoffsSpec(MeasuredSpec):
         Column("recipe", "text", "the hash of the model's recipe, which is the name of its file"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
         Column("accuracy_loss", "number", "accuracy lost against the baseline; negative: gained"),
-        Column("accuracy_loss_lo", "number", "lower end of its 95% interval, paired by test image"),
-        Column("accuracy_loss_hi", "number", "upper end of that interval"),
+        Column("accuracy_loss_lo", "number", "lower end of the 95% interval of accuracy_loss, paired by test image"),
+        Column("accuracy_loss_hi", "number", "upper end of the 95% interval of accuracy_loss"),
         Column("validation_accuracy", "number", "top-1 on the validation images, which decide the recommendation"),
         *("parameters", "nonzero", "size_bytes", "compression"),
         *TIMED,
@@ -190,29 +196,29 @@ class TradeoffsSpec(MeasuredSpec):
         "models": [
             Column("recipe", "text", "the hash of the recipe"),
             Column("text", "text", "the recipe, as JSON"),
-            Column("size_bytes", "integer", "of the file"),
-            Column("accuracy", "number", "on the test images, of the restored file"),
-            Column("validation_accuracy", "number", "on the validation images"),
+            Column("size_bytes", "integer", "size of the file"),
+            Column("accuracy", "number", "top-1 accuracy of the restored file on the test images"),
+            Column("validation_accuracy", "number", "top-1 accuracy on the validation images"),
             Column("kept", "boolean", "whether it was taken from the cache"),
-            Column("seconds", "number", "to build it, when it was built", "s"),
+            Column("seconds", "number", "time that building the model took when it was built", "s"),
         ],
         "effects": [
             Column("batch", "integer", "images of one call"),
-            Column("seed", "integer", "of the training"),
+            Column("seed", "integer", "random seed of the training"),
             Column("factor", "text", "the factor that changes"),
-            Column("level", "text", "its level, against the first level of the grid"),
-            Column("with_factor", "text", "of an interaction: the other factor"),
+            Column("level", "text", "level of the factor, compared with its first level in the grid"),
+            Column("with_factor", "text", "the other factor of an interaction"),
             Column("with_level", "text", "level of the other factor"),
             Column("response", "text", "accuracy (difference, 0..1), latency or bytes (ratios)"),
             Column("effect", "number", "mean over all settings of the other factors"),
-            Column("effect_lo", "number", "lower end of its 95% interval"),
-            Column("effect_hi", "number", "upper end of that interval"),
+            Column("effect_lo", "number", "lower end of the 95% interval of effect"),
+            Column("effect_hi", "number", "upper end of the 95% interval of effect"),
             Column("settings", "integer", "number of differences averaged"),
         ],
         "failures": [
             Column("variant", "text", "the variant that failed"),
             Column("batch", "integer", "images of one call; empty if the model could not be built"),
-            Column("seed", "integer", "of the training"),
+            Column("seed", "integer", "random seed of the training"),
             Column("message", "text", "the error in one line"),
         ],
     },
