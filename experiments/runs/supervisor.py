@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import psutil
@@ -33,6 +33,7 @@ from experiments.bench.events import (
 )
 from experiments.bench.machine import variables
 from experiments.bench.machine.environment import fingerprint, key
+from experiments.bench.machine.neighbors import NeighborWatch
 from experiments.bench.machine.toolchain import child_environment
 from experiments.bench.spec import Spec, parse
 from experiments.registry import find
@@ -146,7 +147,9 @@ class RunSupervisor:
         self._batch = store.Batch()
         self._batch.changes = {"started": time.time(), "message": ""}  # it may have waited for its device
         self._started = time.monotonic()
+        self._environment: dict[str, Any] = {}
         self._set_aside = variables.set_aside()
+        self._neighbors = NeighborWatch()
         self._failed: FailedEvent | None = None
         self._ended = False
 
@@ -214,11 +217,13 @@ class RunSupervisor:
             return "lost", "another runner ended this run"
         if child.poll() is not None:  # it ended by itself, which decides its end state
             return "", ""
+        family = _family(child.pid)
+        self._neighbors.update(family)
         if cancel:
             return "cancelled", "cancelled"
         if time.monotonic() - self._started > limit:
             return "timeout", f"stopped at its time limit of {limit:g} s"
-        if memory_limit and (used := _group_memory(child.pid)) > memory_limit:
+        if memory_limit and (used := _memory(family)) > memory_limit:
             shown = f"{used / 2**30:.1f} GB used, {memory_limit / 2**30:.1f} GB allowed"
             return "crashed", f"stopped at its memory limit: {shown}"
         return "", ""
@@ -244,7 +249,8 @@ class RunSupervisor:
                 self._batch.artifacts.append((name, digest, content))
             case EnvironmentEvent(facts, volatile):
                 told = {remarks.SET_ASIDE: " ".join(self._set_aside)} if self._set_aside else {}
-                self._batch.changes |= {"environment": facts | volatile | told, "fingerprint": key(facts)}
+                self._environment = facts | volatile | told
+                self._batch.changes |= {"environment": self._environment, "fingerprint": key(facts)}
             case FailedEvent():
                 self._failed = event
             case EndEvent():
@@ -269,6 +275,8 @@ class RunSupervisor:
         return "crashed", f"the child process ended with exit code {code}: {last_line(log, 'it printed nothing')}"
 
     def _finish(self, status: str, message: str) -> str:
+        if self._environment:
+            self._batch.changes["environment"] = self._environment | self._neighbors.facts()
         mine, _ = self._write()
         if mine:
             traceback = self._failed.traceback if self._failed else ""
@@ -288,14 +296,20 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             child.stdin.close()
 
 
-def _group_memory(pid: int) -> int:
-    """Resident bytes of the child and its descendants."""
-    total = 0
+def _family(pid: int) -> list[psutil.Process]:
+    """The child and its descendants."""
     with contextlib.suppress(psutil.Error):
-        parent = psutil.Process(pid)
-        for one in (parent, *parent.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += int(one.memory_info().rss)
+        child = psutil.Process(pid)
+        return [child, *child.children(recursive=True)]
+    return []
+
+
+def _memory(family: Sequence[psutil.Process]) -> int:
+    """Resident bytes of these processes."""
+    total = 0
+    for one in family:
+        with contextlib.suppress(psutil.Error):
+            total += int(one.memory_info().rss)
     return total
 
 

@@ -154,6 +154,12 @@ def test_markup_in_a_message_is_shown_as_text(jit_page, stored):
     assert not any(one.proto.allow_html for one in page.markdown)
 
 
+def test_a_run_beside_a_busy_neighbor_warns(jit_page, stored):
+    page = jit_page(run=stored(environment={"cpu": "a processor", "other_processes_cpu": 0.34}))
+    [told] = [one.value for one in page.warning]
+    assert told.startswith("Other processes used 34% of this machine")
+
+
 def test_a_run_tells_which_variables_did_not_reach_it(jit_page, stored):
     page = jit_page(run=stored(environment={"cpu": "a processor", "variables_set_aside": "BEAM PROFILE"}))
     [told] = [one.value for one in page.info if "did not reach the run" in one.value]

@@ -1,5 +1,6 @@
 """One run from claim to end: every end state is correct, keeps the rows, and leaves no process behind."""
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import Engine
 
 from experiments import registry
 from experiments.bench.events import Event, RowEvent
+from experiments.bench.machine.neighbors import CpuReading, NeighborWatch
 from experiments.bench.spec import parse
 from experiments.deployment.multi_device.experiment import MultiDeviceSpec
 from experiments.runs import store, supervisor
@@ -66,6 +68,23 @@ def test_variables_that_would_change_a_run_do_not_reach_it_and_are_stored_with_i
     assert reached == [{"TINYLAB_MINE"}] * 2
     told = set(ended(db, run_id)["environment"]["variables_set_aside"].split())
     assert told & asked.keys() == {"PROFILE", "BEAM", "OMP_NUM_THREADS"}
+
+
+def test_what_others_used_of_the_processor_is_stored_when_the_run_has_ended(
+    db: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = itertools.count()
+
+    def read(family: object) -> CpuReading:
+        number = next(readings)
+        return CpuReading(total=10.0 * number, busy=4.0 * number, stolen=0.5 * number, own=1.0 * number)
+
+    monkeypatch.setattr("experiments.runs.supervisor.NeighborWatch", lambda: NeighborWatch(read))
+    run_id = queue_run(db, "steps", rows=4, pause_s=0.5)
+    assert execute(url, run_id, "tester") == "done"
+    facts = ended(db, run_id)["environment"]
+    assert (facts["other_processes_cpu"], facts["stolen_cpu"]) == (0.3, 0.05)
+    assert facts["device"] == DEVICE
 
 
 def test_variables_that_were_set_aside_do_not_change_the_fingerprint(
