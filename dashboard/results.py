@@ -22,11 +22,11 @@ MAX_REPORTED = 8  # grid points with figures in a report
 def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Details) -> None:
     """Draws a run from its frames; a run that ended early shows the reason first."""
     run_state.show(run)
+    _ending(run, len(rows))
     if sentence := try_render("The answer", partial(experiment.answer, rows), ""):
         st.markdown(f"#### {escape_markdown(sentence)}")
-    _noise(rows)
+    _noise(experiment, rows)
     _remarks(run)
-    _ending(run, len(rows))
     _figures(experiment, run, rows, details)
     view = view_of(experiment.name)
     try_render("The section of this experiment", partial(view.sections, run, rows, details), None)
@@ -34,17 +34,23 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
     method(experiment, run)
 
 
-def _noise(rows: pd.DataFrame) -> None:
-    """Warns if an A/A control interval does not contain 1: the machine was disturbed."""
-    if "control_lo" not in rows or rows.empty:
+def _noise(experiment: Experiment[Any], rows: pd.DataFrame) -> None:
+    """Warns if the A/A control's interval does not contain 1 at some grid points: the machine may have been disturbed.
+
+    On an undisturbed machine this happens at 5% of the points, since the intervals are 95% intervals.
+    """
+    if "control_lo" not in rows:
         return
-    noisy = rows[(rows["control_lo"] > 1) | (rows["control_hi"] < 1)]
-    if len(noisy):
-        st.warning(
-            f"At the grid points of {_row_count(len(noisy))} the A/A control does not contain 1: other load disturbed "
-            "the machine. Run again before you rely on these results.",
-            icon=":material/graphic_eq:",
-        )
+    controlled = rows[rows["control_lo"].notna()]
+    noisy = controlled[(controlled["control_lo"] > 1) | (controlled["control_hi"] < 1)]
+    if noisy.empty:
+        return
+    points, of = (len(frames.points_of(one, experiment.grid)) for one in (noisy, controlled))
+    st.warning(
+        f"At {points:,} of {of:,} grid points the A/A control does not contain 1; by chance this happens at 5% of "
+        "them. Other load may have disturbed the machine: run again before you rely on these results.",
+        icon=":material/graphic_eq:",
+    )
 
 
 def _row_count(rows: int) -> str:
@@ -189,7 +195,8 @@ def summary_columns(experiment: Experiment[Any]) -> list[str]:
 
 
 def _column(column: Column) -> Any:
-    label = RATES.get(column.name) or column.name.removesuffix(f"_{column.unit}").replace("_", " ")
+    name = column.label or RATES.get(column.name) or column.name.removesuffix(f"_{column.unit}")
+    label = name.replace("_", " ")
     label = f"{label} [{column.unit}]" if column.unit else label
     if column.kind in ("number", "integer"):
         shape = "%d" if column.kind == "integer" else "%.4g"

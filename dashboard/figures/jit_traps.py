@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from dashboard.figures import Details, Panel
 from dashboard.figures.cold import short
 from dashboard.theme import BLUE, ORANGE, layout, log_axis
+from experiments.bench.columns import label_of
 
 CLOCKS = (("claimed_ms", "wrong timer", ORANGE, "/"), ("true_ms", "true time", BLUE, ""))
 
@@ -20,7 +21,7 @@ def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
 
 def _clocks(timed: pd.DataFrame) -> Panel:
     figure = go.Figure()
-    names = [name.replace("_", " ") for name in timed["variant"]]
+    names = [label_of(name).replace("_", " ") for name in timed["variant"]]
     for column, name, color, hatch in CLOCKS:
         figure.add_trace(
             go.Bar(

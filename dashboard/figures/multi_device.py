@@ -17,7 +17,7 @@ LOOKS = {
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Speedup of each layout, scaling with the number of devices if several were measured, and busy cores."""
+    """Speedup of each strategy, scaling with the number of devices if several were measured, and busy cores."""
     if rows.empty:
         return []
     compared = rows[rows["speedup"].notna()]
@@ -63,7 +63,7 @@ def _bars(rows: pd.DataFrame) -> Panel:
         pattern = {"shape": ("", "/", "x", ".", "\\", "+")[number % 6]}
         same = {"name": point, "legendgroup": point, "offsetgroup": point, "orientation": "h"}
         key = go.Bar(x=[None], y=ordered["variant"].tolist()[:1], marker={"color": GREY, "pattern": pattern}, **same)
-        figure.add_trace(key)  # a separate legend entry: the bars have the colors of their layouts
+        figure.add_trace(key)  # a separate legend entry: the bars have the colors of their strategies
         figure.add_trace(
             go.Bar(
                 showlegend=False,
@@ -108,7 +108,7 @@ def _busy(rows: pd.DataFrame) -> Panel:
     layout(figure, "CPU time over wall time [cores]", "")
     figure.update_layout(height=max(280, 120 + 26 * len(there)), showlegend=False)
     caption = (
-        f"{_point(there.iloc[0])}: busy cores of this machine. Layouts within one process never use "
+        f"{_point(there.iloc[0])}: busy cores of this machine. Strategies within one process never use "
         "more than one core on the CPU device; on a GPU this is only the host's share."
     )
     return Panel("Busy cores", figure, caption)

@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 from dashboard.figures import Details, Panel
 from dashboard.figures.common import points
 from dashboard.theme import ORANGE, RED, layout, log_axis
+from experiments.bench.columns import label_of
 
-LABELS = {"greedy mixture": "greedy mixed precision", "best mixture": "best mixed precision"}  # of stored names
 MIXTURES = {"greedy mixture": ("star", RED), "best mixture": ("circle-open", ORANGE)}
 
 
@@ -33,13 +33,13 @@ def _bytes(rows: pd.DataFrame, alone: pd.DataFrame) -> Panel:
     for layer, chosen in alone.groupby("layer"):
         points(figure, chosen, "weight_bytes", "accuracy", "accuracy_lo", "accuracy_hi", str(layer), "%")
         figure.data[-1].mode = "markers"
-    for name, (symbol, color) in MIXTURES.items():
-        mixture = rows[rows["variant"] == name]
+    for variant, (symbol, color) in MIXTURES.items():
+        name, mixture = label_of(variant), rows[rows["variant"] == variant]
         if mixture.empty:
             continue
         figure.add_trace(
             go.Scatter(
-                name=f"{LABELS[name]}: {mixture['bits'].iloc[0]} bits",
+                name=f"{name}: {mixture['bits'].iloc[0]} bits",
                 x=mixture["weight_bytes"].tolist(),
                 y=(mixture["accuracy"] * 100).tolist(),
                 mode="markers",

@@ -32,12 +32,16 @@ PYTHON_TYPES: dict[ColumnKind, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a frame: its name ends with the unit, its description is its meaning."""
+    """One column of a frame: its name ends with the unit, its description is its meaning.
+
+    `label` heads the column in tables on the page, where the name itself would not explain it.
+    """
 
     name: str
     kind: ColumnKind
     description: str
     unit: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not self.unit:
@@ -66,7 +70,14 @@ IDENTITY = (
 )
 INCONCLUSIVE = "cannot tell"  # as stored in rows and CSV
 VERDICTS = ("baseline", "faster", "slower", INCONCLUSIVE, "wrong", "timeout", "failed")
-LABELS = {INCONCLUSIVE: "inconclusive"}  # stored values that people see under another name
+LABELS = {  # stored values that people see under another name
+    INCONCLUSIVE: "inconclusive",
+    "greedy mixture": "greedy mixed precision",
+    "best mixture": "best mixed precision",
+    "quantise": "quantize",
+    "unrealised_inputs": "unrealized_inputs",
+    "unsynchronised": "unsynchronized",
+}
 
 
 def label_of(value: str) -> str:

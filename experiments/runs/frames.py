@@ -69,6 +69,11 @@ def samples_frame(db: Engine, run: RowMapping) -> pd.DataFrame:
     return frame_of(records, SAMPLE_COLUMNS)
 
 
+def points_of(rows: pd.DataFrame, grid: Sequence[str]) -> pd.DataFrame:
+    """The grid points of rows, one line each; all rows of an experiment without a grid are at one point."""
+    return rows[list(grid)].drop_duplicates() if grid else rows.iloc[:1, :0]
+
+
 def displayed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame as people see it: stored values under their labels. CSV keeps the stored values."""
     texts = frame.select_dtypes(["string", "object"])

@@ -9,6 +9,7 @@ import streamlit as st
 from sqlalchemy import event
 
 from dashboard import results, run_state
+from experiments.bench.columns import Column
 from experiments.bench.rows import Row
 from experiments.compiler.jit import jit
 from experiments.registry import registered
@@ -44,6 +45,11 @@ def test_the_summary_has_the_intervals_behind_their_medians():
         *("batch", "size", "variant", "latency_ms", "latency_lo_ms", "latency_hi_ms"),
         *("speedup", "speedup_lo", "speedup_hi", "verdict", "break_even_calls", "kernels", "bound"),
     ]
+
+
+def test_a_column_is_headed_by_its_label_or_else_by_its_name_and_unit():
+    headed = (Column("mended", "text", "…", label="with the fix"), Column("latency_lo_ms", "number", "…"))
+    assert [results._column(one)["label"] for one in headed] == ["with the fix", "latency lo [ms]"]
 
 
 def test_every_summary_names_columns_that_its_rows_have():

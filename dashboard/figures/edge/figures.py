@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import Details, Panel
 from dashboard.theme import BLUE, GREEN, GREY, ORANGE, RED, layout, log_axis
+from experiments.runs.frames import displayed
 
 LOOKS = {"ran": (GREEN, ""), "built, not run": (GREY, "/"), "failed": (RED, "x"), "no compiler": (RED, "x")}
 OTHER = (GREY, "")
@@ -123,6 +124,7 @@ def _accuracy(rows: pd.DataFrame) -> Panel:
 
 def _steps(every: pd.DataFrame) -> Panel:
     """Bars for the steps that change the network; the caption lists all steps."""
+    every = displayed(every)
     steps = every[every["weights_bytes"].notna()]
     names = steps["step"].tolist()
     figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.04)

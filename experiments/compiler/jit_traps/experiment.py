@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from experiments.bench.columns import Column, Value
+from experiments.bench.columns import Column, Value, label_of
 from experiments.bench.errors import one_line
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench
@@ -59,13 +59,13 @@ class JitTrapsSpec(Spec):
         "quick": JitTrapsSpec(size=128),
     },
     columns=[
-        Column("trap", "text", "the mistake"),
+        Column("trap", "text", "the mistake", label="pitfall"),
         Column("kind", "text", "silent: a wrong result without an error; error: it raises; timing: a wrong time"),
         Column("expected", "text", "expected result"),
         Column("observed", "text", "observed result on this device"),
-        Column("mended", "text", "observed result with the fix"),
+        Column("mended", "text", "observed result with the fix", label="with the fix"),
         Column("safe", "boolean", "true where the pitfall does not occur on this device and version"),
-        Column("mend", "text", "the line that fixes it"),
+        Column("mend", "text", "the line that fixes it", label="fix"),
         Column("claimed_ms", "number", "time of one call by the flawed measurement; timing pitfalls only"),
         Column("true_ms", "number", "time of one call, measured correctly; timing pitfalls only"),
         "verdict",
@@ -149,4 +149,4 @@ def answer(frame: "pd.DataFrame") -> str:
 
 
 def _names(rows: "pd.DataFrame") -> list[str]:
-    return [str(name).replace("_", " ") for name in rows["variant"]]
+    return [label_of(str(name)).replace("_", " ") for name in rows["variant"]]

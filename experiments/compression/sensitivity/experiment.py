@@ -78,7 +78,12 @@ class SensitivitySpec(MeasuredSpec):
         Column("drop", "number", "validation accuracy lost against float32"),
         Column("weight_bytes", "integer", "size of all layers in the file"),
         Column("saved_bytes", "integer", "bytes saved compared with float32"),
-        Column("kept", "boolean", "whether the allowed loss or, if given, the budget of bytes is met"),
+        Column(
+            "kept",
+            "boolean",
+            "whether the allowed loss or, if given, the budget of bytes is met",
+            label="within limits",
+        ),
         Column(
             "layer_speedup",
             "number",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 PROCESSES = "processes"
 CPU_NOTE = (
-    "; on a CPU the devices of one process are virtual and take turns on one core ({busy:.2g} cores busy), so no "
+    "; on a CPU the devices of one process are virtual and take turns on one core ({busy}), so no "
     "speedup is expected, and an observed one is a cache effect"
 )
 
@@ -26,13 +26,18 @@ def sentence(frame: "pd.DataFrame") -> str:
     parts = []
     if len(inside):
         best = inside.sort_values("speedup").iloc[-1]
-        parts.append(f"{_speedup(best)}{CPU_NOTE.format(busy=best['cpu_per_wall']) if cpu else ''}")
+        parts.append(f"{_speedup(best)}{CPU_NOTE.format(busy=_busy(best)) if cpu else ''}")
     if len(outside):
         best = outside.sort_values("speedup").iloc[-1]
-        parts.append(f"{_speedup(best)} with {best['cpu_per_wall']:.2g} cores busy")
+        parts.append(f"{_speedup(best)} with {_busy(best)}")
     if wrong := [f"{row['variant']} {_where(row)}" for _, row in frame[frame["verdict"] == "wrong"].iterrows()]:
         parts.append(f"the results of {', '.join(wrong)} were wrong")
     return f"On {first['device']}, {first['batches']} batches in one call: {'; '.join(parts)}."
+
+
+def _busy(row: Any) -> str:
+    cores = f"{row['cpu_per_wall']:.2g}"
+    return f"{cores} core{'' if cores == '1' else 's'} busy"
 
 
 def _speedup(row: Any) -> str:

@@ -26,8 +26,8 @@ def test_the_module_is_found_by_the_experiments_name():
 def test_each_trap_on_the_clock_has_its_claim_beside_the_truth():
     (panel,) = drawn(SILENT, LOOP, WAIT)
     assert [(bar.name, bar.x, bar.y) for bar in panel.figure.data] == [
-        ("wrong timer", ("empty loop", "unsynchronised"), (0.01, 100.0)),
-        ("true time", ("empty loop", "unsynchronised"), (20.0, 101.0)),
+        ("wrong timer", ("empty loop", "unsynchronized"), (0.01, 100.0)),
+        ("true time", ("empty loop", "unsynchronized"), (20.0, 101.0)),
     ]
 
 

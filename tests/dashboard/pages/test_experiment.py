@@ -130,6 +130,10 @@ def test_a_run_that_did_not_end_as_done_shows_its_reason_and_keeps_its_rows(jit_
     page = jit_page(run=stored(batches=(16,), status=status, message=ENDS[status]))
     assert errors(page) == [f"{status.capitalize()}: {ENDS[status]}. 2 rows had been measured before; see below."]
     assert len(page.dataframe[0].value) == 2
+    texts = [str(getattr(one, "value", "")) for one in page.main]
+    [reason] = [place for place, text in enumerate(texts) if text == errors(page)[0]]
+    [answered] = [place for place, text in enumerate(texts) if text.startswith("#### On CPU, the JIT makes")]
+    assert reason < answered
 
 
 def test_a_run_that_failed_before_its_first_row_shows_that_it_has_none(jit_page, stored):
@@ -175,7 +179,7 @@ def test_a_run_with_rows_beside_a_noisy_control_warns(jit_page, stored, db):
     batch.rows = [Row(record("jit", 16, control_lo=1.2, control_hi=1.3))]
     store.write(db, run_id, "tester", batch, 0, 0)
     [warning] = jit_page(run=run_id).warning
-    assert warning.value.startswith("At the grid points of 1 row the A/A control does not contain 1")
+    assert warning.value.startswith("At 1 of 1 grid points the A/A control does not contain 1; by chance")
 
 
 def test_a_run_of_an_older_version_with_a_spec_that_is_refused_today_is_still_shown(jit_page, stored):

@@ -33,6 +33,12 @@ def read(text: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), dtype=kinds, keep_default_na=False, na_values=[""])
 
 
+def test_grid_points_are_counted_once_and_without_a_grid_there_is_one() -> None:
+    rows = frames.frame_of([{"count": 1}, {"count": 1}, {"count": 2}, {}], COLUMNS)
+    assert [len(frames.points_of(rows, grid)) for grid in (["count"], ["count", "time_ms"], [])] == [3, 3, 1]
+    assert len(frames.points_of(rows.iloc[:0], [])) == 0
+
+
 def test_columns_have_their_types_even_where_cells_are_empty() -> None:
     frame = frames.frame_of(RECORDS, COLUMNS)
     assert [str(kind) for kind in frame.dtypes] == ["string", "Int64", "Float64", "boolean"]

@@ -84,7 +84,7 @@ def test_only_timing_pitfalls_have_times(rows):
 def test_the_answer_of_a_real_run_counts_the_pitfalls_that_occur(rows):
     text = answer(rows.reset_index())
     assert text.startswith("On CPU, 12 of 13 pitfalls occur: 6 fail silently (output buffer, constant, ")
-    assert text.endswith("; unsynchronised is safe here; every fix gives the expected result.")
+    assert text.endswith("; unsynchronized is safe here; every fix gives the expected result.")
 
 
 def rows_of_program(how, *names):
