@@ -131,7 +131,13 @@ def _presets(experiment: Experiment[Any], known: Mapping[str, FieldInfo]) -> Non
         if name := st.session_state[key]:
             fill(experiment, {**texts[name], "device": now["device"]})
 
-    st.pills("Presets", list(texts), key=key, on_change=chosen, help="Named specs. Selecting one fills the form below.")
+    st.pills(
+        "Presets",
+        list(texts),
+        key=key,
+        on_change=chosen,
+        help="A preset is a named spec: selecting one fills the form below.",
+    )
 
 
 def _widget(experiment: Experiment[Any], info: FieldInfo) -> None:

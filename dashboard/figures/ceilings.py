@@ -25,11 +25,11 @@ CEILINGS = "ceilings"
 
 
 def panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
-    """Copy rate by bytes moved, and product rate by matrix size."""
+    """Copy bandwidth by bytes moved, and matmul throughput by matrix size."""
     drawn = []
     for what, axis, rate, title in (
-        ("copy", "moved_bytes", "gb_s", ("Bytes moved [bytes]", "Copy rate [GB/s]")),
-        ("matmul", "n", "gflops", ("Matrix size n [1]", "Product rate [GFLOP/s]")),
+        ("copy", "moved_bytes", "gb_s", ("Bytes moved [bytes]", "Copy bandwidth [GB/s]")),
+        ("matmul", "n", "gflops", ("Matrix size n [1]", "Matmul throughput [GFLOP/s]")),
     ):
         chosen = rows[(rows["what"] == what) & rows[rate].notna()].copy()
         if chosen.empty:

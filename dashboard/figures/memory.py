@@ -39,12 +39,13 @@ def point_panels(rows: pd.DataFrame, details: Details) -> list[Panel]:
                 error_x={"type": "data", "symmetric": False, "array": [high - middle], "arrayminus": [middle - low]},
                 mode="markers",
                 marker={"color": look.color, "symbol": look.symbol, "size": 11},
-                hovertemplate=f"%{{x:.3g}} of the copy's rate, 95% CI {low:.3g} to {high:.3g}<br>{row['gb_s']:.4g} GB/s"
+                hovertemplate=f"%{{x:.3g}} of the copy's bandwidth, 95% CI {low:.3g} to {high:.3g}"
+                f"<br>{row['gb_s']:.4g} GB/s"
                 f"<extra>{row['variant']}</extra>",
             )
         )
     figure.add_vline(x=1, line={"color": GREY, "dash": "dot"})
-    layout(figure, "Rate relative to the copy [1]", "Pattern")
+    layout(figure, "Bandwidth relative to the copy [1]", "Pattern")
     log_axis(figure, "x", pd.concat([measured["fraction_of_copy"], *(measured[end] for end in INTERVAL)]))
     figure.update_layout(height=max(260, 90 + PATTERN_PX * len(measured)), showlegend=False)
     caption = (

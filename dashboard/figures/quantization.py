@@ -128,7 +128,7 @@ def _ranges(details: Details, tensor: str) -> Panel:
 
 
 def _learning(curve: pd.DataFrame) -> Panel:
-    """Validation accuracy by epoch of the training behind the checkpoint."""
+    """Validation accuracy by epoch of the training that gave the checkpoint."""
     figure = go.Figure(
         go.Scatter(
             x=curve["epoch"].tolist(),

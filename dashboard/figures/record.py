@@ -1,4 +1,4 @@
-"""Figures of the record study."""
+"""Figures of the smallest-file experiment."""
 
 import numpy as np
 import pandas as pd

@@ -41,7 +41,7 @@ def roofline(kernels: Mapping[str, pd.DataFrame], ceilings: Mapping[str, pd.Data
         if known:
             named = html.escape(run) if len(ceilings) > 1 else ""
             tops += _roofs(figure, named, known, reach, colors.get(run, GREY) if named else GREY)
-    layout(figure, "Arithmetic intensity [operations/byte]", "Achieved rate [GFLOP/s]")
+    layout(figure, "Arithmetic intensity [operations/byte]", "Achieved throughput [GFLOP/s]")
     log_axis(figure, "x", reach)
     log_axis(figure, "y", pd.concat([rates, pd.Series(tops, dtype="float64")]))
     caption = (

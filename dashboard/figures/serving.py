@@ -317,7 +317,7 @@ def _timeline(frame: pd.DataFrame, look: dict[str, Style]) -> Panel:
     figure.update_yaxes(type="log", row=1, col=1)
     figure.update_xaxes(title="Scheduled arrival since the start [ms]", row=len(titles), col=1)
     caption = (
-        "A sample of the requests and the slowest ones in order of arrival: latency (logarithmic), the number of "
+        "Some of the requests, always with the slowest ones, in order of arrival: latency (logarithmic), the number of "
         "requests in flight at that moment, and the batch size of each. A stall is a steep edge followed by a slope."
     )
     return Panel("Requests over time", figure, caption)

@@ -26,7 +26,7 @@ def show() -> None:
         "Try every device that tinygrad knows",
         key="all",
         bind="query-params",
-        help="Each in its own process, 1 to 3 s each.",
+        help="Each device is tried in a separate process, which takes 1 to 3 s.",
     )
     probes = _all_probes() if everything else services.candidates()
     if st.button("Try again", icon=":material/refresh:"):

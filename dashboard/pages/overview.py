@@ -64,7 +64,7 @@ def show() -> None:
 
 
 def _examples() -> None:
-    """Buttons to import the example runs, for runners, and to remove them, for admins because they have no owner."""
+    """Buttons to import the example runs (for users who may run) and to remove them (admins: they have no owner)."""
     db, loaded, bundled = services.database(), examples.loaded(services.database()), examples.bundled()
     user = auth.current_user()
     refused = bool(user.refusal_to_run)

@@ -72,7 +72,7 @@ def _csv(what: str, parts: Callable[[], Iterable[str]]) -> None:
 def _import(db: Any) -> None:
     """Imports uploaded bundles, each completely or not at all, with one message per file."""
     with st.form("import", clear_on_submit=True, border=False):
-        files = st.file_uploader("Exported runs, as `.zip`", type="zip", accept_multiple_files=True, key="bundles")
+        files = st.file_uploader("Exported runs (`.zip`)", type="zip", accept_multiple_files=True, key="bundles")
         pressed = st.form_submit_button("Import", icon=":material/upload:")
     refusal = auth.current_user().refusal_to_run
     if pressed and refusal:

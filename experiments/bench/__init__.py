@@ -1,1 +1,1 @@
-"""The base of all experiments: specs, measuring, statistics, devices, the compiler."""
+"""What all experiments are built on: specs, measuring, statistics, devices, the compiler."""

@@ -81,7 +81,7 @@ LABELS = {  # stored values that people see under another name
 
 
 def label_of(value: str) -> str:
-    """The name under which a person sees a stored value."""
+    """The label under which users see a stored value."""
     return LABELS.get(value, value)
 
 

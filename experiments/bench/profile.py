@@ -39,7 +39,11 @@ KERNELS = (
     Column("share", "number", "share of the time of all kernels of the call"),
     Column("bound", "text", "the nearest ceiling: memory or compute"),
     Column("roof_fraction", "number", "fraction of that ceiling reached"),
-    Column("batched", "boolean", "part of a graph in a replay; timed here one by one"),
+    Column(
+        "batched",
+        "boolean",
+        "whether a replay launches it as part of a graph (such as a CUDA graph); timed here one by one",
+    ),
     Column("source", "text", "the compiled source code"),
 )
 REPLAY = (

@@ -85,7 +85,7 @@ class MeasuredSpec(Spec):
         4.0,
         ge=0.1,
         le=600,
-        title="Budget per point [s]",
+        title="Budget per grid point [s]",
         description="time after which measuring also stops; at least 12 blocks are always measured",
     )
 

@@ -6,7 +6,7 @@ from experiments.cli.errors import report, uses_database
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The run."""
+    """Adds the id of the run."""
     parser.add_argument("run")
 
 

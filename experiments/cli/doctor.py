@@ -19,11 +19,11 @@ from experiments.runs.team import security
 
 
 def add_options(_: ArgumentParser) -> None:
-    """None."""
+    """Adds no options."""
 
 
 def execute(_: Namespace) -> int:
-    """Prints one line per finding; 1 where something that every run needs is missing."""
+    """Prints one line per finding; returns 1 if something that every run needs is missing."""
     healthy = True
     for finding in examine():
         print(finding.line)
@@ -71,7 +71,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _default_device(usable: list[str]) -> Finding:
-    """The device of runs that name none; the machine fails the check without one, even if other devices work."""
+    """Checks the device of runs that name none: without it the check fails, even if other devices work."""
     first = devices.first_working()
     if first.works:
         return Finding("default device", True, f"runs go to {first.device} unless a device is named", needed=True)

@@ -8,9 +8,11 @@ from experiments.cli.errors import report, uses_database
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The runs, and the file or folder to write."""
+    """Adds the runs, and the file or folder to write."""
     parser.add_argument("run", nargs="+")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE.zip", help="for several runs: a folder")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE.zip", help="file to write; for several runs, a folder"
+    )
 
 
 @uses_database

@@ -10,9 +10,13 @@ from experiments.cli.fields import assigned
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The network's fields and the zip to write."""
-    parser.add_argument("fields", nargs="*", metavar="field=value", help="as `show edge` lists them: network, width …")
-    parser.add_argument("-o", "--output", default="model.zip", metavar="FILE", help="the zip (default model.zip)")
+    """Adds the network's fields and the zip file to write."""
+    parser.add_argument(
+        "fields", nargs="*", metavar="field=value", help="fields as printed by `show edge`: network=mlp width=0.5 …"
+    )
+    parser.add_argument(
+        "-o", "--output", default="model.zip", metavar="FILE", help="zip file to write (default model.zip)"
+    )
 
 
 def execute(given: Namespace) -> int:

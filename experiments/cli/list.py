@@ -6,7 +6,7 @@ from experiments.registry import registered
 
 
 def add_options(_: ArgumentParser) -> None:
-    """None."""
+    """Adds no options."""
 
 
 def execute(_: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The same experiments without a browser."""
+"""The experiments on the command line."""
 
 import argparse
 import importlib

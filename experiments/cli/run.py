@@ -14,7 +14,7 @@ EXIT_CODES = {"done": 0, "failed": 1, "crashed": 1, "lost": 1, "timeout": 3, "ca
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The experiment, its fields, and where the result goes."""
+    """Adds the experiment, its fields, and where the result goes."""
     parser.add_argument("name")
     parser.add_argument(
         "fields",

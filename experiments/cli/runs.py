@@ -10,14 +10,14 @@ FILTERS = ("experiment", "device", "host", "status", "text")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Filters, and where the CSV goes."""
+    """Adds the filters, and where the CSV goes."""
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="list at most N runs (default 20)")
     for name in FILTERS:
         parser.add_argument(f"--{name}", default="", help=f"only runs with this {name}")
     parser.add_argument(
         "--csv", metavar="FILE", help="write the rows of all matching runs as CSV; - is standard output"
     )
-    parser.add_argument("--samples", metavar="FILE", help="write their raw timings as CSV")
+    parser.add_argument("--samples", metavar="FILE", help="write the raw timings of all matching runs as CSV")
 
 
 @uses_database

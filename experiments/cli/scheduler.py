@@ -7,7 +7,7 @@ from experiments.cli.team import add_tls_options, announce, security_for
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The address to listen on."""
+    """Adds the address to listen on."""
     parser.add_argument(
         "--address", default="tcp://127.0.0.1:8786", help="must be tls:// unless it is loopback (default %(default)s)"
     )

@@ -7,7 +7,7 @@ from experiments.registry import find
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The name of the experiment."""
+    """Adds the name of the experiment."""
     parser.add_argument("name")
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 
 def add_tls_options(parser: ArgumentParser) -> None:
-    """Certificate files; the environment variables are used where an option is not given."""
-    for part, text in (("ca", "trusted certificates"), ("cert", "this side's certificate"), ("key", "its key")):
+    """Adds the certificate files; where an option is not given, its environment variable is used."""
+    for part, text in (("ca", "trusted certificates"), ("cert", "certificate of this process"), ("key", "its key")):
         parser.add_argument(f"--tls-{part}", metavar="FILE", help=f"{text} (or TINYLAB_TLS_{part.upper()})")
 
 

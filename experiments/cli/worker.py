@@ -7,9 +7,9 @@ from experiments.cli.team import add_tls_options, announce, security_for
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The scheduler, this host's name and its devices."""
+    """Adds the scheduler, this host's name and its devices."""
     parser.add_argument("--scheduler", required=True, metavar="ADDRESS", help="tcp://127.0.0.1:8786, tls://host:8786")
-    parser.add_argument("--name", help="name of this host (default its host name)")
+    parser.add_argument("--name", help="name of this host (default: its host name)")
     parser.add_argument("--devices", default="", metavar="A,B", help="devices to offer (default: all that work)")
     add_tls_options(parser)
 

@@ -1,1 +1,1 @@
-"""Experiments on what the compiler buys."""
+"""Experiments on what the compiler gains."""

@@ -59,14 +59,14 @@ class FusionSpec(MeasuredSpec):
         ge=2,
         le=len(CHAIN),
         title="Chain length [steps]",
-        description="the first steps of " + ", ".join(step.name for step in CHAIN),
+        description="number of steps, the first ones of " + ", ".join(step.name for step in CHAIN),
     )
     cut_after: int = Field(
         2,
         ge=1,
         le=len(CHAIN) - 1,
         title="Cut after step",
-        description="`contiguous once` writes to memory here",
+        description="step after which `contiguous once` writes to memory",
     )
     elements: list[Annotated[int, Field(ge=1, le=2**28)]] = Field(
         [2**10, 2**14, 2**18, 2**21, 2**24],
@@ -214,7 +214,7 @@ def answer(frame: "pd.DataFrame") -> str:
 
 
 def pays_from(frame: "pd.DataFrame") -> int | None:
-    """The smallest measured size at which and above which fusion is always faster; None if there is none."""
+    """The smallest measured size from which fusion is faster at every size; None if there is none."""
     fused = frame[frame["variant"] == FUSED].sort_values("elements", ascending=False)
     slower = [str(verdict) != "faster" for verdict in fused["verdict"]]
     paying = fused["elements"].iloc[: slower.index(True)] if True in slower else fused["elements"]

@@ -258,11 +258,11 @@ def first_calls(device: str, variant: str, spec: str, n: int) -> Callable[[], di
     """In a fresh process: seconds of the first calls of one variant, with inputs realized before."""
     from tinygrad import TinyJit
 
-    from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
+    from experiments.bench.tinygrad.runtime import synchronizer, warm_up_compiler
 
     parsed = JitSpec.model_validate_json(spec)
     synchronize = synchronizer(device)
-    throw_away_compile(device)
+    warm_up_compiler(device)
     workload = build(parsed, device)
     inputs = workload.inputs(n, device)
     call = TinyJit(workload.function) if variant == "jit" else workload.function

@@ -79,7 +79,7 @@ class RewritesSpec(MeasuredSpec):
         min_length=1,
         max_length=len(RULE_NAMES),
         title="Rules",
-        description="each is applied to every expression alone, and all together where more than one fires",
+        description="rules, each applied to every expression alone, and all together where more than one fires",
     )
     elements: int = Field(2**20, ge=1, le=2**26, title="Elements", description="size of each of the arrays x, y and z")
     budget_s: float = Field(
@@ -122,7 +122,7 @@ class RewritesSpec(MeasuredSpec):
         Column("ops_after", "integer", "arithmetic operations in the graph after the rule"),
         Column("kernel_ops_before", "integer", "operations per element in the kernel of the graph as written"),
         Column("kernel_ops_after", "integer", "operations per element in the kernel of the rewritten graph"),
-        Column("already", "boolean", "true where tinygrad compiles the same code without the rule"),
+        Column("already", "boolean", "whether tinygrad compiles the same code without the rule"),
         *TIMED,
         *COMPILED,
         *REASON,

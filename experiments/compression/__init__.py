@@ -1,1 +1,1 @@
-"""Experiments on what smaller models buy and cost."""
+"""Experiments on what smaller models gain and cost."""

@@ -35,7 +35,7 @@ class Target:
 
     @property
     def is_wasm(self) -> bool:
-        """Whether it is a WebAssembly module, which has no main."""
+        """Whether it is a WebAssembly module, which has no `main`."""
         return self.triple.startswith("wasm32")
 
     @property

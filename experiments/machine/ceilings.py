@@ -1,4 +1,4 @@
-"""The ceilings of a device: copy bandwidth by size, and the rate of matrix products."""
+"""The ceilings of a device: copy bandwidth by size, and the throughput of matrix products."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,7 @@ class CeilingsSpec(MeasuredSpec):
         min_length=1,
         max_length=16,
         title="Bytes moved",
-        description="read and written by a copy: small arrays stay in a cache",
+        description="bytes read and written by a copy: small arrays stay in a cache",
     )
     n: list[Annotated[int, Field(ge=16, le=16384)]] = Field(
         [300, 600, 1000],

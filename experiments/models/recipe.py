@@ -108,7 +108,10 @@ def pruned_network(recipe: Recipe) -> Network:
 
 
 def from_json(text: str) -> Recipe:
-    """The recipe of a canonical text; BadDescription (a ValueError) if it is none, ValueError if a value is refused."""
+    """The recipe of a canonical text.
+
+    Raises BadDescription (a ValueError) if the text is not a recipe, ValueError if a value is not allowed.
+    """
     known = {one.name for one in dataclasses.fields(Recipe)}
     try:
         value = json.loads(text)

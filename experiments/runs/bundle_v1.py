@@ -1,7 +1,7 @@
 """Reads the tables of bundles of version 1: CSV with the kind of every column in `run.json`.
 
-An empty cell is no value. A backslash before text that is empty or begins with one is not part of it. Floats have all
-their digits and always a point or an exponent, so that 3 and 3.0 differ.
+An empty cell means no value. A backslash before text that is empty or begins with one is not part of it. Floats have
+all their digits and always a point or an exponent, so that 3 and 3.0 differ.
 """
 
 import csv
@@ -60,7 +60,7 @@ def decode(text: str, columns: CsvColumns) -> list[dict[str, Value]]:
 
 
 def decode_columns(text: str, columns: CsvColumns) -> list[list[Any]]:
-    """As `decode`, the values column by column in the order of `columns`."""
+    """Like `decode`, but returns the values column by column, in the order of `columns`."""
     csv.field_size_limit(MAX_CELL)
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:

@@ -148,7 +148,7 @@ class EmbeddedRunner:
                     reaped = time.monotonic()
                 self._start_waiting()
             except (SQLAlchemyError, store.StoreError, OSError) as error:
-                log.warning("the runner cannot read its queue and tries again: %s", error)
+                log.warning("the queue of runs cannot be read, trying again: %s", error)
                 self._stopped.wait(2.0)
 
     def _start_waiting(self) -> None:

@@ -1,4 +1,4 @@
-"""Everything that belongs to a run, read and written at once: the content of a bundle."""
+"""Everything that belongs to a run, read or written as a whole: the content of a bundle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Records = list[dict[str, Value]]
 
 @dataclass(frozen=True)
 class RunData:
-    """The run's line of the table of runs, its rows with their samples, and its details and artifacts by name."""
+    """The run's record in the table of runs, its rows with their samples, and its details and artifacts by name."""
 
     run: dict[str, Any]
     rows: list[Row] = field(default_factory=list)

@@ -161,7 +161,7 @@ def reap(db: Engine, now: float | None = None) -> int:
     silent = (schema.runs.c.status == RUNNING) & (schema.runs.c.heartbeat < (now or time.time()) - LOST_AFTER_S)
     ended = {
         "status": "lost",
-        "message": f"no heartbeat for {LOST_AFTER_S:.0f} s: its runner was killed, or the machine went down",
+        "message": f"no heartbeat for {LOST_AFTER_S:.0f} s: the executing process was killed, or its host went down",
         "finished": time.time(),
     }
     with reading(db) as connection:

@@ -70,7 +70,7 @@ def execute(database_url: str, run_id: str, runner: str, on_event: EventListener
         if not isinstance(error, store.StoreError | OSError):
             log.exception("the runner of run %s failed", run_id)
         with contextlib.suppress(SQLAlchemyError, store.StoreError):  # the reaper ends what cannot be written here
-            return _abort(db, run_id, runner, "failed", f"the runner stopped: {first_line(error)}")
+            return _abort(db, run_id, runner, "failed", f"the executing process stopped: {first_line(error)}")
         raise
 
 
@@ -214,7 +214,7 @@ class RunSupervisor:
         mine, cancel = self._write()
         limit, memory_limit = self._run["time_limit_s"], self._run["memory_limit_bytes"]
         if not mine:
-            return "lost", "another runner ended this run"
+            return "lost", "another process ended this run"
         if child.poll() is not None:  # it ended by itself, which decides its end state
             return "", ""
         family = _family(child.pid)

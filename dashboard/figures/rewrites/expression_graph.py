@@ -14,26 +14,26 @@ INPUTS = ("x", "y", "z")
 
 
 @dataclass
-class Spot:
+class DrawnNode:
     """One drawn node: an operation, or one use of an input or constant, with its position (column and layer)."""
 
     label: str
     kind: str
     column: float
     layer: float
-    below: list["Spot"] = field(default_factory=list)
+    below: list["DrawnNode"] = field(default_factory=list)
 
 
 @dataclass
-class Arranged:
-    """The spots of a graph and the number of columns."""
+class GraphLayout:
+    """The drawn nodes of a graph and the number of columns."""
 
-    spots: list[Spot]
+    spots: list[DrawnNode]
     columns: float
 
 
-def arrange(nodes: pd.DataFrame, edges: pd.DataFrame) -> Arranged:
-    """One spot per operation and per use of an input or constant, without overlaps.
+def arrange(nodes: pd.DataFrame, edges: pd.DataFrame) -> GraphLayout:
+    """One drawn node per operation and per use of an input or constant, without overlaps.
 
     An operation is above its operands. In a chain the next operation is directly above the previous one, with the
     other operand on the right; two longer operands are side by side in separate columns.
@@ -42,10 +42,10 @@ def arrange(nodes: pd.DataFrame, edges: pd.DataFrame) -> Arranged:
     layers = dict(zip(nodes["node"], nodes["layer"], strict=True))
     operands: dict[int, list[int]] = edges.groupby("node")["operand"].apply(list).to_dict()
     root = max(labels, key=lambda node: layers[node])
-    placed: dict[int, Spot] = {}
-    spots: list[Spot] = []
+    placed: dict[int, DrawnNode] = {}
+    spots: list[DrawnNode] = []
     columns = _place(root, 0.0, labels, layers, operands, placed, spots)
-    return Arranged(spots, columns)
+    return GraphLayout(spots, columns)
 
 
 def _place(
@@ -54,8 +54,8 @@ def _place(
     labels: Mapping[int, str],
     layers: Mapping[int, int],
     operands: Mapping[int, Sequence[int]],
-    placed: dict[int, Spot],
-    spots: list[Spot],
+    placed: dict[int, DrawnNode],
+    spots: list[DrawnNode],
 ) -> float:
     """Places an operation and its operands in the columns from `left`; returns the number of columns used."""
     leaves = [one for one in operands.get(node, ()) if one not in operands]
@@ -68,15 +68,15 @@ def _place(
     for number, leaf in enumerate(leaves):
         column = left + number if not below else middle + 1 + number
         kind = "input" if labels[leaf] in INPUTS else "constant"
-        below.append(Spot(labels[leaf], kind, column, layers[node] - 1))
+        below.append(DrawnNode(labels[leaf], kind, column, layers[node] - 1))
         spots.append(below[-1])
         width = max(width, column - left + 1)
-    placed[node] = Spot(labels[node], "operation", middle, layers[node], below)
+    placed[node] = DrawnNode(labels[node], "operation", middle, layers[node], below)
     spots.append(placed[node])
     return max(width, 1.0)
 
 
-def draw(figure: go.Figure, arranged: Arranged, subplot: int) -> None:
+def draw(figure: go.Figure, arranged: GraphLayout, subplot: int) -> None:
     """Adds lines and marks of a graph to one of the figure's subplots, its columns on an axis from 0 to 1."""
     places = [(spot.column + 0.5) / arranged.columns for spot in arranged.spots]
     lines_x: list[float | None] = []

@@ -151,7 +151,7 @@ def waterfall(steps: pd.DataFrame) -> Panel:
     percent = (steps[name].astype("float64") * 100 for name in ("accuracy", "accuracy_lo", "accuracy_hi"))
     times = (steps[name].astype("float64") for name in ("latency_ms", "latency_lo_ms", "latency_hi_ms"))
     bars = (
-        ("Bytes<br>[KB]", steps["size_bytes"].astype("float64") / 1000, None, None, ",.4g"),
+        ("Bytes<br>[kB]", steps["size_bytes"].astype("float64") / 1000, None, None, ",.4g"),
         ("Latency<br>[ms]", *times, ".3g"),
         ("Accuracy<br>[%]", *percent, ".2f"),
     )

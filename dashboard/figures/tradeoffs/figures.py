@@ -220,7 +220,7 @@ def _finish(
 
 
 def _winners(shown: pd.DataFrame) -> Labeled:
-    """The baseline and the variants recommended within 1 point of it, each once with its labels."""
+    """The baseline and the variants recommended within 1 percentage point of it, each once with its labels."""
     rows = last_point(shown)
     if rows.empty:
         return []
@@ -235,7 +235,7 @@ def _winners(shown: pd.DataFrame) -> Labeled:
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
-    return f"{row['percent']:.2f}%, {row['size_bytes'] / 1000:.3g} KB, {row['latency_ms']:.2g} ms"
+    return f"{row['percent']:.2f}%, {row['size_bytes'] / 1000:.3g} kB, {row['latency_ms']:.2g} ms"
 
 
 def _hover(row: Mapping[str, Any]) -> str:

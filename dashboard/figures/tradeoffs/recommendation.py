@@ -71,7 +71,7 @@ def _limit(criterion: Criterion, rows: pd.DataFrame, key: str) -> float:
     if criterion == "best_by_size":
         start = float(np.ceil(rows["size_bytes"].median() / 1000))
         return 1000 * st.number_input(
-            "At most [kB]", 0.1, 1e6, start, key=f"{key}-size", width=160, help="1 KB = 1,000 bytes"
+            "At most [kB]", 0.1, 1e6, start, key=f"{key}-size", width=160, help="1 kB = 1,000 bytes"
         )
     if criterion == "best_by_latency":
         start = float(np.ceil(rows["latency_ms"].median() * 1000))

@@ -214,12 +214,12 @@ def check_name(name: str) -> str:
         return Device.parse(name).name
     except ValueError:
         shown = name if len(name) <= 40 else name[:37] + "…"
-        allowed = f"give {AUTO}, {', '.join(KNOWN)}, or a card as in CUDA:1"
+        allowed = f"give {AUTO}, {', '.join(KNOWN)}, or one of several devices, such as CUDA:1"
         raise ValueError(f"{shown!r} is not allowed; {allowed}") from None
 
 
 def nvidia_smi(query: str) -> list[str]:
-    """One value per NVIDIA card of this machine; empty where there is no driver."""
+    """One value per NVIDIA GPU of this machine; empty where there is no driver."""
     import subprocess
 
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]

@@ -19,8 +19,8 @@ CEILINGS = (
     Column("by", "text", "implementation that reached the rate: tinygrad, or numpy on one thread"),
     Column("n", "integer", "matrix size; empty for copies"),
     Column("moved_bytes", "integer", "bytes read and written; empty for products"),
-    Column("gb_s", "number", "rate of the copy"),
-    Column("gflops", "number", "rate of the product"),
+    Column("gb_s", "number", "bandwidth of the copy"),
+    Column("gflops", "number", "throughput of the product"),
     Column("floor_us", "number", "time of an empty kernel on the device"),
     Column("measured", "text", "time of the measurement, in UTC"),
 )

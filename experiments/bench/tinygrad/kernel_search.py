@@ -19,7 +19,7 @@ from tinygrad.codegen.opt.heuristic import hand_coded_optimizations
 
 from experiments.bench.kernel_search import Opt as Plain
 from experiments.bench.kernel_search import Optimization
-from experiments.bench.tinygrad.runtime import synchronizer, throw_away_compile
+from experiments.bench.tinygrad.runtime import synchronizer, warm_up_compiler
 
 
 def first_call(
@@ -28,7 +28,7 @@ def first_call(
     """In a helper process: prepares a call by `prepare`; returns its first run, which searches and writes `trace`."""
     module, _, name = prepare.partition(":")
     synchronize = synchronizer(device)
-    throw_away_compile(device)
+    warm_up_compiler(device)
     call = getattr(importlib.import_module(module), name)(device, **json.loads(arguments))
     synchronize()
 

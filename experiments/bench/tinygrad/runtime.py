@@ -52,7 +52,7 @@ def compiled_programs() -> int:
     return len(to_program_cache)
 
 
-def throw_away_compile(device: str) -> None:
+def warm_up_compiler(device: str) -> None:
     """Compiles one tiny kernel: the first compilation of a process is an outlier that no experiment should measure."""
     (Tensor([1.0, 2.0], device=device) + 1).realize()
     Device[device].synchronize()

@@ -106,7 +106,7 @@ class BeamSpec(MeasuredSpec):
         "quick": BeamSpec(kernel="row_reduce", size=[64], widths=[1], search_budget_s=20, budget_s=0.4),
     },
     columns=[
-        Column("kernel", "text", "the computation"),
+        Column("kernel", "text", "the computed function"),
         Column("size", "integer", "n of the n x n matrices, or width and height of an image in pixels"),
         Column("dtype", "text", "number format"),
         *TIMED,
@@ -127,7 +127,7 @@ class BeamSpec(MeasuredSpec):
     details={
         "candidates": [
             Column("size", "integer", "n of the n x n matrices, or width and height of an image in pixels"),
-            Column("variant", "text", "the search"),
+            Column("variant", "text", "name of the search"),
             Column("kernel", "integer", "number of the searched kernel, from 1"),
             Column("candidate", "integer", "number of the candidate in this search, from 1"),
             Column("at_s", "number", "time since the start of the search at which it was timed"),
@@ -373,5 +373,5 @@ def _paid(row: Any, ended: bool) -> str:
     if "break_even_calls" not in known:
         return "" if ended else f"; its search of {row['search_s']:.3g} s has not paid off"
     calls, *ends = (f"{int(value):,}" for value in known)
-    search = "the search" if ended else f"its search of {row['search_s']:.3g} s"
+    search = "name of the search" if ended else f"its search of {row['search_s']:.3g} s"
     return f"; {search} has paid off after {calls} calls" + (f" ({' to '.join(ends)})" if len(ends) == 2 else "")

@@ -1,4 +1,4 @@
-"""Describes tinygrad 0.14.0's kernel optimizations in words."""
+"""Describes the kernel optimizations of tinygrad 0.14.0 in words."""
 
 import re
 
@@ -8,8 +8,8 @@ DESCRIPTIONS = {
     "UNROLL": "{amount} steps of sum {axis} unrolled",
     "LOCAL": "work groups of {amount} along axis {axis}",
     "GROUP": "{amount} work items share sum {axis}, taking turns",
-    "GROUPTOP": "{amount} work items share sum {axis}, a block each",
-    "THREAD": "axis {axis} in {amount} blocks for threads",
+    "GROUPTOP": "{amount} work items share sum {axis}, one chunk each",
+    "THREAD": "axis {axis} in {amount} chunks for threads",
     "TC": "tensor cores",
     "SWAP": "axes {axis} and {amount} swapped",
     "PADTO": "axis {axis} padded to a multiple of {amount}",

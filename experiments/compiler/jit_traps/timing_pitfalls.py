@@ -1,6 +1,6 @@
 """The pitfalls that give a wrong time, and their fixes, on products of n x n matrices.
 
-Times are the minimum of a few rounds: they show orders of magnitude and are no comparison. Where kernels can be
+Times are the minimum of a few rounds: they show orders of magnitude and do not compare precisely. Where kernels can be
 counted, their number decides whether the pitfall occurs, not the clock.
 """
 

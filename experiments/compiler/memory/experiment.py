@@ -210,7 +210,7 @@ def _shown(name: str) -> str:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The copy's rate, the fractions of the slowest patterns with the reason of the slowest, and the matmul's rates."""
+    """The copy's bandwidth, the slowest patterns with the reason of the slowest, and the matmul's throughput."""
     copies = frame[(frame["variant"] == COPY) & frame["gb_s"].notna()]
     if copies.empty:
         return ""
@@ -238,7 +238,7 @@ def _lowest(rows: "pd.DataFrame") -> str:
     where = f" at {lowest['columns']} columns" if len(rows) > 1 else ""
     middle, lo, hi = (lowest[f"fraction_of_copy{end}"] for end in ("", "_lo", "_hi"))
     interval = f" (95% interval {_percent(lo)} to {_percent(hi)}%)" if lo > 0 else ""
-    return f"{lowest['variant']} reaches {_percent(middle)} %{interval}{where}"
+    return f"{lowest['variant']} reaches {_percent(middle)}%{interval}{where}"
 
 
 def _percent(fraction: float) -> str:

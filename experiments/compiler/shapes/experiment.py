@@ -54,7 +54,11 @@ ATOL, RTOL = 1e-5, 1e-4  # float32 sums of up to 8192 products against float64
         Column("compile_ms", "number", "time in these calls spent on generating and compiling kernels"),
         Column("cached_programs", "integer", "kernels newly compiled in these calls"),
         Column("wasted_fraction", "number", "fraction of the computed rows that are padding"),
-        Column("fastest", "boolean", "significantly faster than all other variants at this shape (steady state)"),
+        Column(
+            "fastest",
+            "boolean",
+            "whether it is significantly faster than all other variants at this shape (steady state)",
+        ),
         *COMPILED,
         *REASON,
         "max_abs_error",
@@ -204,7 +208,7 @@ def answer(frame: "pd.DataFrame") -> str:
     rows = frame[frame["shape"].isin(measured[measured == len(STRATEGIES)].index)]
     wrong = set(rows.loc[rows["verdict"] == "wrong", "variant"])
     rows = rows[~rows["variant"].isin(wrong)]
-    if rows["shape"].nunique() < 2:  # one shape is no stream
+    if rows["shape"].nunique() < 2:  # one shape is not a stream
         return ""
     cold = rows.groupby("variant")["stream_ms"].sum().sort_values() / 1e3
     warm = rows.assign(ms=rows["latency_ms"] * rows["calls"]).groupby("variant")["ms"].sum().sort_values() / 1e3

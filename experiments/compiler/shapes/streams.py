@@ -25,12 +25,12 @@ CallRecords = list[dict[str, Any]]  # the records of one stream, one per call
 def replay(device: str, variant: StrategyName, spec: str) -> Callable[[], dict[str, list[Any]]]:
     """In a fresh process: runs the whole stream through one strategy; returns lists with one value per call."""
     from experiments.bench.tinygrad.phases import Stopwatch, watch_stages
-    from experiments.bench.tinygrad.runtime import compiled_programs, synchronizer, throw_away_compile
+    from experiments.bench.tinygrad.runtime import compiled_programs, synchronizer, warm_up_compiler
     from experiments.compiler.shapes.strategies import strategy
 
     parsed = ShapesSpec.model_validate_json(spec)
     synchronize = synchronizer(device)
-    throw_away_compile(device)
+    warm_up_compiler(device)
     function = operation(parsed.operation, parsed.grid[0][1], device).function
     call = strategy(variant, function, parsed.grid, parsed.buckets, device)
     watch = Stopwatch()

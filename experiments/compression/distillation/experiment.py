@@ -48,7 +48,11 @@ if TYPE_CHECKING:
         Column("seeds", "integer", "trainings of the row; 1 for the teacher"),
         Column("steps", "integer", "steps of each training; empty for the teacher"),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
-        Column("validation_accuracy", "number", "mean over the seeds; chooses the best variant in the answer"),
+        Column(
+            "validation_accuracy",
+            "number",
+            "mean validation accuracy over the seeds; the answer names the variant with the highest",
+        ),
         Column(
             "gain", "number", "test accuracy above the student alone, mean of the paired differences over the seeds"
         ),

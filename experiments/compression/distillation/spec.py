@@ -90,10 +90,12 @@ class DistillationSpec(MeasuredSpec):
     teacher: NetworkName = Field(
         "784-512-256-10",
         title="Teacher",
-        description="a network by name or by hidden widths, as 512-256; trained once with all clean labels and cached",
+        description="a network by name or hidden widths, such as 512-256; trained once on clean labels and cached",
     )
     student: NetworkName = Field(
-        "784-128-10", title="Student", description="likewise; trained for each seed, alone and distilled"
+        "784-128-10",
+        title="Student",
+        description="the smaller network, given like the teacher; trained for each seed, alone and distilled",
     )
     temperature: list[Annotated[float, Field(ge=0.1, le=100)]] = Field(
         [3.0],

@@ -7,12 +7,12 @@ from experiments.bench.answers import describe_speedup
 if TYPE_CHECKING:
     import pandas as pd
 
-DENSE = "dense"  # the unpruned network: the baseline of all variants, and the form of a program that multiplies zeros
+DENSE = "dense"  # the unpruned network: the baseline of all variants, and the kind of program that multiplies zeros
 ACCEPTED_DROP = 0.002  # accuracy that may be lost and still count as kept
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """The highest sparsity without accuracy loss, what it saves, and the speedup of each form of a program."""
+    """The highest sparsity without accuracy loss, what it saves, and the speedup of each kind of program."""
     base, rows = frame[frame["variant"] == DENSE], frame[frame["speedup"].notna() & (frame["target"] > 0)]
     if base.empty or rows.empty:
         return ""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.compression.pruning.pruning_and_fine_tuning import DenseModel, PrunedModel
 
 SENSITIVITY_LEVELS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)  # sparsities of one layer alone
-MAX_TILES, SIDE = 8, 40  # of a picture: filters or neurons; rows and columns where the inputs are no image
+MAX_TILES, SIDE = 8, 40  # of a picture: filters or neurons; rows and columns where the inputs are not an image
 
 
 def details_of(dense: "DenseModel", pruned: "PrunedModel") -> dict[str, list[dict[str, Value]]]:
@@ -75,7 +75,7 @@ def picture_records(
 ) -> list[dict[str, Value]]:
     """The weights of the first layer before and after pruning, as tiles: the filters or neurons of largest norm.
 
-    A neuron's weights are arranged as its input image. Where the inputs are no image, one tile shows outputs from
+    A neuron's weights are arranged as its input image. Where the inputs are not an image, one tile shows outputs from
     all over the layer as rows and the first inputs as columns.
     """
     name = network.walk()[0].weight

@@ -100,7 +100,7 @@ class PruningSpec(MeasuredSpec):
         ["labels"],
         min_length=1,
         max_length=2,
-        title="Losses of the fine-tuning",
+        title="Loss functions of the fine-tuning",
         description="labels only, or distilled: labels and the checkpoint's outputs. The baseline is the dense network "
         "fine-tuned with the first",
     )
@@ -119,7 +119,7 @@ class PruningSpec(MeasuredSpec):
         0.5,
         ge=0.1,
         le=600,
-        title="Budget per point [s]",
+        title="Budget per grid point [s]",
         description="time for the timing of one row; at least 12 blocks are measured in any case",
     )
 
@@ -190,7 +190,7 @@ class PruningSpec(MeasuredSpec):
     section="Compression",
     title="Pruning",
     question="How much of a network can be pruned, and does that make it smaller and faster?",
-    compares="dense, masked, gathered, N:M, smaller layers, and random as the control",
+    compares="dense, masked, gathered, N:M, smaller layers; random pruning for comparison",
     spec=PruningSpec,
     presets={
         "course": PruningSpec(network="matrix", method=["magnitude", "l2 units"], sparsity=[0.5, 0.9], seeds=1),
@@ -233,9 +233,13 @@ class PruningSpec(MeasuredSpec):
         Column("sparsity", "number", "share of the dense network's weights that is removed or zero, without biases"),
         Column("structure", "text", "outputs of each layer"),
         Column("fine_tune_steps", "integer", "training steps after the checkpoint; as many for the dense network"),
-        Column("accuracy_before_fine_tune", "number", "pruned in one shot, on the test set, first seed"),
+        Column(
+            "accuracy_before_fine_tune",
+            "number",
+            "top-1 accuracy on the test set after pruning in one shot, first seed",
+        ),
         *("accuracy", "accuracy_lo", "accuracy_hi"),
-        Column("seeds", "integer", "fine-tunings behind the next columns; `accuracy` is that of the first"),
+        Column("seeds", "integer", "fine-tunings averaged in the next columns; `accuracy` is that of the first"),
         Column("seed_accuracy", "number", "mean accuracy of the restored files over the seeds"),
         Column("seed_accuracy_lo", "number", "lower end of the 95% t interval of seed_accuracy; empty with one seed"),
         Column("seed_accuracy_hi", "number", "upper end of the 95% t interval of seed_accuracy"),

@@ -37,7 +37,7 @@ def answer(frame: "pd.DataFrame") -> str:
 
 
 def five_times(frame: "pd.DataFrame") -> Achievement | None:
-    """The smallest file that meets the challenge: the CNN, at least 5x smaller, at most 1 point below float32."""
+    """The smallest file that meets the challenge: at least 5x smaller, at most 1 percentage point below float32."""
     cnn = rows_where(frame, frame["network"] == "cnn")
     base = cnn[cnn["variant"] == BASELINE]["accuracy"].max()
     rows = rows_where(cnn, cnn["compression"] >= 5, cnn["accuracy"] >= base - 0.01, cnn["verdict"] != "wrong")

@@ -20,7 +20,7 @@ DETAILS = {
         Column("zero_point", "integer", "zero point of a single scale; empty with several"),
         Column("lo", "number", "lower end of the range"),
         Column("hi", "number", "upper end of the range"),
-        Column("clipped", "number", "share of the values outside"),
+        Column("clipped", "number", "share of the values outside the range"),
         Column("sqnr_db", "number", "signal-to-quantization-noise ratio", "dB"),
     ],
     "calibration": [
@@ -30,7 +30,7 @@ DETAILS = {
         Column("bits", "integer", "bits of the integers"),
         Column("lo", "number", "lower end of the range"),
         Column("hi", "number", "upper end of the range"),
-        Column("clipped", "number", "share of the values outside"),
+        Column("clipped", "number", "share of the values outside the range"),
         Column("mse", "number", "mean squared error of rounding and clipping"),
         Column("sqnr_db", "number", "signal-to-quantization-noise ratio", "dB"),
     ],

@@ -38,7 +38,9 @@ class QuantizationSpec(MeasuredSpec):
         "64 MiB of weights are read from memory at every call",
     )
     train: bool = Field(
-        False, title="Train anew", description="instead of using the bundled checkpoint; shows the learning curve"
+        False,
+        title="Train anew",
+        description="train the network instead of using the bundled checkpoint; shows the learning curve",
     )
     scheme: list[Literal["float16", "static", "dynamic", "weight_only"]] = Field(
         ["float16", "static", "dynamic", "weight_only"],
@@ -171,7 +173,7 @@ class QuantizationSpec(MeasuredSpec):
     inspects=True,
     answer=answer,
     challenge=Challenge(
-        goal="Keep the CNN within 1 point of its float32 accuracy in a file at least 5x smaller.",
+        goal="Keep the CNN within 1 percentage point of its float32 accuracy in a file at least 5x smaller.",
         question="Why is it not even smaller? What else is in the file?",
         start="exercise",
         met=five_times,

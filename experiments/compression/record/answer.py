@@ -1,4 +1,4 @@
-"""The answer of the record experiment in one sentence."""
+"""The answer of the smallest-file experiment in one sentence."""
 
 from typing import TYPE_CHECKING
 

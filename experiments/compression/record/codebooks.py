@@ -1,6 +1,6 @@
 """Training with shared values: every weight is 0 or one of a few numbers, the codebook of its layer.
 
-The forward pass uses the nearest number, the gradient goes to the weight behind it (straight through); between steps
+The forward pass uses the nearest number, the gradient is passed to the weight itself (straight through); between steps
 each number moves to the mean of its weights (Lloyd's step of k-means). Numbers are float16, as stored.
 Source: Han et al. 2016, Deep Compression (shared weights); Bengio et al. 2013 (straight-through estimator).
 """

@@ -67,7 +67,9 @@ class RecordSpec(Spec):
         description="Adam's learning rate at the start of these epochs; decays to 0",
     )
     teacher: Literal["lenet_5", "base"] = Field(
-        "lenet_5", title="Teacher", description="whose logits are distilled: the bundled LeNet-5, or the base itself"
+        "lenet_5",
+        title="Teacher",
+        description="network whose logits are distilled: the bundled LeNet-5, or the base itself",
     )
     temperature: float = Field(3, ge=0.5, le=20, title="Temperature", description="temperature T of the distillation")
     alpha: float = Field(

@@ -1,4 +1,4 @@
-"""Which layers tolerate fewer bits, and which mixed-precision assignment meets a loss or a budget."""
+"""Which layers tolerate fewer bits, and which mixed-precision assignment meets an accuracy loss or a budget."""
 
 import math
 from collections.abc import Iterator

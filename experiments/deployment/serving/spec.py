@@ -64,7 +64,7 @@ class ServingSpec(Spec):
         max_length=5,
         title="Arrivals",
         description="single: one client, one request at a time; closed: each client sends when it is answered; "
-        "open: Poisson at given rates; offline: all samples at once; search: the highest rate within the SLO",
+        "open: Poisson at given rates; offline: all images at once; search: the highest rate within the SLO",
     )
     clients: list[Annotated[int, Field(ge=1, le=256)]] = Field(
         [32], min_length=1, max_length=8, title="Clients", description="clients of a closed loop"
@@ -86,7 +86,11 @@ class ServingSpec(Spec):
         description="99% of the requests must be answered within it",
     )
     samples: int = Field(
-        3200, ge=32, le=100_000, title="Offline samples", description="sent at once in requests of the largest batch"
+        3200,
+        ge=32,
+        le=100_000,
+        title="Offline images",
+        description="images of an offline load, sent at once in requests of the largest batch",
     )
     queue: int = Field(
         128,

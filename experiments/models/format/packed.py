@@ -55,7 +55,7 @@ DICTIONARY = (
 
 
 class DamagedModel(ValueError):
-    """The bytes are no packed model, or a damaged one; one line."""
+    """The bytes are not a packed model, or a damaged one; the message is one line."""
 
 
 def pack(quantized: QuantizedNetwork, storage: Storage = "dense") -> bytes:
@@ -163,7 +163,7 @@ def _weight_layout(node: LayerNode, spec: QuantSpec) -> ArrayLayout:
 
 
 def _across(node: LayerNode) -> int:
-    """Inputs in one line of the image or of the kernel; 1 if the inputs are no image."""
+    """Inputs in one line of the image or of the kernel; 1 if the inputs are not an image."""
     if isinstance(node.layer, Conv):
         return node.layer.kernel
     if len(node.input_shape) == 3:

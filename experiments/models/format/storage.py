@@ -25,7 +25,7 @@ MAX_TABLE = 256  # distinct values in a table
 class ArrayLayout:
     """Shape of a stored array: `inputs` x `outputs` words of `width` bits (1 to 8, 16 or 32).
 
-    `across`: inputs in one line of an image; 1 if the inputs are no image.
+    `across`: inputs in one line of an image; 1 if the inputs are not an image.
     """
 
     inputs: int
@@ -125,7 +125,7 @@ def unpack_bits(data: bytes, count: int, bits: int) -> Array:
         raise ValueError(f"{count} integers of {bits} bits are not {len(data)} bytes")
     stream = np.unpackbits(np.frombuffer(data, np.uint8))
     if stream[count * bits :].any():
-        raise ValueError("bits are set behind the last integer")
+        raise ValueError("bits are set after the last integer")
     rows = np.zeros((count, 8), np.uint8)
     rows[:, 8 - bits :] = stream[: count * bits].reshape(count, bits)
     return np.packbits(rows, axis=1).ravel()

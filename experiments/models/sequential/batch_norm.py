@@ -1,4 +1,4 @@
-"""A network with batch normalization behind its convolutions: computed in numpy and tinygrad, and folded away.
+"""A network with batch normalization after its convolutions: computed in numpy and tinygrad, and folded away.
 
 The weights are those of the network and, for each convolution, `layers.0.norm.scale`, `.shift`, `.mean` and
 `.variance`, one number per channel. Source: Ioffe & Szegedy 2015, Batch Normalization.
@@ -37,7 +37,7 @@ def check_normed(network: Network, weights: Mapping[str, Array]) -> None:
             if values is None or values.shape != (channels,) or not np.isfinite(values).all():
                 raise ValueError(f"{layer}.norm.{part} is not {channels} finite numbers")
         if (weights[f"{layer}.norm.variance"] < 0).any():
-            raise ValueError(f"{layer}.norm.variance holds a negative variance")
+            raise ValueError(f"{layer}.norm.variance contains a negative variance")
 
 
 def fold(network: Network, weights: Mapping[str, Array]) -> Weights:
@@ -89,7 +89,7 @@ def build_normed(network: Network, weights: Mapping[str, Array], device: str) ->
 
 
 def forward_normed(network: Network, tensors: Mapping[str, Any], x: Any, normalize: NormFunction) -> Any:
-    """Logits of a tinygrad tensor of images (n, pixels), with `normalize(layer, x)` behind each convolution."""
+    """Logits of a tinygrad tensor of images (n, pixels), with `normalize(layer, x)` after each convolution."""
     for node in network.walk():
         layer, weight, bias = node.layer, tensors[node.weight], tensors[node.bias]
         if not isinstance(layer, Conv):

@@ -22,7 +22,7 @@ def describe_network(network: Network) -> dict[str, Any]:
 
 
 def network_from_json(value: Any) -> Network:
-    """The network of `describe_network`; BadDescription if the value describes none."""
+    """The network of `describe_network`; BadDescription if the value does not describe a network."""
     fields = check_fields(value, "network", {"name", "image", "layers"})
     name, image, layers = fields["name"], fields["image"], fields["layers"]
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:

@@ -38,7 +38,7 @@ def check_weights(network: Network, weights: Mapping[str, Array]) -> None:
         if weights[name].shape != shape:
             raise ValueError(f"weights of another network: {name} is {weights[name].shape}, {network.name} has {shape}")
         if not np.isfinite(weights[name]).all():
-            raise ValueError(f"{name} holds NaN or infinity")
+            raise ValueError(f"{name} contains NaN or infinity")
 
 
 def forward_numpy(

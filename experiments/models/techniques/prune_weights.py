@@ -47,7 +47,7 @@ def pruning_masks(
     if ":" in method:
         return _n_of_m(chosen, *parse_n_of_m(method), sparsity, within or {})
     if method not in SCORES:
-        raise ValueError(f"method: {method} is not allowed; give one of {', '.join(SCORES)} or N:M as 2:4")
+        raise ValueError(f"method: {method} is not allowed; give one of {', '.join(SCORES)} or N:M such as 2:4")
     if scope not in get_args(Scope):
         raise ValueError(f"scope: {scope} is not allowed; give one of {', '.join(get_args(Scope))}")
     if sparsity is None or not 0 <= sparsity < 1:

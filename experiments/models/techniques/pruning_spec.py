@@ -27,9 +27,9 @@ class PruningConfig:
 
 
 def parse_n_of_m(pattern: str) -> tuple[int, int]:
-    """N and M of a text as `2:4`; raises ValueError if it is none or N is larger than M."""
+    """N and M of a text such as `2:4`; raises ValueError if it is not of this form or N is larger than M."""
     found = PATTERN.fullmatch(pattern)
     n, m = (int(number) for number in found.groups()) if found else (0, 0)
     if not 1 <= n <= m:
-        raise ValueError(f"{pattern} is not allowed; give N:M, as 2:4, with N from 1 to M")
+        raise ValueError(f"{pattern} is not allowed; give N:M, such as 2:4, with N from 1 to M")
     return n, m

@@ -26,7 +26,7 @@ FILE = BUNDLED / f"{NORMED}{SUFFIX}"
 
 
 def load_normed() -> tuple[Network, Weights]:
-    """The bundled cnn with batch normalization; `training.train cnn_normed --carry` trains and writes it."""
+    """The bundled cnn with batch normalization; `training.train cnn_normed --bundle` trains and writes it."""
     weights, _ = tensor_file.read(FILE)
     network = cnn_with_batch_norm()
     check_normed(network, weights)

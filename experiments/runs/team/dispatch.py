@@ -55,7 +55,7 @@ class Dispatcher:
         self._leave()
 
     def endpoint(self, device: str, host: str) -> WorkerEndpoint:
-        """The endpoint for a run of this device and host, each any where empty; raises BadInput if there is none.
+        """The endpoint for a run on this device and host (empty: any); raises BadInput if there is none.
 
         While the scheduler is away an endpoint that was connected before is chosen: the run waits.
         """
@@ -80,7 +80,7 @@ class Dispatcher:
                 self._polled.set()
                 self._stopped.wait(POLL_S)
             except Exception as error:  # noqa: BLE001 - no failed poll may end the dispatcher
-                log.warning("the dispatcher cannot poll and tries again: %s", error)
+                log.warning("the queue of runs cannot be read, trying again: %s", error)
                 self._stopped.wait(2.0)
 
     def _poll(self) -> None:

@@ -1,4 +1,4 @@
-"""Access to the scheduler: any client can run code through it, so off loopback it requires TLS certificates."""
+"""Access to the scheduler: any client can run code through it, so it requires TLS on a non-loopback address."""
 
 import ipaddress
 import os
@@ -41,7 +41,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def check(address: str, certificates: Certificates) -> None:
-    """Raises BadInput for a malformed address, plain tcp off loopback, and tls without readable files."""
+    """Raises BadInput for a malformed address, plain tcp on a non-loopback address, and tls without readable files."""
     try:
         parts = urlsplit(address)
         understood = parts.scheme in ("tcp", "tls") and bool(parts.hostname) and bool(parts.port)

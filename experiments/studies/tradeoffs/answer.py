@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def answer(frame: "pd.DataFrame") -> str:
-    """Size, speed and accuracy of the smallest and the fastest variant within 1 point, at the last grid point."""
+    """The smallest and the fastest variant within 1 percentage point of the baseline, at the last grid point."""
     rows = last_point(frame)
     if rows.empty:
         return ""
@@ -20,7 +20,7 @@ def answer(frame: "pd.DataFrame") -> str:
     low, high = (
         dict(zip(rows["variant"], rows[f"speedup_{end}"].astype("float64"), strict=True)) for end in ("lo", "hi")
     )
-    text = f"the smallest within 1 point of the baseline is {smallest.sentence}"
+    text = f"the smallest within 1 percentage point of the baseline is {smallest.sentence}"
     if smallest.winner == fastest.winner:
         text += "; none is faster"
     elif low[fastest.winner] <= high[smallest.winner]:
@@ -33,7 +33,7 @@ def answer(frame: "pd.DataFrame") -> str:
 
 
 def eight_times(frame: "pd.DataFrame") -> Achievement | None:
-    """The smallest file that meets the challenge: the CNN, at least 8x smaller, at most 1 point below dense float32."""
+    """The smallest file that meets the challenge: at least 8x smaller, at most 1 percentage point below float32."""
     cnn = rows_where(frame, frame["network"] == "cnn")
     dense = rows_where(cnn, cnn["pruning"] == "none", cnn["quantization"] == "none")
     base = dense["accuracy"].max()

@@ -184,7 +184,11 @@ class TradeoffsSpec(MeasuredSpec):
         *COMPILED,
         *("throughput_per_s", "max_abs_error"),
         Column("p_front", "number", "share of resamples in which no other variant dominates this one"),
-        Column("front", "boolean", "false if a single other variant dominates it in at least 95% of resamples"),
+        Column(
+            "front",
+            "boolean",
+            "whether it is on the front: no single other variant dominates it in at least 95% of resamples",
+        ),
         Column("dominated_by", "text", "the variant that dominates it"),
     ],
     grid=("network", "batch", "seed"),
@@ -225,8 +229,8 @@ class TradeoffsSpec(MeasuredSpec):
     plan=lambda spec: spec.grid.plan(),
     answer=answer,
     challenge=Challenge(
-        goal="Keep the CNN within 1 point of its dense float32 accuracy in a file at least 8x smaller, which "
-        "fewer bits alone do not reach.",
+        goal="Keep the CNN within 1 percentage point of its dense float32 accuracy in a file at least 8x smaller, "
+        "which fewer bits alone do not reach.",
         question="How much does each technique save alone, and why is the total not their product?",
         start="course",
         met=eight_times,
@@ -242,8 +246,8 @@ def tradeoffs(spec: TradeoffsSpec, bench: Bench) -> Iterator[Row]:
     baseline; accuracy losses are paired image by image. For the front, images and blocks are resampled together:
     `p_front` is the share of resamples in which no other variant is as good in accuracy, latency and bytes and better
     in one; a variant is off the front only if a single other one dominates it in at least 95% of them. Validation
-    images decide what is within 1 point; reported accuracies are those of the test images. The output of every variant
-    is compared with the fake-quantized model in numpy.
+    images decide what is within 1 percentage point; reported accuracies are those of the test images. The output of
+    every variant is compared with the fake-quantized model in numpy.
 
     Not measured: equal training for all (a pruned network is trained `tune_steps` longer than a dense one); copying
     images to the device; speed from zeros, which tinygrad's dense kernels multiply like any other number.

@@ -18,8 +18,8 @@ Criterion = Literal["smallest", "fastest", "best_by_size", "best_by_latency"]
 
 POINT = 0.01  # of accuracy: the loss allowed by the first two criteria
 CRITERIA: dict[Criterion, str] = {
-    "smallest": "the smallest within 1 point",
-    "fastest": "the fastest within 1 point",
+    "smallest": "the smallest within 1 percentage point",
+    "fastest": "the fastest within 1 percentage point",
     "best_by_size": "the best under a size",
     "best_by_latency": "the best under a latency",
 }

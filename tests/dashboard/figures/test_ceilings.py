@@ -34,24 +34,24 @@ def trace(figure, name):
 
 def test_copies_and_products_have_a_figure_each_with_a_trace_per_maker():
     drawn = ceilings_figures(CEILINGS)
-    assert list(drawn) == ["Copy rate", "Product rate"]
-    assert {one.name: (one.x, one.y) for one in drawn["Copy rate"].data} == {
+    assert list(drawn) == ["Copy bandwidth", "Matmul throughput"]
+    assert {one.name: (one.x, one.y) for one in drawn["Copy bandwidth"].data} == {
         "numpy": ((2**21,), (30.0,)),
         "tinygrad": ((2**21, 2**27), (40.0, 10.0)),
     }
-    assert {one.name: (one.x, one.y) for one in drawn["Product rate"].data} == {
+    assert {one.name: (one.x, one.y) for one in drawn["Matmul throughput"].data} == {
         "numpy": ((600,), (100.0,)),
         "tinygrad": ((600,), (20.0,)),
     }
 
 
 def test_the_interval_of_a_rate_is_that_of_the_latency_turned_round():
-    errors = trace(ceilings_figures(CEILINGS)["Copy rate"], "numpy").error_y  # 1 to 4 ms about 2 ms
+    errors = trace(ceilings_figures(CEILINGS)["Copy bandwidth"], "numpy").error_y  # 1 to 4 ms about 2 ms
     assert (errors.array, errors.arrayminus) == ((30.0,), (15.0,))
 
 
 @pytest.mark.parametrize(
-    ("made", "titles"), [(CEILINGS[:3], ["Copy rate"]), (CEILINGS[3:], ["Product rate"]), ([], [])]
+    ("made", "titles"), [(CEILINGS[:3], ["Copy bandwidth"]), (CEILINGS[3:], ["Matmul throughput"]), ([], [])]
 )
 def test_what_has_not_been_measured_yet_has_no_figure(made, titles):
     assert list(ceilings_figures(made)) == titles
@@ -59,12 +59,12 @@ def test_what_has_not_been_measured_yet_has_no_figure(made, titles):
 
 def test_a_rate_without_an_interval_is_drawn_without_an_error_bar():
     made = [{**copied("tinygrad", 2**21, 40.0), "latency_lo_ms": None, "latency_hi_ms": None}]
-    errors = ceilings_figures(made)["Copy rate"].data[0].error_y
+    errors = ceilings_figures(made)["Copy bandwidth"].data[0].error_y
     assert (errors.array, errors.arrayminus) == ((0.0,), (0.0,))
 
 
 def test_the_sizes_are_on_a_logarithmic_axis_and_the_rates_begin_at_zero():
-    layout = ceilings_figures(CEILINGS)["Copy rate"].layout
+    layout = ceilings_figures(CEILINGS)["Copy bandwidth"].layout
     assert layout.xaxis.type == "log"
     assert layout.yaxis.rangemode == "tozero"
 

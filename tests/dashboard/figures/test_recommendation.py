@@ -69,7 +69,7 @@ def test_the_smallest_is_picked_with_its_recipe_its_way_and_its_runner_up(run_id
     assert any(code.value == RECIPE.json() for code in page.code)
     assert any(f"`{RECIPE.hash}`" in text for text in said)
     drawn = [json.loads(chart.proto.spec)["layout"] for chart in page.get("plotly_chart")]
-    assert any(layout["xaxis"]["title"]["text"] == "Bytes<br>[KB]" for layout in drawn)
+    assert any(layout["xaxis"]["title"]["text"] == "Bytes<br>[kB]" for layout in drawn)
 
 
 def test_a_limit_is_asked_for_where_the_question_has_one(run_id):

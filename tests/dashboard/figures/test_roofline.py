@@ -114,7 +114,7 @@ def test_the_axes_are_logarithmic_and_name_quantity_and_unit():
     layout = drawn({"mine": [kernel()]}).layout
     assert (layout.xaxis.type, layout.yaxis.type) == ("log", "log")
     assert layout.xaxis.title.text == "Arithmetic intensity [operations/byte]"
-    assert layout.yaxis.title.text == "Achieved rate [GFLOP/s]"
+    assert layout.yaxis.title.text == "Achieved throughput [GFLOP/s]"
 
 
 def test_markup_in_the_title_of_a_run_is_text():

@@ -19,7 +19,7 @@ PRESETS = [
 
 INTEGERS = "integers from 1 to 65536, at most 16 of them, separated by commas"
 NUMBERS = "numbers from 0 to 1, at most 3 of them, separated by commas"
-DEVICES = "auto, CUDA, METAL, AMD, CL, CPU, NV, WEBGPU, QCOM, PYTHON, or a card as in CUDA:1"
+DEVICES = "auto, CUDA, METAL, AMD, CL, CPU, NV, WEBGPU, QCOM, PYTHON, or one of several devices, such as CUDA:1"
 
 
 class Sweep(MeasuredSpec):

@@ -290,8 +290,8 @@ def test_a_run_is_cancelled_while_it_waits_for_its_device(db: Engine, execute_in
     ("raised", "status", "message"),
     [
         (KeyboardInterrupt(), "cancelled", "cancelled at the terminal"),
-        (BrokenPipeError("nobody reads"), "failed", "the runner stopped: nobody reads"),
-        (KeyError("a mistake"), "failed", "the runner stopped: 'a mistake'"),
+        (BrokenPipeError("nobody reads"), "failed", "the executing process stopped: nobody reads"),
+        (KeyError("a mistake"), "failed", "the executing process stopped: 'a mistake'"),
     ],
 )
 def test_whatever_the_runner_meets_ends_the_run_and_its_child(
@@ -338,4 +338,4 @@ def test_a_database_error_before_the_child_starts_fails_the_run(
     monkeypatch.setattr(store, "known_ceilings", broken)
     run_id = queue_run(db, "steps")
     assert execute(url, run_id, "tester") == "failed"
-    assert ended(db, run_id)["message"] == "the runner stopped: the database is away"
+    assert ended(db, run_id)["message"] == "the executing process stopped: the database is away"

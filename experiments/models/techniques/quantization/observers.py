@@ -78,7 +78,7 @@ def histogram(name: str, parts: Iterable[Array], extremes: Range | None = None) 
         parts = list(parts)
         extremes = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
     if not all(map(math.isfinite, extremes)):
-        raise ValueError(f"{name} holds NaN or infinity")
+        raise ValueError(f"{name} contains NaN or infinity")
     lo, hi = min(extremes[0], 0.0), max(extremes[1], 0.0)
     if lo == hi:
         raise ValueError(f"{name} is 0 everywhere, so it has no range to quantize")

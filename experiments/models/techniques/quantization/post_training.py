@@ -95,7 +95,7 @@ class QuantizedNetwork:
 def calibrate(network: Network, weights: Mapping[str, Array], images: Array) -> Calibration:
     """Runs `images` (n, pixels) through the float network and returns the histogram of each layer's input.
 
-    Raises ValueError if there are no images, or if an input holds NaN or infinity or is 0 for all images; another
+    Raises ValueError if there are no images, or if an input contains NaN or infinity or is 0 for all images; another
     constant is fine, since every range includes 0.
     """
     check_weights(network, weights)

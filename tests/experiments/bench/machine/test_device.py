@@ -61,7 +61,9 @@ def test_a_name_is_spelled_as_tinygrad_spells_it(given, name):
     ],
 )
 def test_a_name_that_is_no_device_is_refused_with_those_that_are(given):
-    with pytest.raises(ValueError, match=r"not allowed; give auto, CUDA, .*, or a card as in CUDA:1") as refused:
+    with pytest.raises(
+        ValueError, match=r"not allowed; give auto, CUDA, .*, or one of several devices, such as CUDA:1"
+    ) as refused:
         check_name(given)
     assert "\n" not in str(refused.value)
 

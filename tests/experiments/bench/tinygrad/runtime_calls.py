@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from experiments.bench.tinygrad.runtime import Counted, PerShapeJit, normal, synchronizer, tensor, throw_away_compile
+from experiments.bench.tinygrad.runtime import Counted, PerShapeJit, normal, synchronizer, tensor, warm_up_compiler
 
 seen, entered = {}, []
 
@@ -15,7 +15,7 @@ def double(x):
 
 
 synchronizer("CPU")()
-throw_away_compile("CPU")
+warm_up_compiler("CPU")
 jitted = PerShapeJit(double)
 small, large = tensor(np.arange(3, dtype=np.float32), "CPU"), tensor(np.ones((4, 5), np.float32), "CPU")
 outputs = [jitted(small) for _ in range(4)]

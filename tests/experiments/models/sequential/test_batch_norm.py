@@ -51,7 +51,7 @@ def test_a_channel_that_never_varied_can_be_folded():
     [
         (np.ones(2, np.float32), "layers.0.norm.variance is not 3 finite numbers"),
         (np.full(3, np.nan, np.float32), "layers.0.norm.variance is not 3 finite numbers"),
-        (np.full(3, -1, np.float32), "layers.0.norm.variance holds a negative variance"),
+        (np.full(3, -1, np.float32), "layers.0.norm.variance contains a negative variance"),
     ],
 )
 def test_numbers_that_are_no_normalisation_are_refused(values, said):

@@ -121,7 +121,7 @@ def test_accuracy_is_the_share_of_largest_logits_at_the_label():
         (lambda weights: weights.pop("layers.1.bias"), "weights of another network.*differs in layers.1.bias"),
         (lambda weights: weights.update(extra=np.zeros(1)), "weights of another network.*differs in extra"),
         (lambda weights: weights.update({"layers.0.bias": np.zeros(3)}), r"layers.0.bias is \(3,\), mlp has \(5,\)"),
-        (lambda weights: weights["layers.0.weight"].fill(np.nan), "layers.0.weight holds NaN or infinity"),
+        (lambda weights: weights["layers.0.weight"].fill(np.nan), "layers.0.weight contains NaN or infinity"),
     ],
 )
 def test_weights_that_are_not_the_networks_own_are_refused_in_one_line(change, message):

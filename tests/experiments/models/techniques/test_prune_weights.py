@@ -143,7 +143,7 @@ def test_the_cubic_schedule_starts_fast_and_ends_at_the_final_sparsity():
         ({"sparsity": float("nan")}, "sparsity: nan is not allowed"),
         ({"sparsity": None}, "sparsity: None is not allowed"),
         ({"method": "l7"}, "method: l7 is not allowed; give one of magnitude, lamp, random or N:M"),
-        ({"method": "5:4", "sparsity": None}, "5:4 is not allowed; give N:M, as 2:4, with N from 1 to M"),
+        ({"method": "5:4", "sparsity": None}, "5:4 is not allowed; give N:M, such as 2:4, with N from 1 to M"),
         ({"method": "0:4", "sparsity": None}, "0:4 is not allowed"),
         ({"method": "2:4", "sparsity": 0.9}, "sparsity: 0.9 is not allowed; 2:4 has 0.5"),
         ({"scope": "unit"}, "scope: unit is not allowed; give one of global, layer"),

@@ -176,7 +176,7 @@ def write_anyway(file, weights):
     [
         ("cut", "damaged, or not a safetensors file"),
         ("flipped", "damaged, its weights differ from the stored checksum"),
-        ("nan", "layers.0.bias holds NaN or infinity"),
+        ("nan", "layers.0.bias contains NaN or infinity"),
         ("other network", "weights of another network"),
         ("other settings", "trained with other settings, other data or another version of the trainer"),
         ("no description", "damaged, its metadata cannot be read"),

@@ -13,6 +13,8 @@ def test_the_answer_names_a_fastest_only_where_it_is_clearly_faster_than_the_sma
     frame = ROWS.assign(network="mlp", front=True, speedup_hi=2.5)
     frame.loc[frame["variant"] == "jit int8", "speedup_lo"] = speedup_lo
     sentence = answer(frame)
-    assert sentence.startswith("On CPU, mlp at batch 1: the smallest within 1 point of the baseline is jit pruned: ")
+    assert sentence.startswith(
+        "On CPU, mlp at batch 1: the smallest within 1 percentage point of the baseline is jit pruned: "
+    )
     assert text in sentence
     assert sentence.endswith("6 of 6 variants are on the Pareto front.")

@@ -107,7 +107,7 @@ def test_every_factor_that_varies_has_effects(ran):
 def test_the_answer_states_gains_and_losses(study):
     sentence = answer(study)
     assert sentence.startswith("On CPU, mlp at batch 1: the smallest")
-    assert "within 1 point of the baseline is jit" in sentence
+    assert "within 1 percentage point of the baseline is jit" in sentence
     assert "smaller" in sentence
     assert "points" in sentence
 

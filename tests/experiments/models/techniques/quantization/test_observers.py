@@ -36,8 +36,8 @@ def test_a_histogram_counts_every_value_and_holds_zero():
     ("values", "said"),
     [
         ([0.0, 0.0], "x is 0 everywhere, so it has no range to quantize"),
-        ([1.0, np.nan], "x holds NaN or infinity"),
-        ([1.0, np.inf], "x holds NaN or infinity"),
+        ([1.0, np.nan], "x contains NaN or infinity"),
+        ([1.0, np.inf], "x contains NaN or infinity"),
     ],
 )
 def test_values_without_a_range_are_refused(values, said):
