@@ -58,7 +58,7 @@ def _row_count(rows: int) -> str:
 
 
 def _remarks(run: Any) -> None:
-    """What was stored with the run and bears on its answer."""
+    """Shows what was stored with the run and affects its answer."""
     if told := remarks.neighbors(run["environment"]):
         st.warning(escape_markdown(told), icon=":material/group:")
     if told := remarks.set_aside(run["environment"]):

@@ -70,7 +70,7 @@ IDENTITY = (
 )
 INCONCLUSIVE = "cannot tell"  # as stored in rows and CSV
 VERDICTS = ("baseline", "faster", "slower", INCONCLUSIVE, "wrong", "timeout", "failed")
-LABELS = {  # stored values that people see under another name
+LABELS = {  # stored values that users see under another name
     INCONCLUSIVE: "inconclusive",
     "greedy mixture": "greedy mixed precision",
     "best mixture": "best mixed precision",

@@ -64,7 +64,7 @@ class JitTrapsSpec(Spec):
         Column("expected", "text", "expected result"),
         Column("observed", "text", "observed result on this device"),
         Column("mended", "text", "observed result with the fix", label="with the fix"),
-        Column("safe", "boolean", "true where the pitfall does not occur on this device and version"),
+        Column("safe", "boolean", "whether the pitfall does not occur on this device and version"),
         Column("mend", "text", "the line that fixes it", label="fix"),
         Column("claimed_ms", "number", "time of one call by the flawed measurement; timing pitfalls only"),
         Column("true_ms", "number", "time of one call, measured correctly; timing pitfalls only"),

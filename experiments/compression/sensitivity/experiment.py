@@ -81,7 +81,7 @@ class SensitivitySpec(MeasuredSpec):
         Column(
             "kept",
             "boolean",
-            "whether the allowed loss or, if given, the budget of bytes is met",
+            "whether the allowed accuracy loss or, if given, the budget of bytes is met",
             label="within limits",
         ),
         Column(

@@ -101,7 +101,7 @@ def test_the_baseline_and_the_winners_are_named_in_the_figure():
     assert "<b>baseline</b>" in said
     assert any(text.startswith("<b>Smallest</b><br>jit int8") for text in said)
     assert any(text.startswith("<b>Fastest</b><br>jit int8 static") for text in said)
-    assert any("KB" in text and " ms" in text for text in labels(drawn(rows(), TITLES[3])))
+    assert any("kB" in text and " ms" in text for text in labels(drawn(rows(), TITLES[3])))
 
 
 def test_far_worse_variants_do_not_flatten_the_others():
