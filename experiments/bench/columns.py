@@ -96,8 +96,9 @@ COMMON: dict[str, Column] = {
         speedup="median of the per-block ratios baseline/variant; above 1 is faster",
         speedup_lo="lower end of the 95 % interval of the speedup",
         speedup_hi="upper end of the 95 % interval of the speedup",
-        control_lo="lower end of the A/A control's interval: the baseline against itself at this grid point",
+        control_lo="lower end of the A/A control's interval: the baseline against itself in other memory",
         control_hi="upper end of the A/A control's interval; the point is noisy if it does not contain 1",
+        detectable="relative difference to the baseline that nine of ten such measurements would have found",
         cpu_per_wall="process CPU time over wall time while measuring: 1 is one busy core",
         first_call_ms="first call in a fresh process with an empty cache, including compilation",
         capture_ms="the capturing second call in that process",
@@ -117,6 +118,8 @@ COMMON: dict[str, Column] = {
     **_columns(
         "integer",
         samples="timings behind the row, one per block",
+        instances="placements in memory behind the speedup, of each side; below 6 there is no verdict",
+        harness="version of the way to measure; empty: 1, whose intervals do not hold where the memory happened to lie",
         break_even_calls="calls after which its cost is recovered; empty if never",
         kernels="compiled kernels of one call",
         ops="arithmetic operations of one call, as tinygrad counts them",
@@ -128,8 +131,8 @@ COMMON: dict[str, Column] = {
     **_columns(
         "text",
         baseline="the variant that speedup compares with",
-        verdict=f"conclusion from the interval: {', '.join(map(label_of, VERDICTS))}; CSV has `{INCONCLUSIVE}` for "
-        f"{LABELS[INCONCLUSIVE]}",
+        verdict=f"conclusion, corrected for the number of variants of the grid point: "
+        f"{', '.join(map(label_of, VERDICTS))}; CSV has `{INCONCLUSIVE}` for {LABELS[INCONCLUSIVE]}",
         bound="what limits the call: memory, compute or launch",
     ),
 }
@@ -137,6 +140,7 @@ COMMON: dict[str, Column] = {
 TIMED = (
     *("latency_ms", "latency_lo_ms", "latency_hi_ms", "p95_ms", "p99_ms", "samples", "baseline", "speedup"),
     *("speedup_lo", "speedup_hi", "control_lo", "control_hi", "verdict", "cpu_per_wall"),
+    *("instances", "detectable", "harness"),
 )
 COMPILED = ("kernels", "ops", "bytes", "gflops", "gb_s")
 

@@ -5,6 +5,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from experiments.bench.events import ArtifactEvent, DetailEvent, Emit, ProgressE
 from experiments.bench.machine.roofline import Ceilings
 from experiments.bench.rows import Row, Sample
 from experiments.bench.statistics.intervals import Interval
-from experiments.bench.timing.measure import Budget, Call, Comparison, compare
+from experiments.bench.timing.measure import HARNESS, Budget, Call, Comparison, Redraw, compare
 
 if TYPE_CHECKING:
     from experiments.bench.timing.helper_process import HelperProcess
@@ -56,11 +57,24 @@ class Bench:
         self._emit(ArtifactEvent(name, digest, content))
         return digest
 
-    def compare(self, variants: Mapping[str, Call], baseline: str, budget: Budget | None = None) -> Comparison:
-        """Paired, interleaved timings of `variants` on this device, with the A/A control."""
+    def compare(
+        self,
+        variants: Mapping[str, Call],
+        baseline: str,
+        budget: Budget | None = None,
+        movers: Mapping[str, Call] | None = None,
+        synchronize: Call | None = None,
+    ) -> Comparison:
+        """Paired, interleaved timings of `variants` on this device, each sample in fresh memory, with the A/A control.
+
+        `movers` give variants new memory that is not tinygrad's, such as arrays of numpy. A variant whose memory cannot
+        be moved gets an interval and no verdict. `synchronize` waits for a call; by default for this device.
+        """
         from experiments.bench.tinygrad.runtime import synchronizer
 
-        return compare(variants, baseline, synchronizer(self.device), budget or self.budget, self._rng)
+        wait = synchronize or synchronizer(self.device)
+        with _fresh_memory(variants, movers or {}) as redraw:
+            return compare(variants, baseline, wait, budget or self.budget, self._rng, redraw=redraw)
 
     def compare_kernels(
         self, captured: Mapping[str, tuple[Any, Sequence[Any]]], baseline: str, budget: Budget | None = None
@@ -68,7 +82,9 @@ class Bench:
         """The same for kernel times on the device: a variant is a captured TinyJit and its inputs."""
         from experiments.bench.timing.kernel_timing import compare_kernels
 
-        return compare_kernels(self.device, captured, baseline, budget or self.budget, self._rng)
+        calls = {name: partial(jit, *inputs) for name, (jit, inputs) in captured.items()}
+        with _fresh_memory(calls, {}) as redraw:
+            return compare_kernels(self.device, captured, baseline, budget or self.budget, self._rng, redraw)
 
     def ceilings(self) -> Ceilings | None:
         """This device's ceilings: stored ones, else measured now; recorded as a detail of the run."""
@@ -127,6 +143,25 @@ class Bench:
                     process.close()
 
 
+@contextmanager
+def _fresh_memory(variants: Mapping[str, Call], movers: Mapping[str, Call]) -> Iterator[Redraw]:
+    """Moves a variant's buffers of tinygrad and then calls its mover."""
+    from experiments.bench.tinygrad.redraw import Memory
+
+    memory = Memory(variants)
+
+    def redraw(name: str) -> bool:
+        moved = memory.redraw(name)
+        if name in movers:
+            movers[name]()
+        return moved or name in movers
+
+    try:
+        yield redraw
+    finally:
+        memory.release()
+
+
 def max_abs_error(result: Array, reference: Array) -> float:
     """Largest absolute difference; infinite if shapes differ or either contains a NaN."""
     import numpy as np
@@ -159,12 +194,15 @@ def timed_row(measured: Comparison, variant: str, /, *, wrong: bool = False, **v
         "p95_ms": _ms(measured.percentile_s(variant, 0.95)),
         "p99_ms": _ms(measured.percentile_s(variant, 0.99)),
         "samples": len(timing.blocks),
+        "instances": measured.instances(variant),
         "baseline": measured.baseline,
         **(_interval("speedup", speedup) if has_ratio else {}),
         "control_lo": control.lo,
         "control_hi": control.hi,
+        "detectable": measured.detectable(variant) if has_ratio else None,
         "verdict": "wrong" if wrong else measured.verdict(variant),
         "cpu_per_wall": timing.cpu_s / timing.wall_s if timing.wall_s else None,
+        "harness": HARNESS,
     }
     samples = [Sample("block", timing.inner, timing.blocks), Sample("single", 1, timing.singles)]
     if variant == measured.baseline:

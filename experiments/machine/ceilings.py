@@ -82,7 +82,7 @@ def ceilings(spec: CeilingsSpec, bench: Bench) -> Iterator[Row]:
     for number, (axis, size, measure) in enumerate(points):
         bench.progress(number / len(points), f"{measure.__name__}: {axis} {size:,}")
         peak = measure(bench.device, size)
-        measured = bench.compare(peak.calls, NUMPY if NUMPY in peak.calls else TINYGRAD)
+        measured = bench.compare(peak.calls, NUMPY if NUMPY in peak.calls else TINYGRAD, movers=peak.movers)
         for by in peak.calls:
             seconds = peak.seconds(by, measured, synchronize)
             reached = peak.record(by, seconds)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 
-from experiments.bench.statistics.intervals import median_interval, paired_ratio
+from experiments.bench.statistics.intervals import median_interval
+from experiments.bench.statistics.series import paired_ratio
 from tests.benchmarks.sizes import size
 
 ROUNDS = size(20, 6)

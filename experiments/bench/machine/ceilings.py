@@ -5,16 +5,19 @@ is not a power of two: those map to the same cache sets and stay below the ceili
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from experiments.bench.arrays import Array
 from experiments.bench.columns import Value
 from experiments.bench.machine.device import Device
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 from experiments.bench.tinygrad.capture import capture, replay
+from experiments.bench.tinygrad.redraw import MAX_MOVED_BYTES, QUARANTINE_BYTES
 from experiments.bench.tinygrad.runtime import synchronizer, tensor
 
 TINYGRAD, NUMPY = "tinygrad", "numpy"
@@ -24,11 +27,15 @@ QUICK = Budget(half_width=0.05, seconds=0.3)
 
 @dataclass(frozen=True)
 class Peak:
-    """One workload for a ceiling: calls by implementation (tinygrad, numpy), and tinygrad's capture of it."""
+    """One workload for a ceiling: calls by implementation (tinygrad, numpy), and tinygrad's capture of it.
+
+    `movers` give an implementation's arrays fresh memory where tinygrad does not hold them.
+    """
 
     what: str
     size: int
     calls: Mapping[str, Call]
+    movers: Mapping[str, Call]
     jit: Any
     inputs: tuple[Any, ...]
 
@@ -46,30 +53,53 @@ class Peak:
         return values | {"n": self.size, "gflops": 2 * self.size**3 / seconds / 1e9}
 
 
+class NumpyCall:
+    """A call of numpy on arrays that can move to fresh memory, the result's array among them."""
+
+    def __init__(self, function: Callable[..., object], arrays: Sequence[Array]) -> None:
+        self._function, self._arrays = function, [*arrays, np.empty_like(arrays[0])]
+        self._left: deque[list[Array]] = deque()
+
+    def __call__(self) -> None:
+        """Computes the result."""
+        *arrays, out = self._arrays
+        self._function(*arrays, out=out)
+
+    def move(self) -> None:
+        """Copies the arrays, unless they are larger than what tinygrad's buffers move; keeps old memory for a while."""
+        held = sum(one.nbytes for one in self._arrays)
+        if held > MAX_MOVED_BYTES:
+            return
+        self._left.append(self._arrays)
+        self._arrays = [one.copy() for one in self._arrays]
+        while len(self._left) * held > QUARANTINE_BYTES:
+            self._left.popleft()
+
+
 def copy(device: str, moved_bytes: int) -> Peak:
     """y = x + 1 over arrays of half of `moved_bytes` each."""
     x = np.random.default_rng(1).standard_normal(max(1, moved_bytes // 8), dtype=np.float32)
-    out = np.empty_like(x)
-    return _peak("copy", moved_bytes, device, lambda one: (one + 1).realize(), (x,), lambda: np.add(x, 1, out=out))
+    in_numpy = NumpyCall(lambda one, out: np.add(one, 1, out=out), [x])
+    return _peak("copy", moved_bytes, device, lambda one: (one + 1).realize(), (x,), in_numpy)
 
 
 def matmul(device: str, n: int) -> Peak:
     """A product of two n x n matrices."""
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal((n, n), dtype=np.float32) for _ in range(2))
-    out = np.empty_like(a)
-    return _peak("matmul", n, device, lambda x, y: (x @ y).realize(), (a, b), lambda: np.matmul(a, b, out=out))
+    return _peak("matmul", n, device, lambda x, y: (x @ y).realize(), (a, b), NumpyCall(np.matmul, [a, b]))
 
 
 def _peak(
-    what: str, size: int, device: str, function: Callable[..., Any], arrays: tuple[Any, ...], in_numpy: Call
+    what: str, size: int, device: str, function: Callable[..., Any], arrays: tuple[Any, ...], in_numpy: NumpyCall
 ) -> Peak:
     inputs = tuple(tensor(array, device) for array in arrays)
     jit, _ = capture(function, *inputs)
     calls: dict[str, Call] = {TINYGRAD: lambda: jit(*inputs)}
+    movers: dict[str, Call] = {}
     if Device.parse(device).is_cpu:
-        calls[NUMPY] = in_numpy
-    return Peak(what, size, calls, jit, inputs)
+        calls[NUMPY], movers[NUMPY] = in_numpy, in_numpy.move
+    return Peak(what, size, calls, movers, jit, inputs)
 
 
 def launch_floor(device: str) -> dict[str, Value]:

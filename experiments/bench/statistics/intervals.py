@@ -8,7 +8,7 @@ section 3.2.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, median, stdev
@@ -68,11 +68,6 @@ def median_interval(values: Sequence[float]) -> Interval:
     return Interval(median(ordered), ordered[rank - 1], ordered[-rank])
 
 
-def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
-    """The median of the per-block ratios with its interval; block i of both was measured at the same time."""
-    return median_interval([a / b for a, b in zip(numerators, denominators, strict=True)])
-
-
 def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
     """The median of all ratios a/b with the interval of the rank-sum test, for samples measured separately.
 
@@ -120,17 +115,6 @@ def break_even(base_calls: Sequence[float], base_latency: float, calls: Sequence
     return since if latency == base_latency else None
 
 
-def sign_test_p(ratios: Sequence[float]) -> float:
-    """Two-sided exact sign test that the median of `ratios` is 1; ratios of exactly 1 are dropped.
-
-    sign_test_p([1.1] * 9 + [0.9]) == 2 * (1 + 10) / 2**10 == 0.021484375.
-    """
-    above, below = sum(ratio > 1 for ratio in ratios), sum(ratio < 1 for ratio in ratios)
-    n = above + below
-    tail = sum(math.comb(n, k) for k in range(min(above, below) + 1))
-    return min(1.0, 2 * tail / (1 << n))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p-values, in the order given: bounds the chance of any false alarm among all tests.
 
@@ -141,25 +125,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - step) * p_values[index]))
         adjusted[index] = floor
     return adjusted
-
-
-def fastest(blocks_by_variant: Mapping[str, Sequence[float]]) -> str | None:
-    """The variant with the smallest median, if it is significantly faster than every other one; else None.
-
-    By sign tests within blocks, with Holm's correction for the number of rivals. With 12 blocks of a: all 1.0 and
-    b: all 1.1, p = 2 / 2**12 and a is the fastest; with b at 1.1 in 9 blocks and 0.9 in 3, p = 0.146 and none is.
-    """
-    if not blocks_by_variant:
-        return None
-    best = min(blocks_by_variant, key=lambda variant: median(blocks_by_variant[variant]))
-    ratios = [
-        [other / mine for other, mine in zip(blocks, blocks_by_variant[best], strict=True)]
-        for variant, blocks in blocks_by_variant.items()
-        if variant != best
-    ]
-    adjusted = holm([sign_test_p(one) for one in ratios])
-    significant = all(p <= 1 - CONFIDENCE and median(one) > 1 for p, one in zip(adjusted, ratios, strict=True))
-    return best if significant else None
 
 
 def mean_interval(values: Sequence[float]) -> Interval:

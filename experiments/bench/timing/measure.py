@@ -1,10 +1,11 @@
 """Paired, interleaved timing of variants with an A/A control, and the stopping rule.
 
 Every block times each variant once, and the baseline a second time as the control, in random order. Ratios within a
-block are compared, so that drift of the machine affects both sides. Before each sample its variant is called once
-untimed, so that caches are equally warm for all. Not measured here: first calls and compilation (see
-`helper_process`), and the throughput of asynchronous calls: the device is synchronized after every call, as for a
-caller who needs the result.
+block are compared, so that drift of the machine affects both sides. Before each sample `redraw` moves the variant to
+fresh memory: two identical captures differ by up to 1.3x on a CPU because of the physical pages that they happened to
+get, so every sample has to be an instance of its own, the control included. A few untimed calls follow, so that caches
+are equally warm for all. Not measured here: first calls and compilation (see `helper_process`), and the throughput of
+asynchronous calls: the device is synchronized after every call, as for a caller who needs the result.
 """
 
 import math
@@ -12,25 +13,24 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 
-from experiments.bench.statistics.intervals import (
-    MIN_FOR_P95,
-    MIN_FOR_P99,
-    Interval,
-    median_interval,
-    paired_ratio,
-    percentile,
-    verdict,
-)
+from experiments.bench.statistics.intervals import MIN_FOR_INTERVAL, MIN_FOR_P95, MIN_FOR_P99, Interval, percentile
+from experiments.bench.statistics.series import detectable_difference, paired_ratio, series_interval, verdicts
 
+HARNESS = 2  # version of this way to measure, in every row; 1: each variant kept the memory that it was captured with
 CONTROL = "control"  # the baseline's second sample in each block
 MIN_SAMPLE_S = 1e-3  # a shorter sample would measure the clock and the scheduler
 MAX_SINGLES = 1000  # single calls stored per variant: enough for a 99th percentile
 CHECK_EVERY = 4  # blocks between two checks of the interval: fewer checks, less optional stopping
+MIN_INSTANCES = MIN_FOR_INTERVAL  # of both sides for a verdict: fewer have no 95 % interval
+MAX_SETTLING_CALLS, SETTLING_S = 4, 2e-3  # untimed, in new memory: caches are cold, a GPU's graph is built again
+SAMPLE_PER_REDRAW = 0.5  # a sample takes at least half as long as moving its memory
 
 Call = Callable[[], object]
 Sampler = Callable[[str], float]
+Redraw = Callable[[str], bool]  # gives a variant fresh memory; False if that is not possible
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Timing:
     singles: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    redrawn: bool = False  # whether each block was measured in fresh memory
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,35 @@ class Comparison:
 
     def latency(self, variant: str) -> Interval:
         """Seconds of one call: median and 95 % interval over the blocks."""
-        return median_interval(self.timings[variant].blocks)
+        return series_interval(self.timings[variant].blocks)
 
     def speedup(self, variant: str) -> Interval:
         """Median of the per-block ratios baseline/variant; above 1 the variant is faster."""
         return paired_ratio(self.timings[self.baseline].blocks, self.timings[variant].blocks)
 
     def control_ratio(self) -> Interval:
-        """The baseline against itself: the grid point is noisy if this interval does not contain 1."""
+        """The baseline against itself in other memory: the grid point is noisy if this interval excludes 1."""
         return paired_ratio(self.timings[self.baseline].blocks, self.control.blocks)
 
+    def instances(self, variant: str) -> int:
+        """In how many placements in memory the variant and the baseline were measured, each; 1 if they kept theirs."""
+        sides = (self.timings[self.baseline], self.timings[variant])
+        return min(len(side.blocks) if side.redrawn else 1 for side in sides)
+
+    def detectable(self, variant: str) -> float | None:
+        """The relative difference that would have been found nine times out of ten; None without a verdict."""
+        known = variant != self.baseline and self.instances(variant) >= MIN_INSTANCES
+        return detectable_difference(self.speedup(variant)) if known else None
+
     def verdict(self, variant: str) -> str:
-        """`baseline`, `faster`, `slower` or `cannot tell`."""
-        return "baseline" if variant == self.baseline else verdict(self.speedup(variant))
+        """`baseline`, `faster`, `slower` or `cannot tell`, corrected for the number of variants of this comparison."""
+        return "baseline" if variant == self.baseline else self._verdicts[variant]
+
+    @cached_property
+    def _verdicts(self) -> dict[str, str]:
+        blocks = {name: one.blocks for name, one in self.timings.items() if name != self.baseline}
+        unknown = [name for name in blocks if self.instances(name) < MIN_INSTANCES]
+        return verdicts(self.timings[self.baseline].blocks, blocks, unknown)
 
     def percentile_s(self, variant: str, fraction: float) -> float | None:
         """p95 or p99 of single calls; None if the sample is too small."""
@@ -146,17 +163,22 @@ def compare(
     budget: Budget | None = None,
     rng: random.Random | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    redraw: Redraw | None = None,
 ) -> Comparison:
-    """Measures `variants` (each one call, queued or done when it returns) against `baseline`, paired in blocks."""
+    """Measures `variants` (each one call, queued or done when it returns) against `baseline`, paired in blocks.
+
+    Without `redraw` there are intervals and no verdicts.
+    """
     budget, rng = budget or Budget(), rng or random.Random()  # noqa: S311 - an order, not a secret
-    timings = {}
-    for name, call in variants.items():
-        expected = warm_up(call, synchronize, clock)
-        timings[name] = Timing(inner=max(1, math.ceil(MIN_SAMPLE_S / max(expected, 1e-7))))
+    timings = {name: _warm_timing(name, call, synchronize, clock, redraw) for name, call in variants.items()}
 
     def sample(name: str) -> float:
         timing = timings[name]
-        variants[name]()  # untimed: the baseline, sampled twice a block, would otherwise find warmer caches
+        if redraw is None:
+            variants[name]()  # untimed: the baseline, sampled twice a block, would otherwise find warmer caches
+        else:
+            timing.redrawn &= redraw(name)
+            settle(variants[name], synchronize, clock)
         cpu = time.process_time()
         calls = _timed(variants[name], timing.inner, synchronize, clock)
         timing.cpu_s += time.process_time() - cpu
@@ -168,6 +190,27 @@ def compare(
     for name, timing in timings.items():
         timing.blocks = samples[name]
     return Comparison(baseline, timings, Timing(timings[baseline].inner, samples[CONTROL]))
+
+
+def _warm_timing(name: str, call: Call, synchronize: Call, clock: Callable[[], float], redraw: Redraw | None) -> Timing:
+    """An empty timing of a warm variant, with enough calls per sample for its length and for its memory's moves."""
+    expected, sample_s, redrawn = warm_up(call, synchronize, clock), MIN_SAMPLE_S, False
+    if redraw is not None:
+        redraw(name)  # finds out which memory the variant uses
+        started = clock()
+        redrawn = redraw(name)
+        sample_s = max(sample_s, SAMPLE_PER_REDRAW * (clock() - started))
+    return Timing(inner=max(1, math.ceil(sample_s / max(expected, 1e-7))), redrawn=redrawn)
+
+
+def settle(call: Call, synchronize: Call, clock: Callable[[], float]) -> None:
+    """Untimed calls: four, or fewer if they take 2 ms."""
+    started = clock()
+    for _ in range(MAX_SETTLING_CALLS):
+        call()
+        synchronize()
+        if clock() - started >= SETTLING_S:
+            break
 
 
 def _timed(call: Call, inner: int, synchronize: Call, clock: Callable[[], float]) -> list[float]:

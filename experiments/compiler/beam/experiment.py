@@ -13,7 +13,8 @@ from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
-from experiments.bench.statistics.intervals import Interval, break_even, median_interval
+from experiments.bench.statistics.intervals import Interval, break_even
+from experiments.bench.statistics.series import series_interval
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.beam.optimizations import in_words
 from experiments.compiler.beam.workloads import FILTER, KERNELS, KernelName, NumberFormat, build
@@ -299,7 +300,7 @@ def _break_even(comparison: Comparison, found: SearchResult, heuristic: SearchRe
     """Calls until the gain per call has paid for the search, with an interval from that of the gain."""
     base = comparison.timings[BASELINE].blocks
     searched = comparison.timings[found.variant.name].blocks
-    gain = median_interval([a - b for a, b in zip(base, searched, strict=True)])
+    gain = series_interval([a - b for a, b in zip(base, searched, strict=True)])
     steady = comparison.latency(BASELINE).median
     first = heuristic.first_call_s or 0.0
     cost = found.seconds if found.first_call_s is None else found.first_call_s

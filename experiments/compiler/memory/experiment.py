@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COPY: PatternName = "copy"
+NOT_COMPARED = ("speedup", "detectable")  # columns of a comparison: the patterns do different work
 ATOL, RTOL = 1e-5, 1e-4  # float32 sums against float64, of the largest value
 LOW_FRACTION = 0.5  # of the copy's bandwidth: below it the answer gives the reason
 CHECKED = 6  # times the largest result: a check holds it twice in float64 and once in float32, with some margin
@@ -90,7 +91,7 @@ class MemorySpec(MeasuredSpec):
         Column("rows", "integer", "rows of the float32 matrix"),
         Column("columns", "integer", "columns of the float32 matrix; matmuls are of columns x columns"),
         *("latency_ms", "latency_lo_ms", "latency_hi_ms", "p95_ms", "p99_ms", "samples", "baseline"),
-        *("control_lo", "control_hi", "verdict", "cpu_per_wall"),
+        *("control_lo", "control_hi", "verdict", "cpu_per_wall", "instances", "harness"),
         Column(
             "useful_bytes",
             "integer",
@@ -173,7 +174,7 @@ def _measure(spec: MemorySpec, bench: Bench, shape: tuple[int, int]) -> Iterator
             max_abs_error=errors[name],
             why=pattern.reason(shape, gpu=not Device.parse(bench.device).family.on_host),
         )
-        values = {column: value for column, value in row.values.items() if not column.startswith("speedup")}
+        values = {column: value for column, value in row.values.items() if not column.startswith(NOT_COMPARED)}
         values |= {"variant": _shown(name), "verdict": "wrong" if wrong[name] else "baseline" if name == COPY else None}
         yield Row(values | _rates(alone, name, shape, work.ops, wrong[name]), row.samples)
 

@@ -10,7 +10,7 @@ from experiments.bench.profile import REASON
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import experiment
-from experiments.bench.statistics.intervals import fastest
+from experiments.bench.statistics.series import fastest
 from experiments.bench.timing.measure import Comparison
 from experiments.compiler.shapes.operations import Operation, TensorShape, format_shape, operation, output_shape
 from experiments.compiler.shapes.spec import BUCKET, EAGER, PER_SHAPE, STRATEGIES, SYMBOLIC, ShapesSpec

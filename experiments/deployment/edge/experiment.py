@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,13 +16,15 @@ from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, experiment
 from experiments.bench.statistics.intervals import wilson
-from experiments.bench.timing.measure import compare
+from experiments.bench.timing.measure import Call
 from experiments.export_c.spec import ExportSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from experiments.bench.arrays import Array
     from experiments.deployment.edge.builds import BuiltProgram, CheckedBuild
+    from experiments.deployment.edge.native import NativeLibrary
     from experiments.export_c.steps import ExportStep
 
 BASELINE = "python jit"
@@ -146,7 +149,7 @@ def _without_compiler(spec: EdgeSpec, bench: Bench, last: "ExportStep", cause: s
     from experiments.export_c.export import shape
 
     python, _ = _python(bench, last)
-    measured = compare({BASELINE: python}, BASELINE, lambda: None, bench.budget)
+    measured = bench.compare({BASELINE: python}, BASELINE, synchronize=_synchronized)
     yield timed_row(measured, BASELINE, network=shape(last), ran="ran")
     for name in ("this machine", *spec.targets):
         values: dict[str, Value] = {"network": shape(last), "target": name, "ran": "no compiler", "note": cause}
@@ -242,8 +245,9 @@ def _measured(
     portable = {target: last.portable(target, checked) for target, checked in targets.items()}
     natives = {name: one.native for name, one in programs.items()}
     natives |= {_variant(spec, target): native for target, native in portable.items() if native}
-    calls = {BASELINE: python} | {name: native.caller(row) for name, native in natives.items()}
-    measured = compare(calls, BASELINE, lambda: None, bench.budget)
+    calls: dict[str, Call] = {BASELINE: python} | {name: native.caller(row) for name, native in natives.items()}
+    movers = {name: partial(_move, calls, name, native, row) for name, native in natives.items()}
+    measured = bench.compare(calls, BASELINE, movers=movers, synchronize=_synchronized)
 
     expected = last.step.logits(last.images)
     error = max_abs_error(logits(last.images), expected)
@@ -264,6 +268,16 @@ def _measured(
         else:
             failed = "failed" if checked.values["ran"] in ("failed", "no compiler") else None
             yield Row({"variant": name, "verdict": "wrong" if wrong else failed, **values})
+
+
+def _synchronized() -> None:
+    """A call of C is done when it returns, and the replay waits for its device itself."""
+
+
+def _move(calls: dict[str, Call], name: str, native: "NativeLibrary", row: "Array") -> None:
+    """Other memory for a C program; the call in `calls` is replaced, since a detour would cost a part of its time."""
+    native.move()
+    calls[name] = native.caller(row)
 
 
 def answer(frame: "pd.DataFrame") -> str:

@@ -1,6 +1,9 @@
 """An exported program as a shared library: called from Python, and timed inside C."""
 
+import _ctypes
 import ctypes
+import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +13,7 @@ import numpy as np
 from experiments.bench.arrays import Array
 from experiments.export_c.targets import WARNINGS, compile_c
 
+MAX_LEFT = 8  # libraries that stay loaded after a move, so that their pages are not handed out again at once
 TIMING = """
 #include <stdint.h>
 #include <time.h>
@@ -47,18 +51,35 @@ void time_reads(const uint64_t *words, int64_t count, uint64_t *sum, double *sec
 
 
 class NativeLibrary:
-    """A compiled `model.c`, loaded until the process ends."""
+    """A compiled `model.c`, loaded until the process ends; a copy takes its place when it moves."""
 
     def __init__(self, command: Sequence[str], source: Path, outputs: int) -> None:
         """Compiles `source` with `command` and loads it; raises ProgramError if that fails."""
         timing, library = source.with_name("timing.c"), source.with_suffix(".so")
         timing.write_text(TIMING)
         compile_c([*command, "-shared", "-fPIC", "-DMODEL_NO_MAIN", *WARNINGS], [source, timing], library)
-        self._library = ctypes.CDLL(str(library))
+        self._file, self._outputs, self._left = library, outputs, deque[ctypes.CDLL]()
+        self._load(library)
+
+    def _load(self, file: Path) -> None:
+        self._library = ctypes.CDLL(str(file))
         self._library.predict.restype = None
         self._library.time_calls.restype = None
         self._library.time_reads.restype = None
-        self._output = np.zeros(outputs, np.float32)
+        self._output = np.zeros(self._outputs, np.float32)
+
+    def move(self) -> None:
+        """Loads a copy of the file: other memory for code, weights and output. Earlier callers keep theirs for a while.
+
+        A caller may be used until the library has moved MAX_LEFT times.
+        """
+        self._left.append(self._library)
+        with tempfile.NamedTemporaryFile(dir=self._file.parent, suffix=".so") as copy:
+            copy.write(self._file.read_bytes())
+            copy.flush()
+            self._load(Path(copy.name))
+        if len(self._left) > MAX_LEFT:
+            _ctypes.dlclose(self._left.popleft()._handle)
 
     def caller(self, row: Array) -> Callable[[], object]:
         """A function that calls predict on `row` (float32) from Python."""

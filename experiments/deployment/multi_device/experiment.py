@@ -198,7 +198,8 @@ def _measure(
                 placed[name] = build[one.layout](work, devices, resident)
         reference = work.reference()
         errors = {name: max_abs_error(one.results(), reference) for name, one in placed.items()}
-        measured = bench.compare({name: partial(_call, one) for name, one in placed.items()}, BASELINE)
+        movers = {name: one.move for name, one in placed.items() if isinstance(one, ReplicaProcesses)}
+        measured = bench.compare({name: partial(_call, one) for name, one in placed.items()}, BASELINE, movers=movers)
     for name, one in placed.items():
         variant = chosen.get(name)
         row = timed_row(

@@ -10,7 +10,7 @@ from experiments.bench.arrays import Array
 from experiments.bench.timing.helper_process import HelperProcess
 from experiments.deployment.multi_device.workload import MultiDeviceWorkload
 
-RUN, RESULTS = "run", "results"  # the requests that a replica answers
+RUN, MOVE, RESULTS = "run", "move", "results"  # the requests that a replica answers
 
 
 class ReplicaProcesses:
@@ -32,6 +32,10 @@ class ReplicaProcesses:
         self.cpu_s += sum(self._request(RUN))
         self.wall_s += time.perf_counter() - began
 
+    def move(self) -> None:
+        """Moves every replica to fresh memory."""
+        self._request(MOVE)
+
     def results(self) -> Array:
         """The concatenated logits of all batches."""
         answers = self._request(RESULTS)
@@ -52,13 +56,16 @@ class ReplicaProcesses:
 def replica(device: str, work: dict[str, Any], number: int, count: int) -> Callable[[str], Any]:
     """In a helper process: holds one replica and every `count`-th batch from `number` on.
 
-    Its handler answers RUN with the process's CPU seconds for its batches, and RESULTS with their logits.
+    Its handler answers RUN with the process's CPU seconds for its batches, RESULTS with their logits, and MOVE when
+    its memory is elsewhere.
     """
+    from experiments.bench.tinygrad.redraw import Memory
     from experiments.deployment.multi_device.placements import replicas
 
     whole = MultiDeviceWorkload.of(**work)
     mine = MultiDeviceWorkload(whole.network, whole.weights, whole.batches[number::count])
     placed = replicas(mine, [device], resident=True) if mine.batches else None
+    memory = Memory({RUN: placed.call} if placed else {})
 
     def handle(request: str) -> Any:
         began = time.process_time()
@@ -66,7 +73,9 @@ def replica(device: str, work: dict[str, Any], number: int, count: int) -> Calla
             rows = len(whole.batches[0])
             logits: Any = placed.results().reshape(-1, rows, whole.network.classes) if placed else []
             return [part.tolist() for part in logits]
-        if placed:
+        if placed and request == MOVE:
+            memory.redraw(RUN)
+        elif placed:
             placed.call()
         return time.process_time() - began
 

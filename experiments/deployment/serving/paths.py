@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.bench.columns import Value
 from experiments.bench.session import Bench
-from experiments.bench.timing.measure import Budget
+from experiments.bench.timing.measure import Budget, compare
 from experiments.models.techniques.quantization.post_training import QuantizedNetwork
 from experiments.models.techniques.quantization.tinygrad_backend import build_forward
 from experiments.server.runner import TinygradRunner
@@ -15,7 +15,7 @@ from experiments.server.runner import TinygradRunner
 def timed_paths(quantized: QuantizedNetwork, rows: int, bench: Bench, seconds: float) -> list[dict[str, Value]]:
     """Records of the detail `paths`, measured together in this process; without the fast path if it cannot be used."""
     from experiments.bench.tinygrad.capture import capture
-    from experiments.bench.tinygrad.runtime import tensor
+    from experiments.bench.tinygrad.runtime import synchronizer, tensor
 
     pixels = int(np.prod(quantized.network.image))
     forward = build_forward(quantized, bench.device)
@@ -36,9 +36,9 @@ def timed_paths(quantized: QuantizedNetwork, rows: int, bench: Bench, seconds: f
     }
     if runners["fast"].path == "fast":
         calls["fast", "all of it"] = lambda: run("fast")
-    compared = bench.compare(
-        {" ".join(key): call for key, call in calls.items()}, "plain all of it", Budget(seconds=seconds)
-    )
+    named = {" ".join(key): call for key, call in calls.items()}
+    budget = Budget(seconds=seconds)
+    compared = compare(named, "plain all of it", synchronizer(bench.device), budget)  # the fast path cannot be moved
     records: list[dict[str, Value]] = []
     for path, part in calls:
         interval = compared.latency(f"{path} {part}")

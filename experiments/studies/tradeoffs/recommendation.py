@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.bench.arrays import Array
-from experiments.bench.statistics.intervals import paired_difference, paired_ratio, verdict
+from experiments.bench.statistics.intervals import paired_difference, verdict
+from experiments.bench.statistics.series import paired_ratio
 
 if TYPE_CHECKING:
     import pandas as pd

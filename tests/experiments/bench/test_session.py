@@ -8,7 +8,7 @@ from experiments.bench import session
 from experiments.bench.columns import COMMON, IDENTITY, TIMED, check_record
 from experiments.bench.events import ArtifactEvent, DetailEvent, ProgressEvent
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
-from experiments.bench.timing.measure import Comparison, Timing
+from experiments.bench.timing.measure import HARNESS, Comparison, Timing
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def test_the_tolerance_follows_the_largest_reference_value():
 def comparison():
     """Twelve blocks without noise: `half` takes half the baseline's time; the control is the baseline."""
     timings = {
-        "base": Timing(2, [0.002] * 12, [0.002] * 24, cpu_s=0.03, wall_s=0.06),
-        "half": Timing(4, [0.001] * 12, [0.001] * 48),
+        "base": Timing(2, [0.002] * 12, [0.002] * 24, cpu_s=0.03, wall_s=0.06, redrawn=True),
+        "half": Timing(4, [0.001] * 12, [0.001] * 48, redrawn=True),
     }
     return Comparison("base", timings, Timing(2, [0.002] * 12))
 
@@ -66,6 +66,7 @@ def test_a_row_carries_the_speedup_with_its_interval_and_verdict(comparison):
     assert [values[name] for name in ("speedup", "speedup_lo", "speedup_hi")] == [2.0, 2.0, 2.0]
     assert [values[name] for name in ("control_lo", "control_hi", "samples")] == [1.0, 1.0, 12]
     assert (values["baseline"], values["verdict"]) == ("base", "faster")
+    assert (values["instances"], values["detectable"], values["harness"]) == (12, 0.0, HARNESS)
 
 
 def test_a_row_keeps_to_the_common_columns(comparison):

@@ -2,7 +2,7 @@
 
 import math
 import random
-from statistics import NormalDist, median
+from statistics import NormalDist
 
 import pytest
 from scipy import stats
@@ -14,15 +14,12 @@ from experiments.bench.statistics.intervals import (
     Interval,
     Z,
     break_even,
-    fastest,
     holm,
     interval_rank,
     mean_interval,
     median_interval,
     paired_difference,
-    paired_ratio,
     percentile,
-    sign_test_p,
     unpaired_ratio,
     verdict,
     wilson,
@@ -107,16 +104,6 @@ def test_an_interval_holds_its_ends_and_without_ends_everything(interval, holds)
     assert interval.contains(1.0) is holds
 
 
-def test_ratios_are_taken_within_blocks():
-    drifting = [1, 2, 4, 8, 16, 32]
-    assert paired_ratio([2 * one for one in drifting], drifting) == Interval(2, 2, 2)
-
-
-def test_ratios_of_unlike_many_blocks_are_refused():
-    with pytest.raises(ValueError, match="shorter"):
-        paired_ratio([1, 2], [1])
-
-
 @pytest.mark.parametrize(
     ("interval", "expected"),
     [
@@ -180,31 +167,6 @@ def test_break_even_agrees_with_adding_up_call_by_call():
 
 
 @pytest.mark.parametrize(
-    ("ratios", "p"),
-    [
-        ([], 1.0),
-        ([1.0, 1.0], 1.0),
-        ([1.1], 1.0),  # 2 * 1/2
-        ([1.1] * 6, 2 / 64),
-        ([0.9] * 6, 2 / 64),
-        ([1.1] * 9 + [0.9], 22 / 1024),
-        ([1.1] * 9 + [0.9] + [1.0] * 5, 22 / 1024),  # ties say nothing
-        ([1.1] * 5 + [0.9] * 5, 1.0),  # 2 * 638/1024 is more than sure
-        ([1.1] * 9 + [0.9] * 3, 2 * 299 / 4096),
-    ],
-)
-def test_the_sign_test_counts_sides_of_one(ratios, p):
-    assert sign_test_p(ratios) == p
-
-
-def test_the_sign_test_and_the_interval_say_the_same():
-    rng = random.Random(5)
-    for _ in range(300):
-        ratios = [rng.lognormvariate(0.1, 0.3) for _ in range(rng.randrange(6, 40))]
-        assert (sign_test_p(ratios) <= 0.05) is not median_interval(ratios).contains(1.0)
-
-
-@pytest.mark.parametrize(
     ("given", "adjusted"),
     [
         ([], []),
@@ -217,39 +179,6 @@ def test_the_sign_test_and_the_interval_say_the_same():
 )
 def test_holm_multiplies_by_the_comparisons_that_are_left(given, adjusted):
     assert holm(given) == pytest.approx(adjusted)
-
-
-def test_the_fastest_is_significantly_faster_than_every_other():
-    assert fastest({"a": [1.0] * 12, "b": [1.1] * 12, "c": [3.0] * 12}) == "a"
-
-
-def test_there_is_no_fastest_variant_if_two_are_level():
-    level = [1.1] * 9 + [0.9] * 3
-    assert fastest({"a": [1.0] * 12, "b": level}) is None
-    assert fastest({"a": [1.0] * 12, "b": level, "c": [3.0] * 12}) is None
-
-
-def test_there_is_no_fastest_variant_with_five_blocks():
-    assert fastest({"a": [1.0] * 5, "b": [2.0] * 5}) is None
-
-
-def test_more_rivals_ask_for_more_evidence():
-    close = [1.1] * 9 + [0.9]  # 22/1024 alone is under 5 %, three times that is not
-    alone = {"a": [1.0] * 10, "b": close}
-    assert fastest(alone) == "a"
-    assert fastest(alone | {"c": close, "d": close}) is None
-
-
-def test_a_smaller_median_that_loses_most_blocks_is_not_fastest():
-    drifting = [float(2**n) for n in range(10)]
-    late_luck = [one * 1.01 for one in drifting[:9]] + [1.0]  # loses nine of ten blocks
-    assert median(late_luck) < median(drifting)
-    assert fastest({"steady": drifting, "lucky": late_luck}) is None
-
-
-def test_one_variant_alone_is_the_fastest_and_none_has_none():
-    assert fastest({"a": [1.0]}) == "a"
-    assert fastest({}) is None
 
 
 def test_a_few_values_have_students_interval():
@@ -271,12 +200,6 @@ def test_wilson_intervals_are_those_of_scipy():
             expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
             found = wilson(successes, n)
             assert (found.lo, found.hi) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_sign_tests_are_those_of_scipy():
-    for above, below in ((12, 0), (9, 1), (9, 3), (5, 5), (40, 25)):
-        p = sign_test_p([1.1] * above + [0.9] * below)
-        assert p == pytest.approx(stats.binomtest(above, above + below).pvalue, rel=1e-12)
 
 
 def test_ranks_are_those_of_scipys_binomial_quantiles():

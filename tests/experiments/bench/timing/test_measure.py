@@ -161,8 +161,9 @@ def test_a_slow_call_is_warmed_up_three_times(machine):
     assert machine.log.count("a") == 3
 
 
-def compared(machine, variants, **budget):
-    return compare(variants, "a", machine.synchronize, Budget(**budget), random.Random(0), clock=machine.clock)
+def compared(machine, variants, redraw=None, **budget):
+    rng = random.Random(0)
+    return compare(variants, "a", machine.synchronize, Budget(**budget), rng, machine.clock, redraw)
 
 
 def test_short_calls_are_batched_until_a_sample_lasts_a_millisecond(machine):
@@ -176,7 +177,56 @@ def test_a_sample_is_the_mean_of_its_calls(machine):
     assert comparison.timings["a"].blocks == [2**-13] * 12
     assert comparison.speedup("b") == Interval(2.0, 2.0, 2.0)
     assert comparison.control_ratio() == Interval(1.0, 1.0, 1.0)
-    assert (comparison.verdict("a"), comparison.verdict("b")) == ("baseline", "faster")
+    assert comparison.verdict("a") == "baseline"
+
+
+def test_every_sample_is_taken_in_fresh_memory(machine):
+    variants = {"a": machine.call("a", 2**-4), "b": machine.call("b", 2**-5)}
+    comparison = compared(machine, variants, lambda name: machine.log.append(f"redraw {name}") or True)
+    calls = [entry for entry in machine.log[machine.log.index("redraw a") :] if entry != "synchronize"]
+    measured = calls[calls.index("redraw b") + 2 :]  # each is drawn twice before: to be found, and to be timed
+    samples = [measured[n : n + 3] for n in range(0, len(measured), 3)]
+    assert len(samples) == 36
+    assert all(sample in (["redraw a", "a", "a"], ["redraw b", "b", "b"]) for sample in samples)
+    assert comparison.instances("b") == 12
+    assert comparison.verdict("b") == "faster"
+
+
+def test_a_short_call_settles_in_new_memory_with_four_untimed_calls(machine):
+    variants = {"a": machine.call("a", 2**-13)}
+    comparison = compared(machine, variants, lambda name: machine.log.append("redraw") or True, max_blocks=12)
+    calls = [entry for entry in machine.log if entry != "synchronize"]
+    last = calls[len(calls) - calls[::-1].index("redraw") :]
+    assert len(last) == 4 + comparison.timings["a"].inner
+
+
+def test_a_sample_lasts_half_as_long_as_its_memory_took_to_move(machine):
+    def slow(_):
+        machine.now += 2**-3
+        return True
+
+    comparison = compared(machine, {"a": machine.call("a", 2**-10)}, slow, max_blocks=12)
+    assert comparison.timings["a"].inner == 64
+    assert comparison.timings["a"].blocks == [2**-10] * 12
+
+
+@pytest.mark.parametrize("fixed", ["a", "b"])
+def test_there_is_an_interval_and_no_verdict_where_either_side_keeps_its_memory(machine, fixed):
+    variants = {"a": machine.call("a", 2**-4), "b": machine.call("b", 2**-5)}
+    comparison = compared(machine, variants, lambda name: name != fixed)
+    assert comparison.speedup("b") == Interval(2.0, 2.0, 2.0)
+    assert (comparison.instances("b"), comparison.verdict("b"), comparison.detectable("b")) == (1, "cannot tell", None)
+
+
+def test_without_fresh_memory_there_are_intervals_and_no_verdicts(machine):
+    comparison = compared(machine, {"a": machine.call("a", 2**-4), "b": machine.call("b", 2**-5)})
+    assert (comparison.speedup("b"), comparison.verdict("b")) == (Interval(2.0, 2.0, 2.0), "cannot tell")
+
+
+def test_five_instances_are_too_few_for_a_verdict():
+    timings = {"a": Timing(1, [2.0] * 5, redrawn=True), "b": Timing(1, [1.0] * 5, redrawn=True)}
+    comparison = Comparison("a", timings, Timing(1, [2.0] * 5))
+    assert (comparison.instances("b"), comparison.verdict("b")) == (5, "cannot tell")
 
 
 def test_the_device_is_waited_for_before_and_after_every_call(machine):
