@@ -27,6 +27,7 @@ def show(experiment: Experiment[Any], run: Any, rows: pd.DataFrame, details: Det
         st.markdown(f"#### {escape_markdown(sentence)}")
     _noise(experiment, rows)
     _remarks(run)
+    note_on_version_1(rows)
     _figures(experiment, run, rows, details)
     view = view_of(experiment.name)
     try_render("The section of this experiment", partial(view.sections, run, rows, details), None)
@@ -63,6 +64,17 @@ def _remarks(run: Any) -> None:
         st.warning(escape_markdown(told), icon=":material/group:")
     if told := remarks.set_aside(run["environment"]):
         st.info(escape_markdown(told), icon=":material/tune:")
+
+
+def note_on_version_1(rows: pd.DataFrame) -> None:
+    """Says what the intervals of rows that were measured before the harness drew fresh memory do not hold."""
+    if not {"harness", "latency_ms"} <= set(rows):
+        return
+    if old := int((rows["latency_ms"].notna() & rows["harness"].isna()).sum()):
+        st.caption(
+            f"{_row_count(old)} measured by version 1 of the harness, whose intervals leave out where the memory "
+            "of a variant happened to lie: up to 1.3x on a CPU. Do not rely on differences of a few percent."
+        )
 
 
 def _ending(run: Any, rows: int) -> None:

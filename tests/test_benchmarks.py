@@ -13,6 +13,7 @@ HELPERS = {"__init__", "sizes", "target"}
 ARGUMENTS = {
     "bundle_examples": ["here", "a test", "CPU", "{folder}", "control:quick"],
     "training": ["mlp"],
+    "twins": ["CPU", "{folder}/twins.jsonl"],
 }
 IN_A_BROWSER = {"compiler_presets", "pictures", "sharing", "tradeoffs"}
 PROGRAMS = sorted(path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py") if path.stem not in HELPERS)

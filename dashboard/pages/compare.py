@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import report, services, sharing
 from dashboard.figures import Panel, view_of
 from dashboard.figures import compare as figure
-from dashboard.results import draw_panels
+from dashboard.results import draw_panels, note_on_version_1
 from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.columns import Column
 from experiments.bench.errors import BadInput
@@ -32,6 +32,7 @@ def show() -> None:
         return
     names = run_names(runs)
     rows = comparison.rows_frame(db, runs)
+    note_on_version_1(rows)
     own = _own_panels(runs, rows, names)
     draw_panels(own, "compare-own")
     x, y = _axes(runs, rows)

@@ -1,10 +1,12 @@
-"""The harness beside pyperf and torch.utils.benchmark: one call compared with itself, at equal time.
+"""The harness beside pyperf and torch.utils.benchmark: a call compared with itself and with a second capture of it.
 
-`python -m tests.benchmarks.harness [DEVICE]` compares a replay with itself again and again, each time as each of
-the three would, in the time that pyperf takes: ours in interleaved blocks, pyperf in worker processes of its own
-for one side and then for the other, torch's `blocked_autorange` for one side and then for the other. The true
-ratio is 1. pyperf and torch are no requirement; what is not installed is left out. Their intervals are the usual
-ones of unpaired samples: means with standard errors for pyperf, medians with interquartile ranges for torch.
+`python -m tests.benchmarks.harness [DEVICE]` takes about five minutes. Again and again a replay of a layer is compared
+with itself, and one capture with another of the same function that has buffers of its own, each time as each of the
+three would, in the time that pyperf takes: ours in interleaved blocks and fresh memory, pyperf in worker processes of
+its own for one side and then for the other (each captures anew, so both cases are one), torch's `blocked_autorange` for
+one side and then for the other. The true ratio is 1. pyperf and torch are no requirement; what is not installed is left
+out. Their intervals are the usual ones of unpaired samples: means with standard errors for pyperf, medians with
+interquartile ranges for torch. Each round is a process of its own.
 """
 
 import functools
@@ -22,37 +24,41 @@ from pathlib import Path
 from experiments.bench.statistics.intervals import Interval
 from experiments.bench.timing.helper_process import run_in_process
 from tests.benchmarks.sizes import size
+from tests.benchmarks.target import Target
 
-ROUNDS, SECONDS = size(5, 1), size(6.0, 0.5)
+ROUNDS, SECONDS = size(12, 1), size(6.0, 0.5)
 ROOT = Path(__file__).parents[2]
 PYPERF_PROCESSES, PYPERF_VALUES, PYPERF_MIN_S = 3, 5, 0.1
 
 Compared = list[float | None]  # median, lo, hi
+Call = Callable[[], object]
 
 
-def ours(seconds: float, call: Callable[[], object], synchronize: Callable[[], object]) -> Interval:
-    from experiments.bench.timing.measure import Budget, compare
+def ours(device: str, seconds: float, first: Target, second: Target) -> Interval:
+    from experiments.bench.session import Bench
+    from experiments.bench.timing.measure import Budget
 
     forever = Budget(half_width=0.0, seconds=seconds, max_blocks=10**6)
-    return compare({"a": call, "b": call}, "a", synchronize, forever).speedup("b")
+    return Bench(device, lambda _: None).compare({"a": first[0], "b": second[0]}, "a", forever).speedup("b")
 
 
-def torchs(seconds: float, call: Callable[[], object], synchronize: Callable[[], object]) -> Interval:
+def torchs(device: str, seconds: float, first: Target, second: Target) -> Interval:
     from torch.utils.benchmark import Timer  # type: ignore[import-not-found]
 
-    def synchronized() -> None:
-        call()
-        synchronize()
-
     sides = []
-    for _ in range(2):
+    for call, synchronize in (first, second):
+
+        def synchronized(call: Call = call, synchronize: Call = synchronize) -> None:
+            call()
+            synchronize()
+
         timer = Timer("synchronized()", globals={"synchronized": synchronized})
         sides.append(timer.blocked_autorange(min_run_time=seconds / 2))
     errors = [1.2533 * one.iqr / 1.349 / one.median / math.sqrt(len(one.times)) for one in sides]
     return unpaired(sides[0].median / sides[1].median, errors)
 
 
-def pyperfs(seconds: float, call: Callable[[], object], synchronize: Callable[[], object]) -> Interval:
+def pyperfs(device: str, seconds: float, first: Target, second: Target) -> Interval:
     import pyperf  # type: ignore[import-not-found]
 
     with tempfile.TemporaryDirectory() as folder:
@@ -75,10 +81,10 @@ def pyperf_sides() -> None:
     runner.parse_args().inherit_environ = list(os.environ)
 
     @functools.cache
-    def target() -> tuple[Callable[[], object], Callable[[], object]]:
-        from tests.benchmarks.target import replay
+    def target() -> Target:
+        from tests.benchmarks.target import layer
 
-        return replay(os.environ["DEV"])
+        return layer(os.environ["DEV"])
 
     def timed(loops: int) -> float:
         call, synchronize = target()
@@ -100,23 +106,25 @@ def unpaired(ratio: float, relative_errors: list[float]) -> Interval:
 
 
 METHODS = {"pyperf": pyperfs, "ours": ours, "torch": torchs}  # pyperf decides how long a round takes
+ITSELF, SECOND = "itself", "a second capture"
 
 
-def measure(device: str, methods: list[str]) -> dict[str, list[tuple[Compared, float]]]:
-    """Per method and round the interval and the seconds that it took."""
-    from tests.benchmarks.target import replay
+def measure(device: str, methods: list[str]) -> dict[str, dict[str, tuple[Compared, float]]]:
+    """Of one round: by case and method the interval and the seconds that it took."""
+    from tests.benchmarks.target import layer
 
-    target = replay(device)
-    results: dict[str, list[tuple[Compared, float]]] = {name: [] for name in methods}
-    for number in range(ROUNDS):
-        seconds = SECONDS
+    first = layer(device)
+    cases, seconds = {ITSELF: first, SECOND: layer(device)}, SECONDS
+    results: dict[str, dict[str, tuple[Compared, float]]] = {}
+    for case, second in cases.items():
         for name in methods:
+            if name == "pyperf" and case == SECOND:
+                continue
             started = time.perf_counter()
-            interval = METHODS[name](seconds, *target)
+            interval = METHODS[name](device, seconds, first, second)
             took = time.perf_counter() - started
             seconds = took if name == "pyperf" else seconds
-            results[name].append(([interval.median, interval.lo, interval.hi], took))
-        print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+            results.setdefault(case, {})[name] = ([interval.median, interval.lo, interval.hi], took)
     return results
 
 
@@ -125,17 +133,26 @@ def main() -> None:
     methods = [name for name in METHODS if name == "ours" or importlib.util.find_spec(name)]
     for name in METHODS.keys() - methods:
         print(f"{name} is not installed and is left out")
-    results = run_in_process(device, "tests.benchmarks.harness:measure", methods=methods)
-    print(f"{device}: one call against itself, {ROUNDS} rounds; the true ratio is 1")
-    for name, rounds in results.items():
-        ratios = [compared[0] for compared, _ in rounds]
-        widths = [(hi - lo) / 2 for (_, lo, hi), _ in rounds]
-        holds = sum(lo <= 1 <= hi for (_, lo, hi), _ in rounds)
-        print(
-            f"{name:>8}: bias {statistics.mean(ratios) - 1:+.2%}, worst {max(abs(one - 1) for one in ratios):.2%}, "
-            f"half-width {statistics.median(widths):.2%}, holds 1 in {holds} of {ROUNDS}, "
-            f"{statistics.mean(took for _, took in rounds):.1f} s a round"
-        )
+    rounds = []
+    for number in range(ROUNDS):
+        rounds.append(run_in_process(device, "tests.benchmarks.harness:measure", methods=methods))
+        print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+    for case, by_method in rounds[0].items():
+        print(f"{device}: a call against {case}, {ROUNDS} rounds; the true ratio is 1")
+        for name in by_method:
+            report(name, [one[case][name] for one in rounds])
+
+
+def report(name: str, rounds: list[tuple[list[float], float]]) -> None:
+    """Prints bias, width and how often the interval holds 1."""
+    ratios = [compared[0] for compared, _ in rounds]
+    widths = [(hi - lo) / 2 for (_, lo, hi), _ in rounds]
+    holds = sum(lo <= 1 <= hi for (_, lo, hi), _ in rounds)
+    print(
+        f"{name:>8}: bias {statistics.mean(ratios) - 1:+.2%}, worst {max(abs(one - 1) for one in ratios):.2%}, "
+        f"half-width {statistics.median(widths):.2%}, holds 1 in {holds} of {len(rounds)}, "
+        f"{statistics.mean(took for _, took in rounds):.1f} s a round"
+    )
 
 
 if __name__ == "__main__":

@@ -174,3 +174,12 @@ def test_a_verdict_is_shown_as_inconclusive_and_stored_as_before(jit_page, store
     csv = downloads[f"jit-{run_id}-rows.csv"]()
     assert "cannot tell" in csv
     assert "inconclusive" not in csv
+
+
+@pytest.mark.parametrize(("harness", "notes"), [([None, 2], 1), ([2, 2], 0)])
+def test_rows_of_version_1_of_the_harness_say_what_their_intervals_leave_out(monkeypatch, harness, notes):
+    said = []
+    monkeypatch.setattr(st, "caption", said.append)
+    rows = pd.DataFrame({"latency_ms": [1.0, 1.0, None], "harness": pd.array([*harness, None], "Int64")})
+    results.note_on_version_1(rows)
+    assert [one.split(", whose")[0] for one in said] == ["1 row measured by version 1 of the harness"] * notes

@@ -48,7 +48,7 @@ def effective_count(values: Sequence[float]) -> float:
 
 
 def series_interval(values: Sequence[float]) -> Interval:
-    """The median with its 95 % interval by order statistics of the values that count; none for fewer than 6 values.
+    """The median with its 95% interval by order statistics of the values that count; none for fewer than 6 values.
 
     Where fewer than 6 of at least 6 count, the interval is their whole range.
     """
@@ -99,7 +99,7 @@ def verdicts(
 ) -> dict[str, str]:
     """`faster`, `slower` or `cannot tell` of each variant of a grid point, by Holm's correction for their number.
 
-    The interval of a row stays a 95 % interval of its own: among many variants one whose interval barely excludes 1 is
+    The interval of a row stays a 95% interval of its own: among many variants one whose interval barely excludes 1 is
     inconclusive. `unknown` variants have too few instances for a verdict.
     """
     known = {name: blocks for name, blocks in variants.items() if name not in unknown}

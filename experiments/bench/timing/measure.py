@@ -24,7 +24,7 @@ CONTROL = "control"  # the baseline's second sample in each block
 MIN_SAMPLE_S = 1e-3  # a shorter sample would measure the clock and the scheduler
 MAX_SINGLES = 1000  # single calls stored per variant: enough for a 99th percentile
 CHECK_EVERY = 4  # blocks between two checks of the interval: fewer checks, less optional stopping
-MIN_INSTANCES = MIN_FOR_INTERVAL  # of both sides for a verdict: fewer have no 95 % interval
+MIN_INSTANCES = MIN_FOR_INTERVAL  # of both sides for a verdict: fewer have no 95% interval
 MAX_SETTLING_CALLS, SETTLING_S = 4, 2e-3  # untimed, in new memory: caches are cold, a GPU's graph is built again
 SAMPLE_PER_REDRAW = 0.5  # a sample takes at least half as long as moving its memory
 
@@ -64,7 +64,7 @@ class Comparison:
     control: Timing
 
     def latency(self, variant: str) -> Interval:
-        """Seconds of one call: median and 95 % interval over the blocks."""
+        """Seconds of one call: median and 95% interval over the blocks."""
         return series_interval(self.timings[variant].blocks)
 
     def speedup(self, variant: str) -> Interval:
@@ -135,7 +135,7 @@ def steady(values: Sequence[float]) -> bool:
     """pyperf's rule for the end of the warm-up: the first value is not an outlier and the two halves agree.
 
     The first value must lie within 1.5 interquartile ranges of the rest's quartiles, and the medians of
-    both halves within 10 % of each other.
+    both halves within 10% of each other.
     """
     rest = sorted(values[1:])
     low, high = rest[len(rest) // 4], rest[(3 * len(rest)) // 4]

@@ -18,12 +18,12 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Noise:
-    """Relative standard deviations (0.02 is 2 %) and shares."""
+    """Relative standard deviations (0.02 is 2%) and shares."""
 
     own: float = 0.02
     placement: float = 0.0  # normal, drawn anew for every sample
     slow_share: float = 0.0  # of the placements that are 1.28 times slower
-    outliers: float = 0.0  # share of samples with a delay of 25 % on average
+    outliers: float = 0.0  # share of samples with a delay of 25% on average
     skew: float = 0.0  # mean of an exponential delay in every sample
     shared_drift: float = 0.0  # steps of a drift of all variants, autocorrelation 0.9
     lone_drift: float = 0.0  # stationary deviation of a drift of each variant but the baseline
@@ -31,10 +31,10 @@ class Noise:
 
 
 NOISES: Mapping[str, Noise] = {
-    "own noise 2 %": Noise(),
+    "own noise 2%": Noise(),
     "placement 1.0 or 1.28": Noise(own=0.01, slow_share=0.35),
-    "placement 2 %": Noise(own=0.01, placement=0.02),
-    "placement 7 %": Noise(own=0.01, placement=0.07),
+    "placement 2%": Noise(own=0.01, placement=0.02),
+    "placement 7%": Noise(own=0.01, placement=0.07),
     "shared drift": Noise(shared_drift=0.02),
     "outliers": Noise(outliers=0.08),
     "skewed": Noise(skew=0.03),

@@ -52,17 +52,17 @@ def test_a_real_difference_is_found(noise):
 
 
 def test_of_many_equal_variants_rarely_any_gets_a_verdict():
-    for noise in ("own noise 2 %", "placement 7 %", "outliers"):
+    for noise in ("own noise 2%", "placement 7%", "outliers"):
         outcome = simulate(NOISES[noise], 60, variants=12, max_blocks=20)
         assert outcome.share("false_verdicts") <= 1 - least(GOAL, 60)
 
 
 def test_a_factor_of_two_is_found_among_many_variants_in_the_fewest_blocks():
-    assert simulate(NOISES["own noise 2 %"], 60, 2.0, variants=12, max_blocks=12).share("found") >= 0.95
+    assert simulate(NOISES["own noise 2%"], 60, 2.0, variants=12, max_blocks=12).share("found") >= 0.95
 
 
 def test_measuring_stops_early_where_the_noise_allows_it():
-    assert simulated("own noise 2 %", 1.0).blocks < simulated("placement 7 %", 1.0).blocks
+    assert simulated("own noise 2%", 1.0).blocks < simulated("placement 7%", 1.0).blocks
 
 
 def test_the_simulation_sees_intervals_that_miss_the_placement():
