@@ -17,6 +17,7 @@ from streamlit.util import calc_hash
 
 from dashboard import services  # the page's engine and runner; `_runner(url)` starts what executes runs
 from experiments.__main__ import main as command_line  # main(arguments) -> exit code; argparse's own end it
+from experiments.bench.columns import label_of  # stored value -> the name under which a page shows it
 from experiments.bench.machine import devices  # devices.probe(device), devices.forget_probes()
 from experiments.bench.machine.toolchain import cache_folder  # below XDG_CACHE_HOME
 from experiments.bench.spec import parse  # parse(spec class, mapping) -> spec, else BadInput
@@ -46,8 +47,10 @@ __all__ = [
     "checkpoints",
     "command_line",
     "export_steps",
+    "field_of",
     "files_of",
     "forget_experiments",
+    "label_of",
     "measure_nothing",
     "mnist",
     "open_page",
@@ -73,6 +76,11 @@ def run_of(run_id: str) -> dict[str, Any]:
     found = store.get_run(store.engine(store.database_url()), run_id)
     assert found is not None
     return dict(found)
+
+
+def field_of(key: str, experiment: str) -> str:
+    """The field of the spec whose widget on the experiment's page has this key: `experiment:field:number`."""
+    return key.removeprefix(f"{experiment}:").rpartition(":")[0]
 
 
 def measure_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def tables(page: AppTest) -> list[Any]:
 
 def shows(page: AppTest, rows: list[dict[str, Any]]) -> bool:
     """Whether a table of the page has these rows, by their variants."""
-    variants = [row["variant"] for row in rows]
+    variants = [internals.label_of(row["variant"]) for row in rows]
     return any("variant" in table and table["variant"].tolist() == variants for table in tables(page))
 
 
@@ -48,7 +48,7 @@ def test_the_link_to_a_filled_form_fills_it(url: str, address: str):
     assert not page.exception
     assert not page.error
     widgets = [*page.text_input, *page.number_input, *page.selectbox, *page.toggle, *page.get("multiselect")]
-    held = {str(widget.key).removeprefix(f"{address}:"): widget.value for widget in widgets}
+    held = {internals.field_of(str(widget.key), address): widget.value for widget in widgets}
     for name, text in LINKS["forms"][address].items():
         value = held[name]
         shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -36,7 +36,7 @@ def test_its_page_opens_with_title_question_form_and_method(one, db):
     assert [title.value for title in page.title] == [one.title]
     assert any(one.question.split("?")[0][:20] in text.value for text in page.markdown)
     drawn = {widget.key for kind in ("text_input", "number_input", "selectbox", "toggle") for widget in page.get(kind)}
-    assert {f"{one.name}:{name}" for name in fields(one.spec)} <= drawn
+    assert {f"{one.name}:{name}:1" for name in fields(one.spec)} <= drawn  # filled once
     assert store.count_runs(db) == 0
 
 
