@@ -6,7 +6,6 @@ from functools import partial
 from operator import neg
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 from pydantic import Field
 
 from experiments.bench.answers import bound_reason, describe_speedup
@@ -201,6 +200,8 @@ class CompiledVariant:
 
 def sample_arrays(expression: Expression, elements: int) -> tuple[Array, ...]:
     """Seeded x, y and z: float32, or int32 for an expression of integers."""
+    import numpy as np
+
     rng = np.random.default_rng(SEED)
     if expression.integers:
         return tuple(rng.integers(-1000, 1000, elements, dtype=np.int32) for _ in "xyz")
@@ -208,6 +209,8 @@ def sample_arrays(expression: Expression, elements: int) -> tuple[Array, ...]:
 
 
 def _measure(spec: RewritesSpec, bench: Bench, name: ExpressionName, rules: Sequence[RuleName]) -> Iterator[Row]:
+    import numpy as np
+
     from experiments.bench.tinygrad.runtime import tensor
 
     expression = EXPRESSIONS[name]

@@ -2,24 +2,13 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from experiments.bench.arrays import Array
+from experiments.compiler.beam.spec import FILTER, KernelName, NumberFormat
 from experiments.models.functions import SEED, FunctionModel
-
-KernelName = Literal["matmul", "conv2d", "row_reduce", "column_reduce", "products", "outer_product"]
-NumberFormat = Literal["float32", "float16"]
-KERNELS: dict[KernelName, str] = {
-    "matmul": "matmul a@b",
-    "conv2d": "3x3 convolution",
-    "row_reduce": "row sum",
-    "column_reduce": "column sum",
-    "products": "(a@b + a.T@b.T).relu().sum(1)",
-    "outer_product": "sum of the outer product of column and row sums",
-}
-FILTER = 3  # rows and columns of a filter
 
 
 def matmul(dtype: NumberFormat) -> FunctionModel:

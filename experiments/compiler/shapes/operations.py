@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from experiments.bench.arrays import Array
 from experiments.models.functions import layers, tensors
 
@@ -65,6 +63,8 @@ def operation(name: str, second: int, device: str) -> Operation:
 
     conv2d: a weight of 16 x channels x 3 x 3; matmul: a square weight; mlp: features-128-10 with ReLU between.
     """
+    import numpy as np
+
     if name == "mlp":
         workload = layers(device, [second, HIDDEN, CLASSES])
         return Operation(workload.function, workload.reference)
@@ -79,6 +79,8 @@ def operation(name: str, second: int, device: str) -> Operation:
 
 def convolve(x: Array, weight: Array) -> Array:
     """The convolution of images with a weight, stride 1 and no padding: (n, c, h, w) to (n, k, h - 2, w - 2)."""
+    import numpy as np
+
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
     summed: Array = np.einsum("nchwij,kcij->nkhw", windows, weight, optimize=True)
     return summed

@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
-import numpy as np
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
@@ -119,6 +118,8 @@ def check_buckets(buckets: Sequence[int], largest: int) -> None:
 
 def zipf_stream(shapes: Sequence[TensorShape], calls: int, exponent: float, seed: int) -> list[TensorShape]:
     """A seeded sequence of calls: the k-th shape has a probability proportional to 1 / k**exponent (Zipf)."""
+    import numpy as np
+
     weights = np.arange(1, len(shapes) + 1) ** -exponent
     chosen = np.random.default_rng(seed).choice(len(shapes), size=calls, p=weights / weights.sum())
     return [shapes[int(index)] for index in chosen]

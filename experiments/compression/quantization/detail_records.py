@@ -9,7 +9,6 @@ from experiments.bench.columns import Value
 from experiments.models.sequential.network import Network
 from experiments.models.techniques.quantization.affine import QParams
 from experiments.models.techniques.quantization.observers import (
-    OBSERVERS,
     Histogram,
     choose_range,
     histogram,
@@ -17,7 +16,7 @@ from experiments.models.techniques.quantization.observers import (
     sqnr_db,
 )
 from experiments.models.techniques.quantization.post_training import Calibration, QuantizedNetwork
-from experiments.models.techniques.quantization.spec import QuantSpec
+from experiments.models.techniques.quantization.spec import OBSERVERS, QuantSpec
 
 BINS = 64  # of a drawn histogram; a divisor of the observers' 2048
 

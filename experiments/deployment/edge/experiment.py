@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from experiments.bench.answers import describe_speedup
@@ -162,6 +161,7 @@ def _variant(spec: EdgeSpec, target: str) -> str:
 
 def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
     """A synchronized replay on the device, and a function that computes the logits of images with it."""
+    import numpy as np
     from tinygrad import Context
 
     from experiments.bench.tinygrad.capture import capture
@@ -189,6 +189,8 @@ def _python(bench: Bench, step: "ExportStep") -> tuple[Any, Any]:
 
 def _report(spec: EdgeSpec, bench: Bench, programs: list["BuiltProgram"]) -> None:
     """The detail `steps`: one record for each program, then the memory plan and the binary."""
+    import numpy as np
+
     from experiments.bench.tinygrad.capture import planned_bytes
 
     before = None

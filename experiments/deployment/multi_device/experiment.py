@@ -11,7 +11,6 @@ from pydantic import Field
 from experiments.bench.columns import TIMED, Column, Value
 from experiments.bench.errors import BadInput
 from experiments.bench.machine.device import Device
-from experiments.bench.machine.devices import card_count
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, max_abs_error, timed_row, tolerance
 from experiments.bench.spec import MeasuredSpec, Need, experiment
@@ -164,6 +163,8 @@ def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
     base = parsed.family.name
     if parsed.index:
         raise BadInput(f"device: {device} is not allowed here; give {base}, of which the first devices are used")
+    from experiments.bench.machine.devices import card_count
+
     available = card_count(device) or MAX_VIRTUAL_DEVICES
     if max(spec.devices) > available:
         raise BadInput(f"devices: {max(spec.devices)} is not allowed; this machine has {available} {base} devices")

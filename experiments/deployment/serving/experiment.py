@@ -6,16 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from experiments.bench.challenge import Achievement, Challenge, rows_where
 from experiments.bench.columns import Column
 from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, tolerance
 from experiments.bench.spec import experiment
-from experiments.deployment.serving.session import PARTS, ServingSession
-from experiments.deployment.serving.spec import ServingSpec, ServingVariant
+from experiments.deployment.serving.spec import PARTS, ServingSpec, ServingVariant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +134,7 @@ def serving(spec: ServingSpec, bench: Bench) -> Iterator[Row]:
     Not measured: a network, TLS, several servers; server and generator share this machine's cores.
     Source: MLPerf Inference (scenarios), Tene (coordinated omission), Clipper (adaptive batching).
     """
+    from experiments.deployment.serving.session import ServingSession
     from experiments.server import missing
     from experiments.server.launch import ServerProcess
 
@@ -169,6 +167,8 @@ def _options(variant: ServingVariant, queue: int, device: str) -> list[str]:
 
 def _prepare(spec: ServingSpec, bench: Bench, folder: Path) -> tuple[Path, Path, float]:
     """The files of the packed model and of the payload, and the tolerance of the logits."""
+    import numpy as np
+
     from experiments.models.data.mnist import mnist
     from experiments.models.format.packed import unpack
     from experiments.models.recipe import Recipe

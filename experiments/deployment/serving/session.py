@@ -9,7 +9,7 @@ from experiments.bench.columns import Value
 from experiments.bench.rows import Row, Sample
 from experiments.bench.session import Bench
 from experiments.deployment.serving.loads import LoadPlan, highest_rate
-from experiments.deployment.serving.spec import ServingSpec, ServingVariant
+from experiments.deployment.serving.spec import PARTS, ServingSpec, ServingVariant
 
 if TYPE_CHECKING:
     from experiments.bench.arrays import Array
@@ -21,14 +21,6 @@ MAX_LENGTHENING = 3  # of the load at the expected rate, relative to the others
 SEARCH_START, SEARCH_TRIALS = 1000.0, 6
 TRIES = 2  # a rate fails only if it fails twice: one failure may be caused by other load on the machine
 WARM: dict[str, Value] = {"arrival": "closed", "clients": 8, "seconds": 0.3}
-PARTS = {
-    "queue_ms": "waiting for the engine to finish the previous batch",
-    "gather_ms": "batch formation delay: waiting for other requests while the engine is idle",
-    "handover_ms": "IPC between the HTTP process and the inference process",
-    "compute_ms": "computing in the engine",
-    "transport_ms": "everything else: HTTP, loopback and the event loops of both ends",
-    "unsent_ms": "client-side delay: from the scheduled arrival until the generator sends the request",
-}
 NOT_LATENCIES = ("max_wait_ms", "objective_ms", *PARTS)  # the other columns in ms are latencies
 
 

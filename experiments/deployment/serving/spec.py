@@ -7,6 +7,15 @@ from pydantic import Field
 
 from experiments.bench.spec import Spec
 
+PARTS = {
+    "queue_ms": "waiting for the engine to finish the previous batch",
+    "gather_ms": "batch formation delay: waiting for other requests while the engine is idle",
+    "handover_ms": "IPC between the HTTP process and the inference process",
+    "compute_ms": "computing in the engine",
+    "transport_ms": "everything else: HTTP, loopback and the event loops of both ends",
+    "unsent_ms": "client-side delay: from the scheduled arrival until the generator sends the request",
+}
+
 
 @dataclass(frozen=True)
 class ServingVariant:

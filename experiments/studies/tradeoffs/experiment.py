@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from experiments.bench.challenge import Challenge
@@ -261,6 +260,8 @@ def tradeoffs(spec: TradeoffsSpec, bench: Bench) -> Iterator[Row]:
 
 def _build(spec: TradeoffsSpec, bench: Bench) -> tuple[dict["Recipe", "BuiltModel"], dict["Recipe", str]]:
     """Phase 1: every model once, and the error message of each that could not be built."""
+    import numpy as np
+
     from experiments.models import tensor_file
     from experiments.models.builder import build_model
 
@@ -313,6 +314,8 @@ def _measure(
     done: float,
 ) -> Iterator[Row]:
     """Phase 2 at one grid point: the rows of all variants, failed ones last."""
+    import numpy as np
+
     from experiments.bench.tinygrad.runtime import tensor
     from experiments.models.data.mnist import mnist
     from experiments.studies.tradeoffs.analysis import factor_columns, rows_and_effects

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.models.builder import cache_path
 from experiments.models.recipe import Recipe
 from experiments.models.sequential.network import NETWORKS
 from experiments.models.techniques.quantization.spec import QuantSpec
@@ -151,6 +150,8 @@ class TradeoffGrid:
 
     def plan(self) -> str:
         """`8 variants of 4 models, 2 of them cached; about 1.2 minutes`."""
+        from experiments.models.builder import cache_path
+
         models = self.models()
         missing = [one for one in models if not cache_path(one).exists()]
         cached = f", {len(models) - len(missing)} of them cached" if len(missing) < len(models) else ""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.arrays import Array
+from experiments.models.techniques.quantization.spec import check_bits
 
-MIN_BITS, MAX_BITS = 2, 8
 MIN_SCALE = float(np.finfo(np.float32).tiny) * 2**10  # scales below it have no reciprocal in float32
 
 
@@ -74,12 +74,6 @@ def qparams_from_range(lo: Array | float, hi: Array | float, bits: int, symmetri
     scales = np.where(scales < MIN_SCALE, widest if widest >= MIN_SCALE else 1.0, scales).astype(np.float32)
     zeros = np.zeros(len(scales)) if symmetric else np.clip(np.rint(low - lo / scales), low, high)
     return QParams(scales, zeros.astype(np.int32), low, high)
-
-
-def check_bits(field: str, bits: int) -> None:
-    """Raises ValueError unless `bits` is 2 to 8: one bit has no level besides zero."""
-    if not MIN_BITS <= bits <= MAX_BITS:
-        raise ValueError(f"{field}: {bits} is not allowed; give {MIN_BITS} to {MAX_BITS}")
 
 
 def _along(values: Array, tensor: Array) -> Array:

@@ -7,17 +7,15 @@ A wide range makes coarse steps, a narrow one clips. `minmax` clips nothing; `pe
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from experiments.bench.arrays import Array
 from experiments.models.techniques.quantization.affine import QParams, qparams_from_range
+from experiments.models.techniques.quantization.spec import Observer
 
-Observer = Literal["minmax", "percentile", "mse", "entropy"]
 Range = tuple[float, float]
 
-OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 BINS = 2048
 CANDIDATES = 100  # shares of the full range that `mse` tries
 MIN_SHARE = 1e-4

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from experiments.models.sequential.description import MAX_LAYERS, BadDescription, check_fields
-from experiments.models.techniques.quantization.affine import check_bits
-from experiments.models.techniques.quantization.observers import OBSERVERS, Observer
 
 Scheme = Literal["float32", "float16", "static", "dynamic", "weight_only"]
 Granularity = Literal["per_tensor", "per_channel"]
 Symmetry = Literal["symmetric", "asymmetric"]
+Observer = Literal["minmax", "percentile", "mse", "entropy"]
 
+OBSERVERS: tuple[Observer, ...] = get_args(Observer)
+MIN_BITS, MAX_BITS = 2, 8
 FLOAT_BITS: dict[Scheme, int] = {"float32": 32, "float16": 16}
 ALLOWED: dict[str, tuple[str, ...]] = {
     "scheme": get_args(Scheme),
@@ -20,6 +21,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "observer": OBSERVERS,
     "weight_observer": OBSERVERS,
 }
+
+
+def check_bits(field: str, bits: int) -> None:
+    """Raises ValueError unless `bits` is 2 to 8: one bit has no level besides zero."""
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise ValueError(f"{field}: {bits} is not allowed; give {MIN_BITS} to {MAX_BITS}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from experiments.bench.machine import ceilings
 from experiments.bench.session import Bench, max_abs_error, tolerance
 from experiments.bench.tinygrad.kernel_search import applied
 from experiments.compiler.beam import experiment
-from experiments.compiler.beam.workloads import KERNELS, build
+from experiments.compiler.beam.spec import KERNELS
+from experiments.compiler.beam.workloads import build
 from experiments.models.functions import FunctionModel, tensors
 from tests.experiments.compiler.program_tools import CEILINGS, measured
 

@@ -7,8 +7,9 @@ from experiments.bench.errors import BadInput
 from experiments.bench.kernel_search import Candidate, Optimization, SearchResult
 from experiments.bench.spec import parse
 from experiments.bench.timing.measure import Comparison, Timing
-from experiments.compiler.beam.experiment import BeamSpec, _break_even, answer, beam
+from experiments.compiler.beam.experiment import _break_even, answer, beam
 from experiments.compiler.beam.optimizations import in_words
+from experiments.compiler.beam.spec import BeamSpec
 from tests.experiments.compiler.program_tools import output_of
 
 QUICK = beam.presets["quick"]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.compiler.beam.workloads import KERNELS, build
+from experiments.compiler.beam.spec import KERNELS
+from experiments.compiler.beam.workloads import build
 from tests.experiments.compiler.program_tools import output_of
 
 

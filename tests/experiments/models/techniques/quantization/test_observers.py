@@ -5,13 +5,13 @@ import pytest
 
 from experiments.models.techniques.quantization.observers import (
     BINS,
-    OBSERVERS,
     Histogram,
     choose_range,
     histogram,
     quantization_error,
     sqnr_db,
 )
+from experiments.models.techniques.quantization.spec import OBSERVERS
 
 
 def seen(*values: np.ndarray) -> Histogram:
