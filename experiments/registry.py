@@ -36,7 +36,7 @@ FOLDERS = "TINYLAB_EXPERIMENTS"  # the user's folders, separated as in PATH
 
 
 def registered() -> dict[str, Experiment[Any]]:
-    """All experiments by name, section by section. Imports neither tinygrad nor pandas."""
+    """All experiments by name, section by section. Imports no tinygrad, numpy or pandas."""
     return _scan()[0]
 
 

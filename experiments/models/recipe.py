@@ -5,6 +5,7 @@ quantize, pack. `builder.build_model` executes a recipe.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -89,19 +90,28 @@ class Recipe:
 
 def full_network(recipe: Recipe) -> Network:
     """The network before pruning, which is trained first; raises ValueError if the recipe describes none."""
-    if recipe.network not in NETWORKS:
-        raise ValueError(f"network: {recipe.network} is unknown; give one of {', '.join(NETWORKS)}")
-    try:
-        return NETWORKS[recipe.network](**dict(recipe.sizes))
-    except TypeError:
-        raise ValueError(f"sizes: {recipe.network} has no {', '.join(name for name, _ in recipe.sizes)}") from None
+    return _full_network(recipe.network, recipe.sizes)
 
 
 def pruned_network(recipe: Recipe) -> Network:
     """The network after pruning; raises ValueError if the recipe describes none."""
-    network, layers, share = full_network(recipe), [], Fraction(1)
+    return _pruned_network(recipe.network, recipe.sizes, recipe.width)
+
+
+def _full_network(name: str, sizes: tuple[tuple[str, int], ...]) -> Network:
+    if name not in NETWORKS:
+        raise ValueError(f"network: {name} is unknown; give one of {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS[name](**dict(sizes))
+    except TypeError:
+        raise ValueError(f"sizes: {name} has no {', '.join(size for size, _ in sizes)}") from None
+
+
+@functools.lru_cache(maxsize=64)  # each recipe checks its network when it is created, and those of a study share a few
+def _pruned_network(name: str, sizes: tuple[tuple[str, int], ...], width: float) -> Network:
+    network, layers, share = _full_network(name, sizes), [], Fraction(1)
     for number, layer in enumerate(network.layers, start=1):
-        outputs = layer.outputs if number == len(network.layers) else round(recipe.width * layer.outputs)
+        outputs = layer.outputs if number == len(network.layers) else round(width * layer.outputs)
         layers.append(dataclasses.replace(layer, inputs=int(layer.inputs * share), outputs=outputs))
         share = Fraction(outputs, layer.outputs)  # of the next layer's inputs, also after a flattened convolution
     return dataclasses.replace(network, layers=tuple(layers))

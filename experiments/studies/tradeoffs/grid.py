@@ -93,13 +93,15 @@ def pruning_label(pruning: str) -> str:
 
 def scaled_sizes(network: str, hidden: int) -> tuple[tuple[str, int], ...]:
     """The sizes of a network whose first hidden layer has `hidden` units, the others in proportion."""
+    if not hidden:
+        return ()
     sizes = {
         name: parameter.default
         for name, parameter in inspect.signature(NETWORKS[network]).parameters.items()
         if name in ("first", "second", "hidden")
     }
     first = next(iter(sizes.values()))
-    if hidden in (0, first):
+    if hidden == first:
         return ()
     return tuple((name, max(1, round(size * hidden / first))) for name, size in sizes.items())
 
