@@ -123,4 +123,4 @@ def test_the_latest_control_of_this_machine_counts(page, controlled):
 
 def test_markup_in_a_stored_control_is_shown_as_text(page, controlled):
     controlled(device="[x](//evil)")
-    assert r"On \[x\](//evil) 2 of 40" in said(page())
+    assert r"On \[x\](//evil), 2 of 40" in said(page())
