@@ -8,6 +8,8 @@ from typing import TypeVar
 import streamlit as st
 
 MARKUP = re.compile(r"([\\`*_\[\]<>$~#])")
+ADDRESS = re.compile(r"(?<=[\w.+-])(?=@[\w-]+\.)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+WORD_JOINER = "\u2060"  # has no width
 T = TypeVar("T")
 
 
@@ -25,5 +27,9 @@ def try_render(what: str, render: Callable[[], T], fallback: T) -> T:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` as one line without Markdown: no links, images, formulas or emphasis."""
-    return MARKUP.sub(r"\\\1", " ".join(text.split()))
+    """`text` as one line without Markdown: no links, images, formulas or emphasis.
+
+    Addresses become links without any markup, and `a.T@b.T` is taken for one of a mailbox: no escape prevents that, but
+    a character without width does.
+    """
+    return MARKUP.sub(r"\\\1", ADDRESS.sub(WORD_JOINER, " ".join(text.split())))

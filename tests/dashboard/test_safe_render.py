@@ -2,11 +2,18 @@
 
 import pytest
 
-from dashboard.safe_render import escape_markdown
+from dashboard.safe_render import WORD_JOINER, escape_markdown
 
 
 @pytest.mark.parametrize(
-    "text", ["", "batch: 1e9 is not allowed; give integers (1 to 9)", "3.5x, 95% CI 3 to 4; it's done!"]
+    "text",
+    [
+        "",
+        "CPU @ desk",
+        "matmul a@b at 512: (a+b)@c.",
+        "batch: 1e9 is not allowed; give integers (1 to 9)",
+        "3.5x, 95% CI 3 to 4; it's done!",
+    ],
 )
 def test_ordinary_sentences_stay_as_they_are(text):
     assert escape_markdown(text) == text
@@ -26,6 +33,19 @@ def test_ordinary_sentences_stay_as_they_are(text):
 )
 def test_what_markdown_would_read_as_markup_is_escaped(text, escaped):
     assert escape_markdown(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("(a@b + a.T@b.T)", ["(a@b + a.T", "@b.T)"]),
+        ("ada@example.org is unknown", ["ada", "@example.org is unknown"]),
+        ("see HTTPS://example.org", ["see HTTPS:", "//example.org"]),
+        ("see www.example.org", ["see www", ".example.org"]),
+    ],
+)
+def test_an_address_is_interrupted_so_that_it_becomes_no_link(text, parts):
+    assert escape_markdown(text).split(WORD_JOINER) == parts
 
 
 def test_several_lines_become_one():
