@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dashboard.theme import GREY
 from experiments.bench.arrays import Array
 
-PLOTS = np.array([(500.0, 300.0), (300.0, 280.0)])  # pixels of the plot area: wide page, phone
+PLOTS = np.array([(500.0, 300.0), (380.0, 300.0), (300.0, 280.0)])  # pixels of the plot: wide, laptop, phone
 GLYPH, LINE, MARK = 6.2, 15.0, 8.0  # pixels: width of a character, height of a line, half a mark
 GAPS = (14.0, 30.0, 50.0, 75.0, 105.0)  # pixels between a mark and its label
 SIDES = (-1.0, -0.5, 0.0, 0.5, 1.0)

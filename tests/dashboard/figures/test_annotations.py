@@ -22,7 +22,7 @@ def boxes(annotations, marks, plot):
     return found
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=["a wide page", "a phone"])
+@pytest.mark.parametrize("plot", PLOTS, ids=["a wide page", "a laptop", "a phone"])
 def test_labels_stay_in_the_plot_and_apart_even_in_its_corners(plot):
     corners = [Annotation(x, y, ("a long label", "second line")) for x in (0.02, 0.98) for y in (0.02, 0.98)]
     near = [Annotation(0.03, 0.05, ("beside it",))]
