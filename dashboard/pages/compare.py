@@ -15,7 +15,7 @@ from dashboard.safe_render import escape_markdown, try_render
 from experiments.bench.columns import Column
 from experiments.bench.errors import BadInput
 from experiments.registry import registered
-from experiments.runs import comparison, frames, store
+from experiments.runs import comparison, frames, ratios, remarks, store
 from experiments.runs.clock import format_time
 
 OFFERED = 200  # newest runs in the list
@@ -162,7 +162,7 @@ def _differences(runs: Sequence[Any], names: dict[str, str]) -> None:
 
 
 def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
-    """The unpaired ratio of two runs of one experiment from their samples."""
+    """The unpaired ratio of two runs of one experiment."""
     pairs = [one["id"] for one in runs if sum(other["experiment"] == one["experiment"] for other in runs) > 1]
     if not pairs:
         return
@@ -172,24 +172,22 @@ def _ratio(db: Any, runs: Sequence[Any], names: dict[str, str]) -> None:
     other = right.selectbox("Second run", pairs, 1, format_func=names.get, key="ratio-other")
     by_id = {run["id"]: run for run in runs}
     try:
-        table = comparison.ratios(db, by_id[one], by_id[other])
+        table = ratios.compare(db, by_id[one], by_id[other])
     except BadInput as refused:
         st.info(escape_markdown(str(refused)))
         return
     if table.empty:
         st.info("These runs share no timed variant and grid point.")
         return
-    st.markdown(f"**{comparison.ratio_answer(table)}**")
-    st.warning(
-        "Unpaired: the two runs were not measured side by side, so the ratio includes any change between them (load, "
-        "clock, temperature, machine). One run with both variants is stronger evidence.",
-        icon=":material/link_off:",
-    )
-    if unlike := comparison.unlike_parameters(by_id[one], by_id[other]):
+    st.markdown(f"**{ratios.answer(table)}**")
+    st.info(ratios.basis(table), icon=":material/link_off:")
+    for run_id in dict.fromkeys((one, other)):
+        if told := remarks.neighbors(by_id[run_id]["environment"]):
+            st.warning(escape_markdown(f"{names[run_id]}: {told}"), icon=":material/group:")
+    if unlike := ratios.unlike_parameters(by_id[one], by_id[other]):
         st.warning(f"These runs differ in {', '.join(unlike)}: their rows may not be comparable.")
     labels = {
-        column.name: st.column_config.Column(figure.title(column), help=column.description)
-        for column in comparison.MATCHED
+        column.name: st.column_config.Column(figure.title(column), help=column.description) for column in ratios.MATCHED
     }
     st.dataframe(
         frames.displayed(table),

@@ -1,7 +1,7 @@
-"""Several runs side by side: the columns they share, where they differ, and the ratio of two of them."""
+"""Several runs side by side: the columns they share, and where they differ."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,31 +9,12 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import RowMapping
 
 from experiments.bench.columns import IDENTITY, Column, Value
-from experiments.bench.errors import BadInput
-from experiments.bench.spec import Experiment, MeasuredSpec
-from experiments.bench.statistics.intervals import Interval, unpaired_ratio, verdict
 from experiments.registry import registered
 from experiments.runs import frames, store
 from experiments.runs.clock import format_time
 
-VariantPoint = tuple[str, str]  # variant and grid point
-
 MAX_RUNS = 100
 MACHINE = Column("machine", "text", "device and processor or GPU, with the key of its fingerprint")
-MATCHED = (
-    Column("variant", "text", "measured by both runs"),
-    Column("point", "text", "grid point"),
-    Column("first_ms", "number", "median latency in the first run"),
-    Column("second_ms", "number", "median latency in the second run"),
-    Column("ratio", "number", "second over first, median of all pairs of samples: above 1 the first is faster"),
-    Column("ratio_lo", "number", "lower end of its 95 % interval (rank sum)"),
-    Column("ratio_hi", "number", "upper end of its 95 % interval"),
-    Column(
-        "verdict",
-        "text",
-        "of the first run: faster, slower, or `cannot tell` (inconclusive) where the interval includes 1",
-    ),
-)
 
 
 def chosen_runs(db: Engine, ids: Sequence[str]) -> tuple[list[RowMapping], list[str]]:
@@ -95,76 +76,3 @@ def _text(name: str, value: Any) -> str:
     if name == "time" and isinstance(value, float):
         return format_time(value)
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def ratios(db: Engine, one: RowMapping, other: RowMapping) -> pd.DataFrame:
-    """The latency ratio other/one of every variant and grid point that both runs measured, from their samples.
-
-    Unpaired, so it includes any drift between the two runs. Raises BadInput for runs of different experiments.
-    """
-    if one["experiment"] != other["experiment"]:
-        raise BadInput("a ratio needs two runs of the same experiment")
-    experiment = registered()[one["experiment"]]
-    first, second = (_timings(db, run, experiment) for run in (one, other))
-    records = [_matched(key, first[key], second[key]) for key in first if key in second]
-    return frames.frame_of(records, MATCHED)
-
-
-def ratio_answer(table: pd.DataFrame) -> str:
-    """The ratios in one sentence."""
-    counted = table["verdict"].value_counts()
-    faster, slower = (int(counted.get(one, 0)) for one in ("faster", "slower"))
-    low, high = table["ratio"].min(), table["ratio"].max()
-    spread = f"{low:.3g}" if len(table) == 1 else f"{low:.3g} to {high:.3g}"
-    return (
-        f"Of {len(table)} rows timed in both runs, the first run is faster in {faster} and slower in {slower}; "
-        f"{len(table) - faster - slower} are inconclusive. "
-        f"The second run's latency is {spread} times the first's."
-    )
-
-
-def _timings(db: Engine, run: RowMapping, experiment: Experiment[Any]) -> dict[VariantPoint, list[float]]:
-    """Seconds per call of every row by variant and grid point; rows that are wrong or have no timings are skipped."""
-    rows = store.read_rows(db, run["id"])
-    keys = {
-        number: (str(row.get("variant")), _point(row, _columns_of_point(experiment)))
-        for number, row in enumerate(rows)
-        if row.get("verdict") != "wrong"
-    }
-    blocks = [one for one in store.read_samples(db, run["id"]) if one["kind"] == "block" and one["seconds"]]
-    return {keys[one["number"]]: list(one["seconds"]) for one in blocks if one["number"] in keys}
-
-
-def _columns_of_point(experiment: Experiment[Any]) -> list[str]:
-    """The columns that repeat a field of the spec, then the grid: rows are matched where all of them are equal."""
-    fields = [one.name for one in experiment.columns if one.name in experiment.spec.model_fields]
-    return list(dict.fromkeys([*fields, *experiment.grid]))
-
-
-def unlike_parameters(one: RowMapping, other: RowMapping) -> list[str]:
-    """Fields that differ between two specs and are not columns: a ratio then compares different things.
-
-    Measuring time and device do not count.
-    """
-    shown = _columns_of_point(registered()[one["experiment"]])
-    same = {*shown, *MeasuredSpec.model_fields}
-    names = dict.fromkeys([*one["spec"], *other["spec"]])
-    return [name for name in names if name not in same and one["spec"].get(name) != other["spec"].get(name)]
-
-
-def _point(row: Mapping[str, Value], grid: Sequence[str]) -> str:
-    return ", ".join(f"{name} {row[name]}" for name in grid if row.get(name) is not None)
-
-
-def _matched(key: VariantPoint, one: list[float], other: list[float]) -> dict[str, Value]:
-    ratio: Interval = unpaired_ratio(other, one)
-    return {
-        "variant": key[0],
-        "point": key[1],
-        "first_ms": float(pd.Series(one).median()) * 1e3,
-        "second_ms": float(pd.Series(other).median()) * 1e3,
-        "ratio": ratio.median,
-        "ratio_lo": ratio.lo,
-        "ratio_hi": ratio.hi,
-        "verdict": verdict(ratio),
-    }

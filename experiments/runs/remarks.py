@@ -20,18 +20,23 @@ def set_aside(environment: Mapping[str, Any] | None) -> str:
     )
 
 
-def neighbors(environment: Mapping[str, Any] | None) -> str:
-    """What others used of the processor while the run measured; empty where it was little or is unknown.
+def slowdown(environment: Mapping[str, Any] | None) -> float:
+    """The largest factor by which others may have slowed a run: as if all time that they used was taken from it.
 
-    They may slow a call at most by the factor 1 / (1 - share), as if all time that they used was taken from it.
+    1 if it was little or is unknown.
     """
-    others, stolen = (_share(environment, name) for name in (OTHERS, STOLEN))
-    if others + stolen < MIN_SHARE:
+    taken = sum(_shares(environment))
+    return 1 / max(0.01, 1 - taken) if taken >= MIN_SHARE else 1.0
+
+
+def neighbors(environment: Mapping[str, Any] | None) -> str:
+    """What others used of the processor while the run measured; empty if it was little or is unknown."""
+    others, stolen = _shares(environment)
+    if (factor := slowdown(environment)) == 1:
         return ""
     who = [f"other processes used {others:.0%} of this machine's processor time"] if others >= MIN_SHARE / 2 else []
     who += [f"its host withheld {stolen:.0%} (steal)"] if stolen >= MIN_SHARE / 2 else []
     told = " and ".join(who) + " while this run measured"
-    factor = 1 / max(0.01, 1 - others - stolen)
     return (
         f"{told[0].upper()}{told[1:]}: latencies may be up to {factor:.3g}x those of an idle machine, and a difference "
         f"from another run below {factor:.3g}x may come from this. The variants of this run were affected alike."
@@ -43,7 +48,8 @@ def remarks(environment: Mapping[str, Any] | None) -> list[str]:
     return [one for one in (neighbors(environment), set_aside(environment)) if one]
 
 
-def _share(environment: Mapping[str, Any] | None, name: str) -> float:
-    """A stored share, 0 to 1; 0 where there is none: an imported run may hold anything."""
-    value = (environment or {}).get(name)
-    return min(1.0, max(0.0, value)) if isinstance(value, float) else 0.0
+def _shares(environment: Mapping[str, Any] | None) -> tuple[float, float]:
+    """The shares of other processes and of the hypervisor, 0 to 1; 0 for anything else that an import may contain."""
+    found = [(environment or {}).get(name) for name in (OTHERS, STOLEN)]
+    others, stolen = (min(1.0, max(0.0, one)) if isinstance(one, float) else 0.0 for one in found)
+    return others, stolen

@@ -46,6 +46,15 @@ def get_run(db: Engine, run_id: str) -> RowMapping | None:
         return connection.execute(select(schema.runs).where(schema.runs.c.id == run_id)).mappings().first()
 
 
+def repeats(db: Engine, run: RowMapping, limit: int) -> list[str]:
+    """The newest finished runs of the same spec on the same machine, this one among them if it is finished."""
+    columns = schema.runs.c
+    same = [columns[name] == run[name] for name in ("experiment", "spec", "device", "host", "fingerprint")]
+    chosen = select(columns.id).where(*same, columns.status == "done").order_by(columns.created.desc()).limit(limit)
+    with reading(db) as connection:
+        return [str(run_id) for run_id in connection.execute(chosen).scalars()]
+
+
 def get_runs(db: Engine, run_ids: Sequence[str]) -> dict[str, RowMapping]:
     """The stored runs among these ids, by id."""
     with reading(db) as connection:

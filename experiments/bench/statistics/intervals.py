@@ -68,21 +68,6 @@ def median_interval(values: Sequence[float]) -> Interval:
     return Interval(median(ordered), ordered[rank - 1], ordered[-rank])
 
 
-def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
-    """The median of all ratios a/b with the interval of the rank-sum test, for samples measured separately.
-
-    The Hodges-Lehmann estimate on a logarithmic scale; drift between the two measurements counts as an effect. No
-    interval under 6 samples on either side. Source: Hollander, Wolfe, Nonparametric Statistical
-    Methods, section 4.2 (normal approximation of the rank).
-    """
-    m, n = len(numerators), len(denominators)
-    ratios = sorted(a / b for a in numerators for b in denominators)
-    rank = math.floor(m * n / 2 - Z * math.sqrt(m * n * (m + n + 1) / 12))
-    if min(m, n) < MIN_FOR_INTERVAL or rank < 1:
-        return Interval(median(ratios), None, None)
-    return Interval(median(ratios), ratios[rank - 1], ratios[-rank])
-
-
 def percentile(values: Sequence[float], fraction: float, minimum: int) -> float | None:
     """The nearest-rank percentile; None for fewer than `minimum` samples."""
     if len(values) < minimum:

@@ -101,7 +101,24 @@ def test_the_ratio_of_two_runs_is_shown_as_the_weaker_thing_that_it_is(compared,
     page = compared(runs=f"{stored()},{stored()}")
     table = page.dataframe[-1].value
     assert table["ratio"].tolist() == pytest.approx([1.0] * 4)
-    assert any("Unpaired" in warning.value for warning in page.warning)
+    assert set(table["verdict"]) == {"inconclusive"}
+    [basis] = [info.value for info in page.info if "Unpaired" in info.value]
+    assert "a default, because neither spec has 3 finished runs on its machine" in basis
+    assert not page.warning
+
+
+def test_the_ratio_of_two_runs_says_how_many_repeats_it_stands_on(compared, stored):
+    ids = [stored() for _ in range(4)]
+    page = compared(runs=",".join(ids[:2]))
+    [basis] = [info.value for info in page.info if "Unpaired" in info.value]
+    assert "estimated from 4 runs of one spec" in basis
+
+
+def test_the_ratio_of_two_runs_names_the_one_that_had_a_busy_neighbor(compared, stored):
+    alone, beside = stored(), stored(environment={"other_processes_cpu": 0.5})
+    page = compared(runs=f"{alone},{beside}")
+    [warning] = page.warning
+    assert warning.value.startswith(f"JIT {beside[:6]}: Other processes used 50%")
 
 
 def test_one_run_alone_has_no_ratio_and_no_differences(compared, stored):

@@ -1,12 +1,9 @@
 """Several runs side by side: nothing pooled, nothing hidden that differs."""
 
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine
 
-from experiments.bench.errors import BadInput
 from experiments.bench.rows import Row, Sample
 from experiments.runs import comparison, store
 from tests.experiments.runs.lab_tools import plain_run
@@ -82,34 +79,3 @@ def test_facts_that_differ_are_separated_from_those_that_agree(db: Engine) -> No
     assert list(like.index) == ["batch"]
     unlike, like = comparison.differences([one, run_of(db, "jit", environment=None)], "environment")
     assert set(unlike.index) == set(FACTS)
-
-
-def test_the_ratio_of_two_runs_comes_from_their_samples_point_by_point(db: Engine) -> None:
-    times = [1.0 + number / 100 for number in range(12)]
-    one = run_of(db, "jit", jit_row(16, times), jit_row(32, times), jit_row(64, times, verdict="wrong"))
-    other = run_of(db, "jit", jit_row(16, [2 * t for t in times]), jit_row(32, times), jit_row(64, times))
-    table = comparison.ratios(db, one, other)
-    assert table["point"].tolist() == ["model mlp3, batch 16", "model mlp3, batch 32"]
-    assert table["ratio"].tolist() == pytest.approx([2.0, 1.0])
-    assert table["verdict"].tolist() == ["faster", "cannot tell"]
-    assert (table["ratio_lo"] < table["ratio"]).all()
-    assert comparison.ratio_answer(table) == (
-        "Of 2 rows timed in both runs, the first run is faster in 1 and slower in 0; 1 are inconclusive. "
-        "The second run's latency is 1 to 2 times the first's."
-    )
-    assert comparison.ratios(db, other, one)["verdict"].tolist() == ["slower", "cannot tell"]
-
-
-def test_rows_of_unlike_models_are_not_matched_and_unlike_parameters_are_named(db: Engine) -> None:
-    one = run_of(db, "jit", jit_row(16, [0.5]), spec={"widths": [1], "budget_s": 1, "batch": [16], "calls": 5})
-    other = run_of(db, "jit", jit_row(16, [0.5], model="cnn"), spec={"widths": [2], "budget_s": 2, "batch": [8, 16]})
-    assert comparison.ratios(db, one, other).empty
-    assert comparison.unlike_parameters(one, other) == ["widths", "calls"]
-    assert comparison.unlike_parameters(one, one) == []
-
-
-def test_runs_with_no_point_in_common_and_of_two_experiments_have_no_ratio(db: Engine, lab: Path) -> None:
-    one, other = run_of(db, "jit", jit_row(16, [0.5])), run_of(db, "jit", jit_row(32, [0.5]))
-    assert comparison.ratios(db, one, other).empty
-    with pytest.raises(BadInput, match="same experiment"):
-        comparison.ratios(db, one, run_of(db, "steps"))

@@ -20,7 +20,6 @@ from experiments.bench.statistics.intervals import (
     median_interval,
     paired_difference,
     percentile,
-    unpaired_ratio,
     verdict,
     wilson,
 )
@@ -234,28 +233,6 @@ def test_wilson_gives_the_published_intervals(successes, n, lo, hi):
 def test_wilson_refuses_invalid_counts(successes, n):
     with pytest.raises(ValueError, match="not a proportion"):
         wilson(successes, n)
-
-
-class TestUnpairedRatio:
-    def test_it_is_the_median_of_all_pairs(self):
-        assert unpaired_ratio([2, 4], [1, 2]).median == 2.0  # of 2, 1, 4, 2
-
-    def test_it_has_no_interval_under_six_samples_on_either_side(self):
-        assert unpaired_ratio([1.0] * 50, [1.0] * 5).lo is None
-        assert unpaired_ratio([1.0] * 6, [1.0] * 6).lo == 1.0
-
-    def test_its_rank_is_that_of_the_tables(self):
-        """m = n = 12: the critical value of Mann and Whitney's U is 37, so the interval is ranks 38 and 107 of 144."""
-        numerators, denominators = list(range(1, 13)), [1000.0**n for n in range(12)]
-        ratios = sorted(a / b for a in numerators for b in denominators)
-        found = unpaired_ratio(numerators, denominators)
-        assert (found.lo, found.hi) == (ratios[37], ratios[106])
-
-    def test_equal_machines_are_called_different_in_about_five_of_a_hundred(self):
-        rng = random.Random(7)
-        made = [[rng.lognormvariate(0, 0.1) for _ in range(15)] for _ in range(1200)]
-        alarms = sum(not unpaired_ratio(a, b).contains(1.0) for a, b in zip(made[::2], made[1::2], strict=True))
-        assert 15 <= alarms <= 45  # of 600
 
 
 @pytest.mark.parametrize(
