@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 HELPERS = {"__init__", "sizes", "target"}
 ARGUMENTS = {
     "bundle_examples": ["here", "a test", "CPU", "{folder}", "control:quick"],
+    "false_alarms": ["CPU", "{folder}/false-alarms.jsonl"],
     "training": ["mlp"],
     "twins": ["CPU", "{folder}/twins.jsonl"],
 }

@@ -64,3 +64,27 @@ def test_every_axis_names_its_quantity_and_unit():
 
 def test_the_panel_has_a_caption_on_how_to_read_it():
     assert all(panel.caption.endswith(".") for panel in control.panels(rows_of("control", CONTROL), {}))
+
+
+CELLS = [
+    {**comparison(number, speedup, verdict), "call": call, "number_format": "float32", "planted": planted}
+    for number, call, speedup, verdict, planted in [
+        (1, "chain", 1.0, "cannot tell", 0.0),
+        (1, "chain", 0.95, "slower", 0.05),
+        (1, "matmul 64", 1.1, "faster", 0.0),
+        (1, "matmul 64", 0.97, "cannot tell", 0.05),
+    ]
+]
+
+
+def test_several_calls_have_their_shares_of_false_alarms_and_of_found_differences():
+    _, shares = control.panels(rows_of("control", CELLS), {})
+    alarms, found = shares.figure.data
+    assert (alarms.y, alarms.x) == (("chain float32", "matmul 64 float32"), (0, 100))
+    assert (found.y, found.x) == (("chain float32", "matmul 64 float32"), (100, 0))
+    assert alarms.customdata == ("0 of 1", "1 of 1")
+
+
+def test_planted_differences_are_not_among_the_comparisons_of_a_call_with_itself():
+    intervals, _ = control.panels(rows_of("control", CELLS), {})
+    assert [one.name for one in intervals.figure.data] == ["inconclusive (1)", "false alarm (1)"]

@@ -10,7 +10,7 @@ from dashboard.pages.method import TEXT
 from experiments.bench.columns import COMMON, VERDICTS, label_of
 from experiments.bench.machine.environment import host
 from experiments.bench.rows import Row
-from experiments.machine.control import control
+from experiments.machine.control.experiment import control
 from experiments.runs import store
 
 PAGE = "from dashboard.pages import method\nmethod.show()\n"

@@ -1,0 +1,1 @@
+"""How often this machine reports a difference where there is none, and finds one where there is."""
