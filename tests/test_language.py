@@ -36,6 +36,13 @@ INSTEAD = {  # not the field's word: what to write instead
     r"carried (by the project|checkpoints?|examples?|networks?|runs?|files?|models?)": "bundled",
     r"mixture(s)?": "mixed-precision assignment",
     r"lesson(s)?": "training set",
+    r"licence(s)?": "US spelling",
+    r"off loopback": "on a non-loopback address",
+    r"of (its|their) own": "own, separate",
+    r"\d+ (?-i:KB)": "kB",
+    r"is no (JSON|CSV|integer|number|boolean|text|zip)": "is not valid, is not a",
+    r"\d %(?![a-zA-Z({])": "95%, without a space",
+    r"[A-Z]\w+Error where": "raises ... if",
 }
 BANNED = {re.compile(rf"(?<!\w)({words})(?!\w)", re.IGNORECASE): instead for words, instead in INSTEAD.items()}
 

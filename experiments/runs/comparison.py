@@ -28,8 +28,8 @@ def chosen_runs(db: Engine, ids: Sequence[str]) -> tuple[list[RowMapping], list[
         named = ", ".join(repr(one[:20]) for one in unknown[:3])
         problems.append(f"runs: there is no run {named}{more} in this database")
     runs = [found[one] for one in wanted[:MAX_RUNS] if one in found]
-    if strange := [run["experiment"] for run in runs if run["experiment"] not in registered()]:
-        problems.append(f"runs: the experiment {strange[0][:60]} is not installed here")
+    if not_installed := [run["experiment"] for run in runs if run["experiment"] not in registered()]:
+        problems.append(f"runs: the experiment {not_installed[0][:60]} is not installed here")
     return [run for run in runs if run["experiment"] in registered()], problems
 
 

@@ -34,7 +34,7 @@ class Effect:
     settings: int
 
     def of(self, response: Array) -> tuple[float, float, float]:
-        """The effect on a response (variants, resamples): median and 95 % interval over the resamples."""
+        """The effect on a response (variants, resamples): median and 95% interval over the resamples."""
         median, lo, hi = np.quantile(self.weights @ response, QUANTILES)
         return float(median), float(lo), float(hi)
 

@@ -1,8 +1,9 @@
-"""Distribution-free intervals and verdicts. Pure: no device, no clock, no random numbers.
+"""Intervals and verdicts. Pure: no device, no clock, no random numbers.
 
-An interval covers the true median in at least 95 % of repetitions for any distribution of the noise, as long as the
-samples are independent; `wilson` is for proportions, `mean_interval` for 2 to 20 values. It does not generalize to
-another machine or another day.
+Latencies and speedups (`median_interval`, `paired_ratio`, `unpaired_ratio`) have distribution-free intervals, which
+cover the true median in at least 95% of repetitions for any distribution of the noise, as long as the samples are
+independent. Accuracies have `wilson` and `paired_difference`, means over few seeds have `mean_interval` (Student's t).
+No interval generalizes to another machine or another day.
 Source: order statistics of the median (the inverted sign test), e.g. Conover, Practical Nonparametric Statistics,
 section 3.2.
 """
@@ -19,13 +20,13 @@ T_QUANTILES = (  # the 97.5th percentiles of Student's t distribution with 1, 2,
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
 )
-MIN_FOR_INTERVAL = 6  # 2 * 0.5**6 = 0.031 is the first n for which min..max covers 95 %
+MIN_FOR_INTERVAL = 6  # 2 * 0.5**6 = 0.031 is the first n for which min..max covers 95%
 MIN_FOR_P95, MIN_FOR_P99 = 20, 100  # below these the percentile is the sample's maximum
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A median and its 95 % interval; `lo` and `hi` are None for fewer than 6 samples."""
+    """A median and its 95% interval; `lo` and `hi` are None for fewer than 6 samples."""
 
     median: float
     lo: float | None
@@ -113,7 +114,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean (in `median`) of 2 to 20 values with Student's 95 % t interval.
+    """The mean (in `median`) of 2 to 20 values with Student's 95% t interval.
 
     For repetitions too expensive to have the 6 that a distribution-free interval needs, such as paired differences
     between two trainings per seed. It assumes that they are about normally distributed.
@@ -127,7 +128,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """A proportion (in `median`) with Wilson's 95 % score interval. wilson(8, 10): 0.8, 0.490 to 0.943."""
+    """A proportion (in `median`) with Wilson's 95% score interval. wilson(8, 10): 0.8, 0.490 to 0.943."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} of {n} is not a proportion")
     share, squared = successes / n, Z * Z
@@ -137,7 +138,7 @@ def wilson(successes: int, n: int) -> Interval:
 
 
 def paired_difference(only_first: int, only_second: int, n: int) -> Interval:
-    """The first less the second of two proportions of the same n trials (in `median`), with its 95 % interval.
+    """The first less the second of two proportions of the same n trials (in `median`), with its 95% interval.
 
     `only_first` trials succeed for the first alone, `only_second` for the second alone: far narrower than two
     separate intervals. paired_difference(30, 10, 1000): 0.02, 0.007 to 0.032.

@@ -93,7 +93,7 @@ def front(measured: Objectives, resampled: Resampled) -> list[FrontMembership]:
     """Each variant's membership of the front, in the order of `measured`.
 
     A dominates B in a resample if A is as good in all three objectives and better in one; equal variants do not
-    dominate each other. B is off the front only if a single A dominates it in at least 95 % of the resamples and, for
+    dominate each other. B is off the front only if a single A dominates it in at least 95% of the resamples and, for
     equal bytes, at least one of the two other differences is significant by itself: otherwise one of two equal
     variants would be off whenever its latency came out higher by chance.
     """

@@ -55,7 +55,7 @@ def test_each_best_in_one_objective_is_on_the_front():
 
 
 def test_a_variant_that_two_others_dominate_by_turns_stays_the_front():
-    """Dominated in every resample, but by no single other in 95 % of them: nobody can say by which."""
+    """Dominated in every resample, but by no single other in 95% of them: nobody can say by which."""
     rng = np.random.default_rng(3)
     one = study([0.98, 0.98, 0.98], [1, 1, 2], [1000, 1000, 1000], rng, noise=0.001, shared=True)
     correct = one.correct.copy()

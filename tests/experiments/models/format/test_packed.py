@@ -73,7 +73,7 @@ def test_bits_come_back(bits, count):
 
 def test_bits_packed_by_hand():
     assert pack_bits(np.array([5, 1, 7]), 3) == bytes([0b10100111, 0b10000000])
-    with pytest.raises(ValueError, match="behind the last integer"):
+    with pytest.raises(ValueError, match="after the last integer"):
         unpack_bits(bytes([0b10100111, 0b10000001]), 3, 3)
     with pytest.raises(ValueError, match="3 integers of 3 bits are not 1 bytes"):
         unpack_bits(b"1", 3, 3)
