@@ -34,20 +34,20 @@ MAX_REPEATS = 20  # newest runs of one spec that the variation between runs is e
 DEFAULT_DEVIATION = {1: 0.08, 2: 0.01}
 
 MATCHED = (
-    Column("variant", "text", "measured by both runs"),
+    Column("variant", "text", "variant that both runs measured"),
     Column("point", "text", "grid point"),
     Column("first_ms", "number", "median latency in the first run"),
     Column("second_ms", "number", "median latency in the second run"),
     Column("ratio", "number", "second over first: above 1 the first is faster"),
-    Column("ratio_lo", "number", "lower end of its 95% interval, which contains the variation between runs"),
-    Column("ratio_hi", "number", "upper end of its 95% interval"),
+    Column("ratio_lo", "number", "lower end of the 95% interval of ratio, which includes the variation between runs"),
+    Column("ratio_hi", "number", "upper end of the 95% interval of ratio"),
     Column(
         "verdict",
         "text",
         "of the first run: faster, slower, or `cannot tell` (inconclusive), corrected for the number of points (Holm)",
     ),
     Column("deviation", "number", "standard deviation between runs of the logarithm of the latency: 0.01 is about 1%"),
-    Column("repeats", "integer", "runs of one spec that it was estimated from; empty: a default"),
+    Column("repeats", "integer", "number of runs of one spec that the deviation was estimated from; empty: a default"),
 )
 
 

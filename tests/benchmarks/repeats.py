@@ -3,7 +3,7 @@
 `python -m tests.benchmarks.repeats [N] [EXPERIMENT] [FIELD=VALUE ...]` runs the quick preset of an experiment (jit) N
 times (8) in a database of its own, a few seconds each, and compares every pair as the Compare page does: once as if
 the two were the only ones (a default stands for the variation between runs), once among all repeats. Goal: a verdict
-at any point in at most 5 % of the pairs.
+at any point in at most 5% of the pairs.
 """
 
 import itertools

@@ -4,7 +4,7 @@ Two runs of one spec on one machine differ by more than the samples of either sh
 clock and the machine's other work have changed. The logarithm of a run's median latency is taken as normally
 distributed around that of its spec. Its standard deviation between runs comes from repeats of the run, with Student's
 quantile for their number, or is a default. Time that other processes took from a run only lengthens its latencies: a
-difference that it may explain is no difference.
+difference that this time can explain does not count.
 Sources: Student's t for the difference of two draws; Holm 1979 for the number of points that two runs share.
 """
 
@@ -36,7 +36,8 @@ class RunVariation:
 class RunLatency:
     """The median latency of one run with the interval of its samples.
 
-    `slowdown` is the largest factor by which other processes may have lengthened it, 1 for a machine of its own.
+    `slowdown` is the largest factor by which other processes may have lengthened it, 1 if the run had the machine to
+    itself.
     """
 
     interval: Interval

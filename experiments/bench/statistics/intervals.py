@@ -1,11 +1,10 @@
 """Intervals and verdicts. Pure: no device, no clock, no random numbers.
 
-Latencies and speedups (`median_interval`, `paired_ratio`, `unpaired_ratio`) have distribution-free intervals, which
-cover the true median in at least 95% of repetitions for any distribution of the noise, as long as the samples are
-independent. Accuracies have `wilson` and `paired_difference`, means over few seeds have `mean_interval` (Student's t).
-No interval generalizes to another machine or another day.
-Source: order statistics of the median (the inverted sign test), e.g. Conover, Practical Nonparametric Statistics,
-section 3.2.
+`median_interval` is distribution-free: it covers the true median in at least 95% of repetitions for any distribution of
+the noise, as long as the samples are independent; timings in blocks are not quite, see `series`. `wilson` and
+`paired_difference` are for accuracies, `mean_interval` (Student's t) for means over few seeds. No interval generalizes
+to another machine or another day. Source: order statistics of the median (the inverted sign test), e.g. Conover,
+Practical Nonparametric Statistics, section 3.2.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Values in the order of measuring: their median, its interval and its test, where neighbors may resemble each other.
+"""Median, interval and test of values in the order in which they were measured, which may be autocorrelated.
 
-A block's ratio baseline/variant is one value: drift that both share cancels in it, and each side has memory of its own
+A block's ratio baseline/variant is one value: drift that both share cancels in it, and each side has its own memory
 in every block. Equal variants have the truth 1 whatever the placement in memory does to a timing, because the ratio of
 two independent equals is symmetric about 1. What remains is drift of one variant alone. It shows as autocorrelation,
 and the values then count as fewer: n * (1 - r) / (1 + r), as in a first-order autoregression.
@@ -99,7 +99,7 @@ def verdicts(
 ) -> dict[str, str]:
     """`faster`, `slower` or `cannot tell` of each variant of a grid point, by Holm's correction for their number.
 
-    The interval of a row stays a 95% interval of its own: among many variants one whose interval barely excludes 1 is
+    The interval of a row stays a 95% interval by itself: among many variants one whose interval barely excludes 1 is
     inconclusive. `unknown` variants have too few instances for a verdict.
     """
     known = {name: blocks for name, blocks in variants.items() if name not in unknown}

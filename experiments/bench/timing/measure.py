@@ -3,7 +3,7 @@
 Every block times each variant once, and the baseline a second time as the control, in random order. Ratios within a
 block are compared, so that drift of the machine affects both sides. Before each sample `redraw` moves the variant to
 fresh memory: two identical captures differ by up to 1.3x on a CPU because of the physical pages that they happened to
-get, so every sample has to be an instance of its own, the control included. A few untimed calls follow, so that caches
+get, so every sample, of the control too, has to be a separate instance. A few untimed calls follow, so that caches
 are equally warm for all. Not measured here: first calls and compilation (see `helper_process`), and the throughput of
 asynchronous calls: the device is synchronized after every call, as for a caller who needs the result.
 """
