@@ -1,4 +1,4 @@
-"""The calls that the control compares with themselves: captures with weights, inputs and outputs of their own."""
+"""The calls that the control compares with themselves: captures with separate weights, inputs and outputs."""
 
 import functools
 import itertools

@@ -95,7 +95,7 @@ class ControlSpec(MeasuredSpec):
 def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
     """Compares two captures of one call with each other, as the experiments compare variants.
 
-    Each capture has weights, inputs and outputs of its own, and both compute the same, so every verdict other than
+    Each capture has its own weights, inputs and outputs, and both compute the same, so every verdict other than
     inconclusive is a false alarm. With 95% intervals at most 5% are expected. More of them mean that other load
     disturbs this machine in bursts longer than a block; the intervals of all experiments are then too narrow. A
     planted difference shows the opposite error: 21 calls against 20 have exactly 5% more work, and a comparison that
