@@ -314,5 +314,5 @@ def _paid(row: Any, ended: bool) -> str:
     if "break_even_calls" not in known:
         return "" if ended else f"; its search of {row['search_s']:.3g} s has not paid off"
     calls, *ends = (f"{int(value):,}" for value in known)
-    search = "name of the search" if ended else f"its search of {row['search_s']:.3g} s"
+    search = "the search" if ended else f"its search of {row['search_s']:.3g} s"
     return f"; {search} has paid off after {calls} calls" + (f" ({' to '.join(ends)})" if len(ends) == 2 else "")
