@@ -17,11 +17,11 @@ SMALL_SPREAD = 0.02  # detectable differences above it are named in the answer
 BY_CALL = (
     Column("call", "text", "what was compared with itself"),
     Column("number_format", "text", "float32 or int8"),
-    Column("comparisons", "integer", "of two captures of the call"),
-    Column("false_alarms", "integer", "of them that report a difference"),
+    Column("comparisons", "integer", "comparisons of two captures of the call"),
+    Column("false_alarms", "integer", "comparisons of the two captures that report a difference"),
     Column("excess_p", "number", "p-value of more than 5% false alarms (binomial, corrected for all calls by Holm)"),
     Column("planted", "integer", "comparisons of 20 calls with 21"),
-    Column("found", "integer", "of them that report the 21 calls as slower"),
+    Column("found", "integer", "comparisons of 20 calls with 21 that report the 21 calls as slower"),
     Column("median_detectable", "number", "median of the smallest differences that the comparisons would have found"),
 )
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from experiments.bench.columns import TIMED, Column
+from experiments.bench.columns import TIMED, Column, Value
 from experiments.bench.rows import Row
 from experiments.bench.session import Bench, timed_row
 from experiments.bench.spec import MeasuredSpec, experiment
@@ -88,7 +88,7 @@ class ControlSpec(MeasuredSpec):
         *TIMED,
     ],
     details={"by_call": BY_CALL},
-    grid=("call", "number_format", "planted", "comparison"),
+    grid=("comparison",),
     summary=("call", "number_format", "comparison", "variant", "latency_ms", "speedup", "verdict"),
     answer=lambda frame: answer(frame),
 )
@@ -107,7 +107,8 @@ def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
 
     cells = [(call, number_format) for call in spec.calls for number_format in spec.number_formats]
     pairs: dict[tuple[str, str], list[Callable[[], Any]]] = {}
-    total, records = spec.comparisons * len(cells), []
+    records: list[dict[str, Value]] = []
+    total = spec.comparisons * len(cells)
     for place in range(total):
         number, cell = place // len(cells) + 1, cells[place % len(cells)]
         bench.progress(place / total, f"{' '.join(cell)}: comparison {number} of {spec.comparisons}")
@@ -116,7 +117,7 @@ def control(spec: ControlSpec, bench: Bench) -> Iterator[Row]:
 
             pairs[cell] = [captured(*cell, bench.device) for _ in range(2)]
         for row in compared(bench, pairs[cell], spec.planted):
-            row.values.update(call=cell[0], number_format=cell[1], comparison=number)
+            row.values.update(call=cell[0], number_format=cell[1], comparison=len(records) + 1)
             records.append(row.values)
             yield row
     bench.detail("by_call", by_call(records))
