@@ -65,4 +65,4 @@ def main(runs: int, name: str, fields: list[str]) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(int(given[0]) if given else size(8, 3), given[1] if len(given) > 1 else "jit", given[2:])
+    main(int(given[0]) if given else size(8, 3), given[1] if len(given) > 1 else size("jit", "control"), given[2:])
