@@ -14,7 +14,7 @@ from pathlib import Path
 from experiments.bench.columns import INCONCLUSIVE
 from experiments.cli.fields import spec_from
 from experiments.registry import find
-from experiments.runs import bundle, jobs, ratios, store
+from experiments.runs import bundle, jobs, ratios, remarks, store
 from tests.benchmarks.sizes import size
 
 
@@ -25,6 +25,7 @@ def measured(url: str, runs: int, name: str, fields: list[str]) -> list[str]:
     for run_id in ids:
         run = store.get_run(store.engine(url), run_id)
         assert run and run["status"] == "done", run and run["message"]
+        print(f"{run_id}: {remarks.neighbors(run['environment']) or 'no busy neighbor'}")
     return ids
 
 
