@@ -55,9 +55,7 @@ def _errors(rows: pd.DataFrame, title: str, right: str, low: str, high: str) -> 
         spans = _span(logs[0]), _span(logs[1])
         figure.update_xaxes(range=spans[0])
         figure.update_yaxes(range=spans[1], tickvals=list(TICKS), ticktext=[f"{one:g}" for one in TICKS])
-        ends = pd.concat([shown[["size_bytes", end]].set_axis(["x", "y"], axis=1) for end in ("low", "error", "high")])
-        ends = ends.astype("float64")
-        annotate(figure, _median(shown), np.log10(ends[(ends > 0).all(axis=1)]).to_numpy(), *spans)
+        annotate(figure, _median(shown), _marks(shown, others), *spans)
     figure.update_layout(height=HEIGHT + 120)  # the legend has up to eight entries
     caption = (
         "Each stage, restored from its file, with the 95% Wilson interval; a line connects the stages of one seed. "
@@ -81,7 +79,7 @@ def _published(figure: go.Figure, rows: pd.DataFrame, network: str) -> list[tupl
             y=[error],
             mode="markers+text",
             text=[f"{times}x"],
-            textposition="top center",
+            textposition="bottom center",  # a label stands above the mark, if anywhere
             marker={"symbol": symbol, "size": 12, "line": {"width": 3, "color": GREY}},
             hovertemplate=f"published: {times}x, {error}%<br>arXiv {source}<extra>{name}</extra>",
         )
@@ -97,6 +95,15 @@ def _median(shown: pd.DataFrame) -> list[Annotation]:
     title = "median" if shown["seed"].nunique() > 1 else "file"
     lines = (f"{title}: {times:.0f}x smaller", f"{size:,.0f} bytes, {error:.2f}%")
     return [Annotation(float(np.log10(size)), float(np.log10(error)), lines)]
+
+
+def _marks(shown: pd.DataFrame, others: list[tuple[pd.Series, pd.Series]]) -> Array:
+    """What a label shall not cover, (n, 2) as logarithms: points along each interval, and the published results."""
+    size, low, high = (shown[name].to_numpy("float64", na_value=np.nan) for name in ("size_bytes", "low", "high"))
+    along = [np.stack([size, low + share * (high - low)], axis=1) for share in np.linspace(0, 1, 9)]
+    published = [np.array([[size.iloc[0], error.iloc[0]]]) for size, error in others]
+    marks = np.concatenate([*along, *published])
+    return np.log10(marks[(np.isfinite(marks) & (marks > 0)).all(axis=1)])
 
 
 def _log(values: pd.Series) -> Array:
