@@ -72,6 +72,7 @@ def test_the_smallest_is_picked_with_its_recipe_its_way_and_its_runner_up(run_id
     assert any(layout["xaxis"]["title"]["text"] == "Bytes<br>[kB]" for layout in drawn)
 
 
+@pytest.mark.slow
 def test_a_limit_is_asked_for_where_the_question_has_one(run_id):
     page = opened(run_id)
     chosen = page.selectbox(key=f"{run_id}-pick-question").select("Best under a size").run()

@@ -45,6 +45,7 @@ def logits_of(program, rows):
     return np.frombuffer(done.stdout, np.float32).reshape(-1, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_program_of_every_compiler_gives_pythons_logits(exported, name, compiler):

@@ -147,6 +147,7 @@ print(json.dumps(list(quick_ceilings("PYTHON"))))
 """
 
 
+@pytest.mark.slow
 def test_the_emulator_in_python_has_quick_ceilings_too():
     command = [sys.executable, "-c", SLOW_DEVICE]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment("PYTHON"), check=True)

@@ -38,6 +38,7 @@ def test_a_model_is_built_once_and_then_cached():
     assert build_model(from_json(PRUNED.json())).from_cache
 
 
+@pytest.mark.slow
 def test_the_file_restores_the_reported_accuracy():
     made, test = build_model(SMALL), mnist().test
     restored = unpack(made.file)
@@ -70,6 +71,7 @@ def test_a_quantized_model_starts_from_the_cached_float_model(monkeypatch):
     assert not build_model(Recipe(sparsity=0.6, quant=QuantSpec("weight_only", 4))).from_cache
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_built_again():
     before = build_model(DENSE)
     path = cache_path(DENSE)

@@ -159,6 +159,7 @@ def test_a_run_that_ends_badly_does_not_hold_up_the_next(db: Engine) -> None:
     assert [state(db, run_id) for run_id in ids] == ["crashed", "failed", "crashed", "done"]
 
 
+@pytest.mark.slow
 def test_a_runner_leaves_no_threads_and_no_descriptors_behind(db: Engine, url: str) -> None:
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))

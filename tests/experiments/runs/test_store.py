@@ -205,6 +205,7 @@ def test_a_page_of_many_runs_comes_through_an_index(db: Engine) -> None:
     assert ["runs_by_created" in plans[0], "runs_by_experiment" in plans[1], "runs_by_status" in plans[2]] == [True] * 3
 
 
+@pytest.mark.slow
 def test_four_writers_at_once_lose_nothing(any_db: Engine) -> None:
     url = any_db.url.render_as_string(hide_password=False)
     module = "tests.experiments.runs.write_runs"
@@ -228,6 +229,7 @@ def test_text_is_stored_without_characters_that_a_database_refuses(any_db: Engin
     assert store.count_runs(any_db, text="\0") == 1  # the same on both: found by what is kept
 
 
+@pytest.mark.slow
 def test_many_processes_may_open_a_new_database_at_once(any_db: Engine) -> None:
     url = any_db.url.render_as_string(hide_password=False)
     schema.metadata.drop_all(any_db)

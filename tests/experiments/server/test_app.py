@@ -119,7 +119,7 @@ def test_clients_that_disconnect_do_not_disturb_others(port, served, still_corre
 def test_an_unknown_path_or_method_gets_an_error_that_lists_the_endpoints(port, ask, path, status):
     seen, headers, answer = ask(port, "GET", path)
     assert (seen, headers["content-type"]) == (status, "application/json")
-    assert "there are POST /predict" in json.loads(answer)["error"]
+    assert "available: POST /predict" in json.loads(answer)["error"]
 
 
 def test_curls_default_content_type_is_read_as_json(port, served, ask):

@@ -59,6 +59,7 @@ def test_runs_of_one_spec_get_a_verdict_in_at_most_5_percent_with_further_repeat
     assert share_of_verdicts(compare) < 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeats", [3, 5, 20])
 def test_runs_of_one_spec_get_a_verdict_in_at_most_5_percent_where_they_are_among_the_repeats(repeats):
     def compare(rng):

@@ -98,7 +98,9 @@ def test_symbolic_kernels_are_counted_at_the_size_of_the_call(rows):
 
 def test_the_answer_of_a_real_run_names_the_best_strategy(rows):
     totals = rows.groupby("variant")["stream_ms"].sum()
-    assert answer(rows).startswith(f"On CPU {totals.idxmin()} is the best strategy for this stream of 24 calls with 4 ")
+    assert answer(rows).startswith(
+        f"On CPU, {totals.idxmin()} is the best strategy for this stream of 24 calls with 4 "
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,13 @@ def test_accuracies_of_all_seeds_have_an_interval_and_a_difference_to_the_dense_
     assert of(rows, "dense")["drop"] == 0
 
 
+@pytest.mark.slow
 def test_the_compiled_programs_compute_what_the_masked_network_computes(rows, matrix):
     assert (rows["max_abs_error"] < 1e-3).all()
     assert (matrix["max_abs_error"] < 1e-3).all()
 
 
+@pytest.mark.slow
 def test_the_smallest_file_restores_the_accuracy_that_is_shown(rows, details, shared_database):
     files = store.read_artifacts(store.engine(shared_database), rows["run_id"].iloc[0])
     assert sorted(files) == [f"mlp {name}.tinylab" for name in ("2:4 0.5", "dense 0", "l2 units 0.9", "magnitude 0.9")]

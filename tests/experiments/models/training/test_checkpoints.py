@@ -233,6 +233,7 @@ def accuracies():
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_bundled_checkpoint_has_the_accuracy_that_the_readme_states(accuracies, name):
     stated = re.search(rf"^\| {name} \|.*?\| ([\d.]+)% \| ([\d.]+)% \|", (BUNDLED / "README.md").read_text(), re.M)

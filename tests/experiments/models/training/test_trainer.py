@@ -25,6 +25,7 @@ def alike(one, other):
     return all(np.allclose(one[name], other[name], atol=1e-4) for name in one)
 
 
+@pytest.mark.slow
 def test_training_learns(seen):
     assert seen["curve"][-1]["validation_accuracy"] > 0.9
     assert seen["curve"][-1]["train_loss"] < seen["curve"][0]["train_loss"] / 2

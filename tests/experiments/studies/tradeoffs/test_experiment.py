@@ -80,6 +80,7 @@ def test_losses_of_accuracy_are_paired_with_the_baseline(study):
     assert (widths[1:] < (study["accuracy_hi"] - study["accuracy_lo"])[1:]).all()
 
 
+@pytest.mark.slow
 def test_the_file_of_each_recipe_restores_the_accuracy_of_its_rows(ran):
     test = mnist().test
     for row in ran.rows.drop_duplicates("recipe").to_dict("records"):

@@ -207,8 +207,8 @@ def test_bad_input_is_refused_in_one_line(images):
         "the input of layers.0 is 0 everywhere": lambda: calibrate(network, weights, images[:3] * 0),
         "the input of layers.1 is 0 everywhere": lambda: calibrate(network, dead, images[:3]),
         "the input of layers.0 contains NaN or infinity": lambda: calibrate(network, weights, nan),
-        "layers.1.weight holds NaN": lambda: quantize(network, broken("layers.1.weight", np.nan), FLOAT),
-        "layers.1.bias holds NaN": lambda: calibrate(network, broken("layers.1.bias", np.inf), images),
+        "layers.1.weight contains NaN": lambda: quantize(network, broken("layers.1.weight", np.nan), FLOAT),
+        "layers.1.bias contains NaN": lambda: calibrate(network, broken("layers.1.bias", np.inf), images),
         "weights of another network": lambda: quantize(mlp(), weights, QuantSpec(), seen),
         "the scheme static needs a calibration": lambda: quantize(network, weights, QuantSpec()),
         "layer_bits: small has no layer layers.9": lambda: quantize(

@@ -8,6 +8,8 @@ import pytest
 
 from experiments.bench.machine.toolchain import child_environment
 
+pytestmark = pytest.mark.slow  # ten networks are compiled
+
 SCHEMES = {  # each is a program to compile: what the small network has shown of floats is not compiled again
     "small": ("static", "dynamic", "weight_only", "float16", "float32", "float32 lanes"),
     "mixed": ("static", "static asymmetric", "dynamic", "weight_only asymmetric"),
