@@ -29,8 +29,8 @@ TimedRows = dict[VariantPoint, Mapping[str, Value]]
 
 MAX_REPEATS = 20  # newest runs of one spec that the variation between runs is estimated from
 # The standard deviation between runs by version of the harness, taken while there are too few repeats to estimate it.
-# Repeats of quick presets on a 2-core Intel CPU, 2026-11-27: about 8% with version 1, in which a run kept the memory
-# that it was given, about 1% with version 2. `python -m tests.benchmarks.repeats` measures it on another machine.
+# Found while version 2 was designed, on a 2-core Intel CPU without other load, 2026-11-27: about 8% with version 1, in
+# which a run kept the memory that it was given, about 1% with version 2. To measure it: tests/benchmarks/repeats.py.
 DEFAULT_DEVIATION = {1: 0.08, 2: 0.01}
 
 MATCHED = (
