@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from experiments.bench.machine import devices
 from experiments.bench.machine.toolchain import NO_COMPILER
 from experiments.bench.rows import Row
@@ -32,6 +34,7 @@ def press(page, label):
     return next(one for one in page.button if one.label.startswith(label)).click().run()
 
 
+@pytest.mark.slow
 def test_the_overview_offers_examples_and_takes_them_away_again(overview, db):
     page = press(overview(), LOAD)
     assert not page.exception
@@ -64,6 +67,7 @@ def test_a_study_of_this_machine_stands_beside_the_gpu_s(overview, db, monkeypat
     assert store.get_run(db, here)["host"] == "here"
 
 
+@pytest.mark.slow
 def test_comparing_them_brings_the_examples_and_opens_the_comparison(overview, db):
     page = press(overview(), "Compare them")
     assert not page.exception

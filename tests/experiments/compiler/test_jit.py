@@ -268,6 +268,7 @@ def test_every_model_has_a_name_for_the_answer(name):
     assert f"the {MODELS[name]} " in said(row(model=name, size=9))
 
 
+@pytest.mark.slow
 def test_a_function_with_a_wrong_result_has_the_verdict_wrong_and_no_speedup():
     for values in output_of("tests.experiments.compiler.jit_program"):
         assert values["verdict"] == "wrong"

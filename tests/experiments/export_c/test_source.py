@@ -17,6 +17,9 @@ NAMES = ("small static", "small weight_only", "small float32", "mixed static", "
 COMPILERS = ("zig", "gcc", "clang")
 
 
+pytestmark = pytest.mark.slow  # a program by each compiler that is here
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """The folder of all exported programs, and the errors of what cannot be exported."""

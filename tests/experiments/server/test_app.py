@@ -218,6 +218,7 @@ def test_accepted_requests_are_answered_before_a_graceful_shutdown(served, ask):
     assert all(np.allclose(np.frombuffer(answer, "<f4"), served.logits[0], atol=1e-4) for _, _, answer in answers)
 
 
+@pytest.mark.slow
 def test_a_stall_delays_every_request_scheduled_during_it(served):
     with served.server("stalling_engine", "--max-batch", "1") as server:
         records = generate(LoadPlan(server.port, "open", clients=8, rate_per_s=150, seconds=1.5), served.payload)

@@ -254,6 +254,7 @@ def test_a_search_that_hangs_gives_a_row_with_the_best_so_far_and_the_run_goes_o
     assert endings["hanging"]["heuristic"]["verdict"] == "baseline"
 
 
+@pytest.mark.slow
 def test_kernels_with_wrong_results_have_the_verdict_wrong_and_no_speedup(endings):
     for values in endings["wrong"].values():
         assert values["verdict"] == "wrong"

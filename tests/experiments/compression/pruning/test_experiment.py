@@ -123,6 +123,7 @@ def test_each_layer_alone_has_its_sensitivity(details):
     assert found["accuracy"].min() < whole.iloc[0] - 0.05
 
 
+@pytest.mark.slow
 def test_a_matrix_is_neither_trained_nor_tested_and_loses_units_or_weights(matrix):
     assert matrix["accuracy"].isna().all()
     assert set(matrix["fine_tune_steps"]) == {0}

@@ -79,6 +79,7 @@ def test_every_step_reports_its_result(steps):
     assert steps["changed"].iloc[1] > 0
 
 
+@pytest.mark.slow
 def test_the_zip_holds_the_program_its_test_vector_and_its_recipe(rows, files, tmp_path):
     assert sorted(files) == ["mlp int8.wasm", "mlp int8.zip"]
     with zipfile.ZipFile(io.BytesIO(files["mlp int8.zip"])) as archive:
@@ -95,6 +96,7 @@ def test_the_zip_holds_the_program_its_test_vector_and_its_recipe(rows, files, t
         assert np.array_equal(seen.reshape(-1, 10), vector["logits"])
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_the_zip_of_the_run(files, tmp_path):
     file = tmp_path / "model.zip"
     command = [sys.executable, "-m", "experiments", "export-c", "network=mlp", "weight_bits=8", "-o", str(file)]

@@ -74,6 +74,7 @@ def cells(ran):
     return ran[0]
 
 
+@pytest.mark.slow
 def test_calls_take_turns_and_each_has_twins_and_a_planted_difference(cells):
     turns = cells[["call", "number_format", "variant"]].to_numpy().tolist()
     assert cells["comparison"].tolist() == list(range(1, 17))
@@ -88,6 +89,7 @@ def test_calls_take_turns_and_each_has_twins_and_a_planted_difference(cells):
     assert (cells["instances"] >= 12).all()
 
 
+@pytest.mark.slow
 def test_every_call_has_a_record_of_its_false_alarms_and_of_what_was_found(ran):
     _, found = ran
     assert found[["call", "number_format"]].to_numpy().tolist() == [

@@ -80,7 +80,7 @@ def test_bits_packed_by_hand():
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-@pytest.mark.parametrize("model", [trained, mixed])
+@pytest.mark.parametrize("model", [pytest.param(trained, marks=pytest.mark.slow), mixed])
 def test_a_model_comes_back_bit_for_bit(spec, model):
     before = quantized(spec, model)
     file = pack(before)

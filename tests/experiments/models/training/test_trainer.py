@@ -11,6 +11,8 @@ import pytest
 from experiments.bench.machine.toolchain import child_environment
 from experiments.models.training import feeding, settings
 
+pytestmark = pytest.mark.slow  # a dozen trainings
+
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):

@@ -42,7 +42,7 @@ def labels():
     return held_out().labels
 
 
-@pytest.fixture(scope="module", params=["trained", "mixed"])
+@pytest.fixture(scope="module", params=[pytest.param("trained", marks=pytest.mark.slow), "mixed"])
 def model(request, images):
     network, weights = trained() if request.param == "trained" else mixed()
     inputs = images[:500]
