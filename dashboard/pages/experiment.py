@@ -27,7 +27,7 @@ def show(name: str) -> None:
         _form(experiment, _spec_of(experiment, run), run["host"] if run else "")
     if run is None:
         st.info(
-            "No run is shown. Select a preset or fill in the form, then press Run; `quick` takes seconds.",
+            "No run is shown. Select a preset or fill in the form, then press Run; the preset `quick` takes seconds.",
             icon=":material/play_circle:",
         )
         _examples(experiment)

@@ -78,7 +78,7 @@ class RewritesSpec(MeasuredSpec):
         min_length=1,
         max_length=len(RULE_NAMES),
         title="Rules",
-        description="rules, each applied to every expression alone, and all together where more than one fires",
+        description="each is applied to every expression by itself; where several fire, they are also applied together",
     )
     elements: int = Field(2**20, ge=1, le=2**26, title="Elements", description="size of each of the arrays x, y and z")
     budget_s: float = Field(

@@ -26,7 +26,7 @@ class InferenceSettings:
 
 
 class FrameHeader(NamedTuple):
-    """Kind, number and rows of the batch, and the size of the payload in bytes.
+    """The kind of the frame, the number of its batch, how many rows it has, and the payload's size in bytes.
 
     Payloads: READY JSON (how each batch size is computed), BATCH float32 rows, RESULT a float64 (seconds of
     computing) and float32 logits, FAILED and FATAL one line of text.

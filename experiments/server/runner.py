@@ -1,4 +1,7 @@
-"""tinygrad on one batch size, from numpy rows to numpy logits. Only the inference process imports this."""
+"""The forward pass in tinygrad for one batch size: numpy rows in, numpy logits out.
+
+Only the inference process imports this module.
+"""
 
 from collections.abc import Callable
 from typing import Any

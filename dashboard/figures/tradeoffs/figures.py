@@ -113,7 +113,7 @@ def prepared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _technique(quantization: str) -> str:
-    """The technique that sets the color on all pages: float32, static, weight only."""
+    """The name of the quantization scheme by which points are colored on all pages: float32, static, weight only."""
     scheme = quantization.split()[0]
     return "float32" if scheme == "none" else scheme.replace("-", " ")
 

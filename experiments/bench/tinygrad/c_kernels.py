@@ -35,7 +35,7 @@ TYPES = {
 
 
 class PortableRenderer(ClangRenderer):  # type: ignore[misc]
-    """tinygrad's C with fixed-width types, vector types that gcc supports, and no calls of the C library."""
+    """tinygrad's C with fixed-width types, vector types that gcc supports, and no calls to the C library."""
 
     type_map = TYPES
     code_for_op = ClangRenderer.code_for_op | {Ops.TRUNC: lambda x, dtype: f"truncated({x})"}

@@ -162,7 +162,7 @@ def _check_devices(spec: MultiDeviceSpec, device: str) -> None:
     parsed = Device.parse(device)
     base = parsed.family.name
     if parsed.index:
-        raise BadInput(f"device: {device} is not allowed here; give {base}, of which the first devices are used")
+        raise BadInput(f"device: {device} is not allowed here; give {base} alone: the first ones are used")
     from experiments.bench.machine.devices import card_count
 
     available = card_count(device) or MAX_VIRTUAL_DEVICES

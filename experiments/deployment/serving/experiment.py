@@ -23,7 +23,7 @@ PAYLOAD_IMAGES = 1024
 
 POINT = [
     Column("arrival", "text", "how requests arrive: single, closed, open or offline"),
-    Column("clients", "integer", "clients of a closed loop; connections of an offline load"),
+    Column("clients", "integer", "number of clients of a closed load, of connections of an offline load"),
     Column("rate_per_s", "number", "scheduled arrivals of an open load"),
 ]
 

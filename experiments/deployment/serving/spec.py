@@ -76,7 +76,7 @@ class ServingSpec(Spec):
         "open: Poisson at given rates; offline: all images at once; search: the highest rate within the SLO",
     )
     clients: list[Annotated[int, Field(ge=1, le=256)]] = Field(
-        [32], min_length=1, max_length=8, title="Clients", description="clients of a closed loop"
+        [32], min_length=1, max_length=8, title="Clients", description="number of clients of a closed load"
     )
     target_per_s: float = Field(
         50.0, ge=1, le=20_000, title="Expected rate [1/s]", description="rate that the recommendation is for"
