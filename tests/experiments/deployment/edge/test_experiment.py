@@ -106,12 +106,12 @@ def test_the_command_line_writes_the_zip_of_the_run(files, tmp_path):
     assert file.read_bytes() == files["mlp int8.zip"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("device", "used"), [("CPU", ("CPU",)), ("CUDA", ("CUDA", "CPU"))])
 def test_the_processor_is_used_besides_the_device_because_programs_run_on_it(device, used):
     assert EdgeSpec(device=device).devices_used() == used
 
 
+@pytest.mark.slow
 def test_pruning_makes_the_program_smaller_and_its_weights_sparse(tmp_path):
     file = tmp_path / "model.zip"
     fields = ["width=0.5", "sparsity=0.5", "fine_tune_steps=0"]
