@@ -16,7 +16,8 @@ from experiments.bench.statistics.intervals import wilson
 from experiments.bench.timing.helper_process import run_in_process
 from tests.benchmarks.sizes import size
 
-REPETITIONS, SIZES, ROWS = size(100, 1), size((512, 700), (64,)), 64
+REPETITIONS, SIZES = size(100, 1), size((512, 700), (64,))
+ROWS, FEW_ROWS = 64, 4  # of the twins; of the planted difference, whose call repeats a capture
 BUDGET_S = size(4.0, 0.1)
 CALLS, MORE_CALLS = 20, 21  # the planted difference: 5% more work
 TWINS, PLANTED = ("second", "third", "fourth"), "planted"
@@ -36,17 +37,18 @@ def measure(device: str, n: int) -> Record:
 
     rng, bench = np.random.default_rng(0), Bench(device, lambda _: None, budget=Budget(seconds=BUDGET_S))
 
-    def captured() -> Callable[[], Any]:
+    def captured(rows: int) -> Callable[[], Any]:
         """A capture with weights, input and output of its own."""
-        weights, rows = normal(rng, n, n, device=device), normal(rng, ROWS, n, device=device)
-        jit, _ = capture(lambda x: (x @ weights).relu().realize(), rows)
-        return lambda: jit(rows)
+        weights, given = normal(rng, n, n, device=device), normal(rng, rows, n, device=device)
+        jit, _ = capture(lambda x: (x @ weights).relu().realize(), given)
+        return lambda: jit(given)
 
-    def repeated(call: Callable[[], Any], calls: int) -> Callable[[], None]:
-        return lambda: [call() for _ in range(calls)] and None
+    def repeated(calls: int) -> Callable[[], object]:
+        call = captured(FEW_ROWS)
+        return lambda: [call() for _ in range(calls)]
 
-    twins = bench.compare({name: captured() for name in ("first", *TWINS)}, "first")
-    planted = bench.compare({"fewer": repeated(captured(), CALLS), PLANTED: repeated(captured(), MORE_CALLS)}, "fewer")
+    twins = bench.compare({name: captured(ROWS) for name in ("first", *TWINS)}, "first")
+    planted = bench.compare({"fewer": repeated(CALLS), PLANTED: repeated(MORE_CALLS)}, "fewer")
     record: Record = {"device": device, "n": n}
     for name, compared in [*((name, twins) for name in TWINS), (PLANTED, planted)]:
         speedup, control = compared.speedup(name), compared.control_ratio()

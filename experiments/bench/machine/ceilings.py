@@ -17,7 +17,7 @@ from experiments.bench.columns import Value
 from experiments.bench.machine.device import Device
 from experiments.bench.timing.measure import Budget, Call, Comparison, compare
 from experiments.bench.tinygrad.capture import capture, replay
-from experiments.bench.tinygrad.redraw import MAX_MOVED_BYTES, QUARANTINE_BYTES
+from experiments.bench.tinygrad.redraw import MAX_BUFFER_BYTES, QUARANTINE_BYTES
 from experiments.bench.tinygrad.runtime import synchronizer, tensor
 
 TINYGRAD, NUMPY = "tinygrad", "numpy"
@@ -58,7 +58,7 @@ class NumpyCall:
 
     def __init__(self, function: Callable[..., object], arrays: Sequence[Array]) -> None:
         self._function, self._arrays = function, [*arrays, np.empty_like(arrays[0])]
-        self._left: deque[list[Array]] = deque()
+        self._left: deque[Array] = deque()
 
     def __call__(self) -> None:
         """Computes the result."""
@@ -66,14 +66,14 @@ class NumpyCall:
         self._function(*arrays, out=out)
 
     def move(self) -> None:
-        """Copies the arrays, unless they are larger than what tinygrad's buffers move; keeps old memory for a while."""
-        held = sum(one.nbytes for one in self._arrays)
-        if held > MAX_MOVED_BYTES:
-            return
-        self._left.append(self._arrays)
-        self._arrays = [one.copy() for one in self._arrays]
-        while len(self._left) * held > QUARANTINE_BYTES:
-            self._left.popleft()
+        """Copies the arrays but for those that are too large; keeps the old memory for a while, as tinygrad's."""
+        for place, one in enumerate(self._arrays):
+            if one.nbytes > MAX_BUFFER_BYTES:
+                continue
+            self._arrays[place] = one.copy()
+            self._left.append(one)
+            while sum(left.nbytes for left in self._left) > QUARANTINE_BYTES:
+                self._left.popleft()
 
 
 def copy(device: str, moved_bytes: int) -> Peak:

@@ -9,7 +9,7 @@ along, and nothing is captured or compiled again. What holds raw addresses must 
 import random
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad import Device, dtypes
@@ -17,7 +17,7 @@ from tinygrad.device import Buffer, MultiBuffer
 from tinygrad.engine.realize import graph_cache
 from tinygrad.uop.ops import buffers
 
-MAX_MOVED_BYTES = 64 * 2**20  # in one move; more does not fit a core's caches, and its many pages average out
+MAX_BUFFER_BYTES = 256 * 2**20  # larger ones stay: a copy has to fit beside them, and their many pages average out
 QUARANTINE_BYTES = 256 * 2**20  # left memory waits this long: else the system hands out the same pages again
 
 
@@ -32,10 +32,10 @@ class Memory:
         self._left_bytes = 0
 
     def redraw(self, name: str) -> bool:
-        """Moves the buffers that the call uses, up to 64 MB of them at random; False if it uses none of tinygrad's.
+        """Moves the buffers that the call uses, one by one in random order; False if it uses none of tinygrad's.
 
         The device is idle afterwards. Temporary buffers of an eager call get fresh memory too. Not moved: memory given
-        by address, and buffers of more than 64 MB.
+        by address, and buffers of more than 256 MB. So it needs at most 512 MB beside what the call holds.
         """
         if name not in self._used:
             self._used[name] = _buffers_of(self._calls[name])
@@ -48,23 +48,16 @@ class Memory:
             self._empty_cache(device)
         graph_cache.clear()
         views = _views_by_base()
-        for one in self._chosen(found):
-            self._move(one, views.get(id(one), []))
+        for one in self._rng.sample(found, len(found)):
+            if one.nbytes <= MAX_BUFFER_BYTES:
+                self._move(one, views.get(id(one), []))
         for device in devices:
-            device.synchronize()  # before what was copied from is freed
-        self._trim(QUARANTINE_BYTES)
+            device.synchronize()
         return True
 
     def release(self) -> None:
         """Gives the left memory back to the system."""
         self._trim(0)
-
-    def _chosen(self, found: list[Buffer]) -> Iterator[Buffer]:
-        room = MAX_MOVED_BYTES
-        for one in self._rng.sample(found, len(found)):
-            if one.nbytes <= room:
-                room -= one.nbytes
-                yield one
 
     def _move(self, buffer: Buffer, views: list[Buffer]) -> None:
         for view in views:
@@ -80,23 +73,27 @@ class Memory:
 
     def _empty_cache(self, device: Any) -> None:
         """Puts freed blocks aside, or a buffer of the same size would get one of them."""
-        for (size, options), blocks in device.allocator.cache.items():
-            for block in blocks:
-                self._leave(Buffer(device.device, size, dtypes.uint8, opaque=block, options=options))
-            blocks.clear()
+        cache = device.allocator.cache
+        freed = [(size, options, block) for (size, options), blocks in cache.items() for block in blocks]
+        cache.clear()
+        for size, options, block in freed:
+            self._leave(Buffer(device.device, size, dtypes.uint8, opaque=block, options=options))
 
     def _leave(self, left: Buffer) -> None:
         self._left.append(left)
         self._left_bytes += left.nbytes
+        self._trim(QUARANTINE_BYTES)
 
     def _trim(self, most_bytes: int) -> None:
-        devices = set()
+        """Gives the oldest memory back, once what is being copied from it has been."""
+        freed = set()
         while self._left and self._left_bytes > most_bytes:
             oldest = self._left.popleft()
             self._left_bytes -= oldest.nbytes
-            devices.add(oldest.device)
+            freed.add(oldest.device)
             oldest.deallocate()
-        for device in devices:
+        for device in freed:
+            Device[device].synchronize()
             Device[device].allocator.free_cache()
 
 
