@@ -1,12 +1,12 @@
 """The harness beside pyperf and torch.utils.benchmark: a call compared with itself and with a second capture of it.
 
-`python -m tests.benchmarks.harness [DEVICE]` takes about five minutes. Again and again a replay of a layer is compared
-with itself, and one capture with another of the same function that has buffers of its own, each time as each of the
-three would, in the time that pyperf takes: ours in interleaved blocks and fresh memory, pyperf in worker processes of
-its own for one side and then for the other (each captures anew, so both cases are one), torch's `blocked_autorange` for
-one side and then for the other. The true ratio is 1. pyperf and torch are no requirement; what is not installed is left
-out. Their intervals are the usual ones of unpaired samples: means with standard errors for pyperf, medians with
-interquartile ranges for torch. Each round is a process of its own.
+`python -m tests.benchmarks.harness [DEVICE]` takes about a quarter of an hour. Again and again a replay of a layer is
+compared with itself, and one capture with another of the same function that has buffers of its own, each time as each
+of the three would, in the time that pyperf takes: ours in interleaved blocks and fresh memory, pyperf in worker
+processes of its own for one side and then for the other (each captures anew, so both cases are one), torch's
+`blocked_autorange` for one side and then for the other. The true ratio is 1. pyperf and torch are no requirement;
+what is not installed is left out. Their intervals are the usual ones of unpaired samples: means with standard errors
+for pyperf, medians with interquartile ranges for torch. Each round is a process of its own.
 """
 
 import functools
@@ -26,7 +26,7 @@ from experiments.bench.timing.helper_process import run_in_process
 from tests.benchmarks.sizes import size
 from tests.benchmarks.target import Target
 
-ROUNDS, SECONDS = size(12, 1), size(6.0, 0.5)
+ROUNDS, SECONDS = size(10, 1), size(6.0, 0.5)
 ROOT = Path(__file__).parents[2]
 PYPERF_PROCESSES, PYPERF_VALUES, PYPERF_MIN_S = 3, 5, 0.1
 
@@ -136,7 +136,12 @@ def main() -> None:
     rounds = []
     for number in range(ROUNDS):
         rounds.append(run_in_process(device, "tests.benchmarks.harness:measure", methods=methods))
-        print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+        told = "; ".join(
+            f"{name} against {case} {compared[0]:.3f} ({compared[1]:.3f} to {compared[2]:.3f})"
+            for case, by_method in rounds[-1].items()
+            for name, (compared, _) in by_method.items()
+        )
+        print(f"round {number + 1} of {ROUNDS}: {told}", flush=True)
     for case, by_method in rounds[0].items():
         print(f"{device}: a call against {case}, {ROUNDS} rounds; the true ratio is 1")
         for name in by_method:
