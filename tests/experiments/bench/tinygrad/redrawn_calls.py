@@ -5,9 +5,11 @@ import json
 import numpy as np
 from tinygrad import Device, Tensor, TinyJit
 
+from experiments.bench.machine import ceilings
 from experiments.bench.tinygrad import redraw
 from experiments.bench.tinygrad.redraw import Memory
 from experiments.bench.tinygrad.runtime import normal
+from experiments.deployment.multi_device import processes
 
 rng, seen = np.random.default_rng(0), {}
 
@@ -108,4 +110,20 @@ bounded.release()
 seen["after release"] = len(bounded._left)
 seen["still right"] = np.array_equal(jit(batch).numpy(), expected)
 seen["cache"] = sum(len(blocks) for blocks in Device["CPU"].allocator.cache.values())
+
+# ---- what moves without tinygrad: arrays of numpy, and replicas in processes
+ceilings.MAX_BUFFER_BYTES, ceilings.QUARANTINE_BYTES = 5000, 20_000
+small, large = np.ones(8, np.float32), np.ones(2000, np.float32)
+adding = ceilings.NumpyCall(lambda one, two, out: np.add(one, two[:8], out=out), [small, large])
+for _ in range(10):
+    adding.move()
+adding()
+[moved, stayed, out] = adding._arrays
+seen["arrays"] = [moved is not small, stayed is large, out.tolist() == [2.0] * 8]
+seen["left arrays"] = sum(one.nbytes for one in adding._left)
+
+replica = processes.replica("CPU", {"kind": "matmul", "size": 8, "rows": 4, "batches": 2}, 0, 1)
+first = replica(processes.RESULTS)
+replica(processes.MOVE)
+seen["replica"] = replica(processes.RESULTS) == first
 print(json.dumps(seen))

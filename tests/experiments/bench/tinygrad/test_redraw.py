@@ -50,6 +50,15 @@ def test_a_call_on_two_devices_moves_on_both(seen):
     assert seen["two devices"] == [True, True, True]
 
 
+def test_arrays_of_numpy_move_but_for_those_that_are_too_large(seen):
+    assert seen["arrays"] == [True, True, True]
+    assert 0 < seen["left arrays"] <= 20_000
+
+
+def test_a_replica_in_a_process_gives_the_same_results_after_a_move(seen):
+    assert seen["replica"]
+
+
 def test_left_memory_is_bounded_and_released(seen):
     assert 0 < seen["left bytes"] <= 20_000
     assert 0 < seen["left by eager calls"] <= 20_000
