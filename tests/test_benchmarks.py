@@ -22,14 +22,19 @@ PROGRAMS = sorted(path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_benchmark_runs_in_small(program, tmp_path):
+def test_a_benchmark_runs_in_small(program, tmp_path, tmp_path_factory):
     if program in IN_A_BROWSER and not shutil.which("chromium"):
         pytest.skip("no Chromium")
     arguments = [one.format(folder=tmp_path) for one in ARGUMENTS.get(program, [])]
     done = subprocess.run(
         [sys.executable, "-m", f"tests.benchmarks.{program}", *arguments],
         cwd=ROOT,
-        env={**os.environ, "TINYLAB_SMALL": "1", "TINYLAB_LOCKS": str(tmp_path / "locks"), "TMPDIR": str(tmp_path)},
+        env={
+            **os.environ,
+            "TINYLAB_SMALL": "1",
+            "TINYLAB_LOCKS": str(tmp_path / "locks"),
+            "TMPDIR": str(tmp_path_factory.mktemp("t")),
+        },
         capture_output=True,
         text=True,
         check=False,

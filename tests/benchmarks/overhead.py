@@ -8,7 +8,7 @@ import sys
 import time
 from statistics import median
 
-from experiments.bench.statistics.intervals import paired_ratio
+from experiments.bench.statistics.series import paired_ratio
 from experiments.bench.timing.helper_process import run_in_process
 from tests.benchmarks.sizes import size
 

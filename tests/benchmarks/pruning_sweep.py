@@ -79,7 +79,7 @@ def main(names: list[str]) -> None:
         said, seconds = child(SWEEP)
         print(f"{said}sweep: {seconds:.0f} s (goal {GOAL_S}), {load}", flush=True)
     if "step" in names:
-        from experiments.bench.statistics.intervals import paired_ratio
+        from experiments.bench.statistics.series import paired_ratio
 
         printed = child(["-m", "tests.benchmarks.pruning_sweep", "--steps"])[0]
         pairs = [tuple(map(float, line.split())) for line in printed.splitlines() if line]
